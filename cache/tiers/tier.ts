@@ -1,0 +1,91 @@
+/**
+ * What the cache asks of the places where bytes live. Types only.
+ *
+ * Order on save: bytes in the extent → crc → RAM index → `SsdTier.write` resolves (slab written, then
+ * LMDB committed) → the RAM copy may go. Order on free: LMDB commit → slots reusable.
+ */
+import type { BlockHash, Crc32s, Extent, Namespace, RecordKind, TokenIds } from '../types.ts'
+
+/** The RAM tier's memory: one piece, allocated once, recycled for ever, shared with the workers. */
+export interface Arena {
+  readonly sizeBytes: number
+  readonly usedBytes: number
+  /** Allocations are multiples of this, and start at one. */
+  readonly granuleBytes: number
+  /** File descriptor that a worker can map; null where shared memory cannot be had. */
+  readonly fd: number | null
+  /** Best fit; null when no contiguous piece is free. The generation is new. */
+  allocate(sizeBytes: number): Extent | null
+  free(extent: Extent): void
+  /** False once the bytes have another owner. */
+  isCurrent(extent: Pick<Extent, 'offset' | 'generation'>): boolean
+  /** A view of [offset, offset + sizeBytes), not a copy. */
+  view(offset: number, sizeBytes: number): Uint8Array
+  /** Bytes that `allocate(sizeBytes)` would take. */
+  allocatedBytes(sizeBytes: number): number
+  /** Largest request that `allocate` could serve now. */
+  readonly largestFreeBytes: number
+  close(): void
+}
+
+export interface RecordKey {
+  readonly hash: BlockHash
+  readonly kind: RecordKind
+}
+
+/** What LMDB says of one record; enough to rebuild the index without reading any payload. */
+export interface StoredRecord extends RecordKey {
+  readonly namespace: Namespace
+  readonly parent: BlockHash
+  readonly blockIndex: number
+  readonly tokenCount: number
+  readonly grid: boolean
+  readonly sizeBytes: number
+  readonly crc32s: Crc32s
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+}
+
+export interface SsdUsage {
+  readonly usedBytes: number
+  readonly capacityBytes: number
+  readonly records: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+  readonly directIo: boolean
+}
+
+export interface SsdTier {
+  usage(): SsdUsage
+  /** All records, as read once at open; in no order. */
+  records(): Iterable<StoredRecord>
+  /** Token ids of a stored block, for the compare on a hit. Synchronous, a few µs. */
+  tokens(hash: BlockHash): TokenIds | null
+  /** Slab bytes that a record of this size takes. */
+  allocatedBytes(sizeBytes: number): number
+  freeBytes(): number
+  /**
+   * Resolves when the record is durable against the death of the process. `bytes` is a 4 KiB-aligned view
+   * whose length is `sizeBytes` rounded up to 4 KiB; it must not change until then. `supersedes` go
+   * in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no slots) or `PREFIXD_E_CACHE_IO`.
+   */
+  write(
+    record: StoredRecord,
+    tokens: TokenIds,
+    bytes: Uint8Array,
+    supersedes: readonly RecordKey[],
+  ): Promise<void>
+  /**
+   * Reads a record into a 4 KiB-aligned view (length as in `write`) and checks every crc. Rejects with
+   * `PREFIXD_E_CACHE_CORRUPT` or `PREFIXD_E_CACHE_IO`.
+   */
+  read(key: RecordKey, into: Uint8Array): Promise<void>
+  /** Resolves when LMDB has committed; only then are the slots free. Returns the slab bytes freed. */
+  remove(keys: readonly RecordKey[]): Promise<number>
+  /** Removes a damaged record; its slots stay unused until the next start. */
+  quarantine(key: RecordKey): Promise<void>
+  /** Remembers use for the LRU order after a restart; written lazily in batches. */
+  touch(hash: BlockHash, atMs: number): void
+  /** Waits for writes and commits that are under way, then closes. */
+  close(): Promise<void>
+}

@@ -1,0 +1,108 @@
+/**
+ * The vocabulary of the cache. Types only; imports nothing.
+ *
+ * A prompt's tokens are cut into blocks of `blockTokens`; the last one may be a shorter tail. Every
+ * block has a chain hash inside a namespace. The bytes stored for a block are its records, one per
+ * kind. A record lives in the RAM tier (an extent of the arena), in the SSD tier (slots of the
+ * slab), or in both.
+ */
+
+declare const brand: unique symbol
+export type Brand<T, Name extends string> = T & { readonly [brand]: Name }
+
+/** Token ids as the engine's tokenizer produced them for the whole prompt. */
+export type TokenIds = Uint32Array
+
+/** sha256 hex digest of everything that must match before KV bytes may be reused. */
+export type Namespace = Brand<string, 'Namespace'>
+
+/** xxh64 over parent hash ‖ block tokens ‖ extra key, as 16 lowercase hex digits. */
+export type BlockHash = Brand<string, 'BlockHash'>
+
+/** Short, printable id of a prefix: the first 12 hex digits of its last block's hash. */
+export type PrefixId = Brand<string, 'PrefixId'>
+
+export type TierName = 'ram' | 'ssd'
+
+/** `kv`: the block's own tokens, sliceable. `window`, `state`: exact at one boundary only. */
+export type RecordKind = 'kv' | 'window' | 'state'
+
+/** How the engine may reuse: to the token, or bit-reproducibly by whole prefilled blocks. */
+export type ReuseMode = 'token' | 'block'
+
+/** What a model's cache needs, declared by the worker. */
+export interface Layout {
+  /** Empty: the engine does not know how to store this model; it is served without cache. */
+  readonly kinds: readonly RecordKind[]
+  /** May a restored `kv` record be trimmed to fewer tokens? */
+  readonly sliceable: boolean
+  /** Why nothing is stored, when `kinds` is empty. */
+  readonly refusal: string | null
+  /** Size of a `kv` record of n tokens is exactly `kvFixedBytes + n * kvBytesPerToken`. */
+  readonly kvBytesPerToken: number
+  readonly kvFixedBytes: number
+}
+
+/** One block of a prompt, before anybody looked whether it is stored. */
+export interface Block {
+  readonly hash: BlockHash
+  readonly parent: BlockHash
+  /** 0-based position in the chain; the block starts at token `index * blockTokens`. */
+  readonly index: number
+  readonly tokens: TokenIds
+}
+
+/** A contiguous piece of the arena. `generation` rises whenever the bytes change owner. */
+export interface Extent {
+  readonly offset: number
+  /** Bytes in use; the allocation behind it is rounded up to the arena's granule. */
+  readonly sizeBytes: number
+  readonly generation: number
+}
+
+/** crc32 of each started MiB of a record, in order. */
+export type Crc32s = readonly number[]
+
+/** Measured speeds of this machine and model; null where nothing was measured yet. */
+export interface Rates {
+  readonly prefillTokensPerMs: number | null
+  readonly restoreBytesPerMs: Readonly<Record<TierName, number | null>>
+}
+
+export type MissReason =
+  | 'never_seen'
+  | 'diverged'
+  | 'corrupt'
+  | 'no_room'
+  | 'restore_not_worth_it'
+  | 'unsupported_layout'
+  | 'bypass'
+
+/** One record that the plan wants restored, and how much of it. */
+export interface PlannedRecord {
+  readonly hash: BlockHash
+  readonly kind: RecordKind
+  /** First token of the record, and one past the last token to keep: `to` may be inside the block. */
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tier: TierName
+}
+
+/** The decision for one request, with its reasons, also on a hit. */
+export interface Plan {
+  readonly outcome: 'hit' | 'partial' | 'miss' | 'bypass'
+  readonly promptTokens: number
+  readonly records: readonly PlannedRecord[]
+  /** First token that the engine must compute; always ≤ promptTokens − 1. */
+  readonly computeFrom: number
+  /** Stored tokens that match, before the rule "compute the last token" and before the rates. */
+  readonly matchedTokens: number
+  /** Slowest tier that has to be read; null when nothing is restored. */
+  readonly tier: TierName | null
+  /** Set unless outcome is `hit`. */
+  readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
+  readonly estimate: { readonly restoreMs: number | null; readonly prefillMs: number | null }
+  /** Sentences for people, one per decision. */
+  readonly reasons: readonly string[]
+}

@@ -1,0 +1,264 @@
+/**
+ * What a worker is, seen from both sides of the wire. Types only.
+ *
+ * `Engine` and `Sequence` are what the service uses; `EngineModel` and `EngineSequence` are what an
+ * engine implements inside the worker process. Between them stand frames (docs/engine-protocol.md).
+ */
+import type { Crc32s, Layout, RecordKind, ReuseMode, TokenIds } from '../cache/types.ts'
+
+/** Hashed into the namespace: all of it must match before KV bytes may be reused. */
+export interface Fingerprint {
+  readonly engine: string
+  /** Build of the engine, e.g. `llama.cpp v0.5.0 (@node-llama-cpp/linux-x64 3.22.1)`. */
+  readonly build: string
+  /** Version of the state bytes, e.g. `llama-seq-state/3`. */
+  readonly stateFormat: string
+  readonly architecture: string
+  readonly kvTypes: string
+  readonly flashAttention: boolean
+  /** Everything else that changes KV bytes: rope, adapters, streams, device, … as sorted pairs. */
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/** What a worker declares when it is ready. */
+export interface ModelInfo {
+  readonly fingerprint: Fingerprint
+  readonly layout: Layout
+  readonly contextTokens: number
+  readonly trainedContextTokens: number
+  readonly vocabularySize: number
+  readonly parameterCount: number
+  readonly weightsBytes: number
+  /** KV tokens are kept in `sequences` sequences at once. */
+  readonly sequences: number
+  readonly hasChatTemplate: boolean
+  /** Human words about the device, e.g. `CPU, 1 thread`. */
+  readonly device: string
+}
+
+export interface WorkerOptions {
+  readonly modelPath: string
+  readonly contextTokens: number
+  readonly threads: number
+  readonly blockTokens: number
+  readonly reuse: ReuseMode
+  /** Engine-specific settings, e.g. `{ libraryDir }` or the fake engine's speeds. */
+  readonly engine: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface Sampling {
+  /** 0 is greedy. */
+  readonly temperature: number
+  readonly topP: number
+  readonly topK: number
+  readonly minP: number
+  readonly repeatPenalty: number
+  readonly frequencyPenalty: number
+  readonly presencePenalty: number
+  readonly seed: number
+}
+
+/** A chat as the model's own template receives it; message objects are passed on untouched. */
+export interface RenderInput {
+  readonly messages: readonly Readonly<Record<string, unknown>>[]
+  readonly tools?: readonly unknown[]
+  readonly addGenerationPrompt: boolean
+  readonly templateArgs?: Readonly<Record<string, unknown>>
+}
+
+export interface TokenizeOptions {
+  /** Add the model's own beginning-of-text tokens. */
+  readonly addSpecial: boolean
+  /** Read special tokens that are written out in the text. */
+  readonly parseSpecial: boolean
+}
+
+/** Where the bytes of one record are: in the shared arena, or carried by the frame itself. */
+export interface RecordBytes {
+  readonly offset: number
+  readonly sizeBytes: number
+  readonly generation: number
+}
+
+export interface RestoreRecord extends RecordBytes {
+  readonly kind: RecordKind
+  readonly from: number
+  /** One past the last token that the record holds, and one past the last one to keep. */
+  readonly to: number
+  readonly keepTo: number
+  readonly crc32s: Crc32s
+}
+
+export interface RestoreResult {
+  /** Tokens that now stand in the sequence, as the engine counts them. */
+  readonly restoredTokens: number
+  readonly restoreMs: number
+}
+
+/** The engine has computed these tokens and asks where to put their record. */
+export interface ExportRequest {
+  readonly kind: RecordKind
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  /** Token ids of [from, to), as the engine computed them. */
+  readonly tokens: TokenIds
+  /** Wholly prefilled on the grid, and so was everything before it: bit-identical to cold. */
+  readonly grid: boolean
+}
+
+export interface ExportedRecord extends ExportRequest {
+  readonly bytes: RecordBytes
+  readonly crc32s: Crc32s
+}
+
+/** The service's side of saving; the cache stands behind it. */
+export interface RecordSink {
+  /** Null: no room, already stored, or not wanted; the engine then skips the export. */
+  reserve(request: ExportRequest): Promise<RecordBytes | null>
+  commit(record: ExportedRecord): void
+  /** The engine could not fill what was reserved. */
+  abandon(bytes: RecordBytes): void
+}
+
+export interface GenerateInput {
+  /** The whole prompt. Tokens [0, computeFrom) are in the sequence already. */
+  readonly tokens: TokenIds
+  readonly computeFrom: number
+  /** Are the restored tokens bit-identical to cold (all from `grid` records, untrimmed)? */
+  readonly restoredOnGrid: boolean
+  /** 0: prefill and save, generate nothing. */
+  readonly maxTokens: number
+  readonly sampling: Sampling
+  /** Export records through the sink? */
+  readonly save: boolean
+  /** Keep going at an end-of-generation token (benchmarks). */
+  readonly ignoreEnd?: boolean
+  /** Report logits of every sampled position (exactness tests). */
+  readonly logits?: boolean
+}
+
+export type FinishReason = 'stop' | 'length' | 'aborted'
+
+export interface GenerateDone {
+  readonly type: 'done'
+  readonly finishReason: FinishReason
+  /** Confirmed by the engine: tokens that were in the sequence, and prompt tokens it computed. */
+  readonly restoredTokens: number
+  readonly computedTokens: number
+  readonly decodedTokens: number
+  readonly prefillMs: number
+  readonly decodeMs: number
+  readonly exportMs: number
+}
+
+export type GenerateEvent =
+  | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
+  | {
+      readonly type: 'token'
+      readonly token: number
+      /** Text that became complete with this token; may be empty inside a UTF-8 sequence. */
+      readonly text: string
+      readonly logits?: Float32Array
+    }
+  | GenerateDone
+
+/** A sequence of the worker. Single owner; one call at a time. */
+export interface Sequence {
+  /** Appends records in order; call it as often as needed. A failure leaves the sequence empty. */
+  restore(records: readonly RestoreRecord[]): Promise<RestoreResult>
+  /** Aborting the signal ends the stream within one token, with a `done` event of its own. */
+  generate(
+    input: GenerateInput,
+    sink: RecordSink,
+    signal: AbortSignal,
+  ): AsyncIterable<GenerateEvent>
+  /** Cuts to the first `tokenCount` tokens without clearing; for measurements of live reuse. */
+  trim(tokenCount: number): Promise<void>
+  /** Clears the sequence and gives it back. Resolves only when the worker no longer touches any bytes. */
+  close(): Promise<void>
+}
+
+export type EngineState = 'starting' | 'ready' | 'restarting' | 'failed' | 'stopped'
+
+export interface EngineStatus {
+  readonly state: EngineState
+  readonly pid: number | null
+  readonly restarts: number
+  readonly startedAtMs: number
+  readonly lastError: string | null
+  readonly busySequences: number
+  readonly queuedRequests: number
+}
+
+/** One supervised worker. It outlives the processes that it starts. */
+export interface Engine {
+  /** Rejects with EngineError when the model cannot be loaded. */
+  ready(): Promise<ModelInfo>
+  status(): EngineStatus
+  render(input: RenderInput): Promise<string>
+  tokenize(text: string, options: TokenizeOptions): Promise<TokenIds>
+  /** Text of tokens; special tokens are written out. */
+  detokenize(tokens: TokenIds): Promise<string>
+  /** Text of each token on its own, as bytes (a token may be part of a character). */
+  pieces(tokens: TokenIds): Promise<Uint8Array[]>
+  /** Waits in a bounded queue for a free sequence; rejects with `PREFIXD_E_ENGINE_QUEUE_FULL`. */
+  openSequence(signal: AbortSignal): Promise<Sequence>
+  /** Lets running requests finish within `drainMs`, then ends the process. */
+  close(drainMs: number): Promise<void>
+}
+
+/** Arena shared with the worker, or null where the frames carry the bytes. */
+export interface SharedArena {
+  readonly fd: number
+  readonly sizeBytes: number
+}
+
+/** The same bytes seen by the service; used only when the frames carry payloads. */
+export interface ArenaView {
+  /** A view, not a copy, of the bytes at this place. */
+  view(offset: number, sizeBytes: number): Uint8Array
+}
+
+/* ---------- inside the worker process ---------- */
+
+/** One loaded model, as an engine implements it. Calls never overlap. */
+export interface EngineModel {
+  readonly info: ModelInfo
+  render(input: RenderInput): string
+  tokenize(text: string, options: TokenizeOptions): TokenIds
+  piece(token: number): Uint8Array
+  isEnd(token: number): boolean
+  openSequence(): EngineSequence
+  close(): Promise<void>
+}
+
+export type ComputeResult = 'ok' | 'aborted'
+
+export interface EngineSequence {
+  /** Tokens that stand in the sequence. */
+  readonly tokenCount: number
+  /** Puts tokens [from, keepTo) of a record holding [from, to) behind what stands there. Throws. */
+  importRecord(record: RestoreRecord, bytes: Uint8Array): void
+  /** Computes `tokens` behind what stands there in one call of the engine. Aborted: nothing appended. */
+  compute(tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult>
+  /** Size of a record of [from, to), exactly. */
+  recordBytes(kind: RecordKind, from: number, to: number): number
+  /** Writes the record of [from, to) into `into`, which is exactly `recordBytes` long. */
+  exportRecord(kind: RecordKind, from: number, to: number, into: Uint8Array): void
+  /** A sampler for one request; it has seen `prompt` for its penalties. */
+  createSampler(sampling: Sampling, prompt: TokenIds): EngineSampler
+  /** Logits behind the last computed token (a copy). */
+  logits(): Float32Array
+  /** Keeps the first `tokenCount` tokens. */
+  trim(tokenCount: number): void
+  /** Empties the sequence, bytes included. */
+  clear(): void
+  /** Makes a running `compute` return `aborted` as soon as the engine can. */
+  abort(): void
+}
+
+export interface EngineSampler {
+  sample(): number
+  close(): void
+}

@@ -1,0 +1,228 @@
+/**
+ * What the product's parts say to each other: the API and the CLI see the pipeline only through
+ * these. Types only.
+ */
+import type { Layout, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
+import type { EngineStatus, ModelInfo, RenderInput, Sampling } from '../../engines/types.ts'
+
+export type Prompt =
+  | { readonly kind: 'chat'; readonly input: RenderInput }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'tokens'; readonly tokens: TokenIds }
+
+/** What the client allows the cache to do for this request. */
+export interface CacheDirective {
+  readonly read: boolean
+  readonly write: boolean
+}
+
+export interface GenerateRequest {
+  readonly requestId: string
+  /** Name or alias of the model; the pipeline has already refused unknown ones. */
+  readonly model: string
+  readonly prompt: Prompt
+  /** Null: as many as fit in the context. 0: prefill and save, generate nothing. */
+  readonly maxTokens: number | null
+  readonly sampling: Sampling
+  /** Text that ends the answer; it is never emitted, not even partly. */
+  readonly stop: readonly string[]
+  readonly cache: CacheDirective
+  readonly ignoreEnd: boolean
+}
+
+/** What the engine confirmed, with times. Usage figures come from here, never from the plan. */
+export interface Receipt {
+  readonly promptTokens: number
+  readonly restoredTokens: number
+  readonly computedTokens: number
+  /** Newly stored tokens that were on the slowest configured tier when the answer ended. */
+  readonly savedTokens: number
+  readonly generatedTokens: number
+  readonly status: 'hit' | 'partial' | 'miss' | 'bypass'
+  /** Slowest tier that was read. */
+  readonly tier: TierName | null
+  /** Short chain hash of the deepest stored block of this prompt, for `prefixd inspect`. */
+  readonly prefix: string | null
+  readonly blocks: { readonly hit: number; readonly total: number; readonly blockTokens: number }
+  readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
+  readonly reasons: readonly string[]
+  readonly ms: {
+    readonly queue: number
+    readonly tokenize: number
+    readonly plan: number
+    readonly restore: number
+    readonly prefill: number
+    readonly decode: number
+    readonly save: number
+    /** From the request's arrival in the pipeline to the first token of the answer. */
+    readonly ttft: number | null
+  }
+}
+
+export type GenerateEvent =
+  /** Comes first, before prefill: the plan, for headers. */
+  | {
+      readonly type: 'planned'
+      readonly plan: Plan
+      readonly ms: Pick<Receipt['ms'], 'queue' | 'tokenize' | 'plan'>
+    }
+  | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
+  | { readonly type: 'text'; readonly text: string }
+  /** The answer is complete; the receipt follows when what was saved is confirmed. */
+  | { readonly type: 'finish'; readonly finishReason: 'stop' | 'length' }
+  | { readonly type: 'receipt'; readonly receipt: Receipt }
+
+export interface ModelCard {
+  readonly id: string
+  readonly aliases: readonly string[]
+  readonly createdAtMs: number
+  readonly state: EngineStatus['state']
+  /** Null until the worker is ready. */
+  readonly info: ModelInfo | null
+}
+
+export interface TierStats {
+  readonly tier: TierName
+  readonly usedBytes: number
+  readonly capacityBytes: number
+  readonly blocks: number
+  /** Bytes that could be evicted now: neither leased nor being written. */
+  readonly reclaimableBytes: number
+  readonly evictedBlocks: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+}
+
+export interface CacheStats {
+  readonly version: string
+  readonly upMs: number
+  readonly blockTokens: number
+  readonly reuse: 'token' | 'block'
+  readonly directory: string
+  readonly tiers: readonly TierStats[]
+  readonly prefixes: number
+  readonly blocks: number
+  readonly requests: {
+    readonly total: number
+    readonly hit: number
+    readonly partial: number
+    readonly miss: number
+    readonly bypass: number
+    readonly failed: number
+  }
+  readonly tokens: {
+    readonly prompt: number
+    readonly restoredRam: number
+    readonly restoredSsd: number
+    readonly computed: number
+    readonly saved: number
+    readonly generated: number
+  }
+  readonly savedPrefillMs: number
+  readonly restores: { readonly ok: number; readonly failed: number }
+  readonly corruptBlocks: number
+  readonly failedWrites: number
+  readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
+  readonly rates: {
+    readonly prefillTokensPerSecond: number | null
+    readonly restoreBytesPerSecond: Readonly<Record<TierName, number | null>>
+  }
+}
+
+/** One chain of stored blocks, from the start of a prompt to a leaf. */
+export interface PrefixSummary {
+  readonly id: string
+  readonly model: string
+  readonly namespace: string
+  readonly tokens: number
+  readonly sizeBytes: number
+  /** Bytes that no other prefix shares. */
+  readonly uniqueBytes: number
+  readonly tiers: readonly TierName[]
+  readonly hits: number
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+  readonly leased: boolean
+}
+
+export interface PrefixBlock {
+  readonly hash: string
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tiers: readonly TierName[]
+  readonly sharedBy: number
+  readonly grid: boolean
+}
+
+export interface PrefixDetail extends PrefixSummary {
+  readonly blocks: readonly PrefixBlock[]
+  /** Freed when just this prefix is evicted. */
+  readonly reclaimableBytes: number
+}
+
+export interface PrefixPage {
+  readonly prefixes: readonly PrefixSummary[]
+  readonly total: number
+  readonly nextCursor: string | null
+}
+
+export interface PrefixQuery {
+  readonly model?: string
+  readonly tier?: TierName
+  readonly sort: 'last' | 'size' | 'hits' | 'age' | 'tokens'
+  readonly limit: number
+  readonly cursor?: string
+}
+
+/** Exactly one way of choosing; `tier` alone clears that tier and keeps the other's copies. */
+export interface EvictSelector {
+  readonly ids?: readonly string[]
+  readonly model?: string
+  readonly olderThanMs?: number
+  readonly tier?: TierName
+  readonly all?: boolean
+}
+
+export interface EvictReport {
+  readonly dryRun: boolean
+  readonly blocks: number
+  readonly prefixes: number
+  readonly freedBytes: Readonly<Record<TierName, number>>
+  /** Chosen, but in use. */
+  readonly keptBlocks: number
+}
+
+export interface WorkerReport {
+  readonly model: string
+  readonly engine: string
+  readonly status: EngineStatus
+  readonly contextTokens: number | null
+  readonly layout: Layout | null
+  readonly device: string | null
+}
+
+export interface CacheAdmin {
+  stats(): CacheStats
+  prefixes(query: PrefixQuery): PrefixPage
+  /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
+  prefix(id: string): PrefixDetail
+  evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
+}
+
+/** The product behind the API. */
+export interface Service {
+  /** Events of one answer. Rejects with a typed error (src/errors.ts); aborting the signal ends it. */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  models(): readonly ModelCard[]
+  workers(): readonly WorkerReport[]
+  render(model: string, input: RenderInput): Promise<string>
+  tokenize(
+    model: string,
+    text: string,
+    options: { addSpecial: boolean; parseSpecial: boolean },
+  ): Promise<TokenIds>
+  detokenize(model: string, tokens: TokenIds): Promise<string>
+  pieces(model: string, tokens: TokenIds): Promise<Uint8Array[]>
+  readonly cache: CacheAdmin
+}
