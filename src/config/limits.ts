@@ -39,6 +39,19 @@ export const limits = {
   framePayloadBytes: 1024 * 1024 * 1024,
   /** SSE comment pings during a long prefill. */
   pingMs: 10_000,
+  /** Events of one answer that wait for a slow client before the engine is no longer read. */
+  sseBufferBytes: 256 * 1024,
+  /** Messages of one chat, and prompts of one completions request. */
+  messagesPerRequest: 16_384,
+  promptsPerRequest: 64,
+  /** Characters of a model name, an id or a cursor in a request. */
+  nameLength: 512,
+  /** Ids in one evict request, and prefixes on one page. */
+  evictIds: 1000,
+  prefixesPerPage: 1000,
+  /** How long an idle connection may stay open, and how long headers may take. */
+  keepAliveMs: 75_000,
+  headersMs: 30_000,
 } as const
 
 export type Limits = typeof limits

@@ -1,0 +1,250 @@
+/**
+ * The JSON of our own routes: snake_case, units in the names, null where nothing is known. The CLI
+ * and the dashboard take their types from here, so that both ends of the wire are one declaration.
+ */
+import { type Static, type TProperties, Type } from 'typebox'
+import { limits } from '../../config/limits.ts'
+
+const count = Type.Integer({ minimum: 0 })
+const milliseconds = Type.Number({ minimum: 0 })
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()])
+
+export const TierSchema = Type.Union([Type.Literal('ram'), Type.Literal('ssd')])
+const Tiers = Type.Array(TierSchema)
+
+/** One value for each tier. */
+const perTier = <T extends TProperties[string]>(schema: T) =>
+  Type.Object({ ram: schema, ssd: schema })
+
+/* ---------- GET /v1/cache/stats ---------- */
+
+export const TierStatsSchema = Type.Object({
+  tier: TierSchema,
+  used_bytes: count,
+  capacity_bytes: count,
+  blocks: count,
+  /** Could be evicted now: neither leased nor being written. */
+  reclaimable_bytes: count,
+  evicted_blocks: count,
+  read_bytes: count,
+  written_bytes: count,
+})
+
+export const CacheStatsSchema = Type.Object({
+  version: Type.String(),
+  up_ms: milliseconds,
+  block_tokens: count,
+  reuse: Type.Union([Type.Literal('token'), Type.Literal('block')]),
+  directory: Type.String(),
+  tiers: Type.Array(TierStatsSchema),
+  prefixes: count,
+  blocks: count,
+  requests: Type.Object({
+    total: count,
+    hit: count,
+    partial: count,
+    miss: count,
+    bypass: count,
+    failed: count,
+  }),
+  tokens: Type.Object({
+    prompt: count,
+    restored_ram: count,
+    restored_ssd: count,
+    computed: count,
+    saved: count,
+    generated: count,
+  }),
+  saved_prefill_ms: milliseconds,
+  restores: Type.Object({ ok: count, failed: count }),
+  corrupt_blocks: count,
+  failed_writes: count,
+  ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
+  rates: Type.Object({
+    prefill_tokens_per_second: nullable(Type.Number()),
+    restore_bytes_per_second: perTier(nullable(Type.Number())),
+  }),
+})
+
+/* ---------- GET /v1/cache/prefixes, /v1/cache/prefixes/{id} ---------- */
+
+export const PrefixSortSchema = Type.Union([
+  Type.Literal('last'),
+  Type.Literal('size'),
+  Type.Literal('hits'),
+  Type.Literal('age'),
+  Type.Literal('tokens'),
+])
+
+/** The query as it stands in the URL: everything is text. */
+export const PrefixQuerySchema = Type.Object({
+  model: Type.Optional(Type.String()),
+  tier: Type.Optional(TierSchema),
+  sort: Type.Optional(PrefixSortSchema),
+  limit: Type.Optional(Type.String({ pattern: '^[0-9]{1,6}$' })),
+  cursor: Type.Optional(Type.String()),
+})
+
+const summary = {
+  id: Type.String(),
+  model: Type.String(),
+  namespace: Type.String(),
+  tokens: count,
+  size_bytes: count,
+  /** Bytes that no other prefix shares. */
+  unique_bytes: count,
+  tiers: Tiers,
+  hits: count,
+  created_at_ms: milliseconds,
+  last_used_at_ms: milliseconds,
+  leased: Type.Boolean(),
+}
+
+export const PrefixSummarySchema = Type.Object(summary)
+
+export const PrefixPageSchema = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(PrefixSummarySchema),
+  total: count,
+  /** Goes into `cursor` of the next request; null on the last page. */
+  next_cursor: nullable(Type.String()),
+})
+
+export const PrefixBlockSchema = Type.Object({
+  hash: Type.String(),
+  from: count,
+  to: count,
+  size_bytes: count,
+  tiers: Tiers,
+  shared_by: count,
+  grid: Type.Boolean(),
+})
+
+export const PrefixDetailSchema = Type.Object({
+  ...summary,
+  blocks: Type.Array(PrefixBlockSchema),
+  /** Freed when just this prefix is evicted. */
+  reclaimable_bytes: count,
+})
+
+/* ---------- POST /v1/cache/evict ---------- */
+
+/** Exactly one of `ids`, `model`, `older_than_ms`, `tier`, `all`. */
+export const EvictRequestSchema = Type.Object({
+  ids: Type.Optional(
+    Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: limits.evictIds }),
+  ),
+  model: Type.Optional(Type.String({ minLength: 1 })),
+  older_than_ms: Type.Optional(Type.Integer({ minimum: 0 })),
+  tier: Type.Optional(TierSchema),
+  all: Type.Optional(Type.Literal(true)),
+  dry_run: Type.Optional(Type.Boolean()),
+})
+
+export const EvictReportSchema = Type.Object({
+  dry_run: Type.Boolean(),
+  blocks: count,
+  prefixes: count,
+  freed_bytes: perTier(count),
+  /** Chosen, but in use. */
+  kept_blocks: count,
+})
+
+/* ---------- GET /v1/workers ---------- */
+
+export const LayoutSchema = Type.Object({
+  kinds: Type.Array(
+    Type.Union([Type.Literal('kv'), Type.Literal('window'), Type.Literal('state')]),
+  ),
+  sliceable: Type.Boolean(),
+  /** Why nothing is stored, when `kinds` is empty. */
+  refusal: nullable(Type.String()),
+  kv_bytes_per_token: Type.Number(),
+  kv_fixed_bytes: Type.Number(),
+})
+
+export const EngineStateSchema = Type.Union([
+  Type.Literal('starting'),
+  Type.Literal('ready'),
+  Type.Literal('restarting'),
+  Type.Literal('failed'),
+  Type.Literal('stopped'),
+])
+
+export const WorkerSchema = Type.Object({
+  model: Type.String(),
+  engine: Type.String(),
+  state: EngineStateSchema,
+  pid: nullable(Type.Integer()),
+  restarts: count,
+  started_at_ms: milliseconds,
+  last_error: nullable(Type.String()),
+  busy_sequences: count,
+  queued_requests: count,
+  context_tokens: nullable(count),
+  layout: nullable(LayoutSchema),
+  device: nullable(Type.String()),
+})
+
+export const WorkerListSchema = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(WorkerSchema),
+})
+
+/* ---------- the `cache` object of replies ---------- */
+
+/** Beside `usage` in replies, and in the usage chunk of streams. What the engine confirmed. */
+export const CacheObjectSchema = Type.Object({
+  status: Type.Union([
+    Type.Literal('hit'),
+    Type.Literal('partial'),
+    Type.Literal('miss'),
+    Type.Literal('bypass'),
+  ]),
+  /** Slowest tier that was read. */
+  tier: nullable(TierSchema),
+  /** Argument for `prefixd inspect`. */
+  prefix: nullable(Type.String()),
+  blocks: Type.Object({ hit: count, total: count, block_tokens: count }),
+  tokens: Type.Object({ restored: count, computed: count, saved: count }),
+  ms: Type.Object({
+    queue: milliseconds,
+    tokenize: milliseconds,
+    plan: milliseconds,
+    restore: milliseconds,
+    prefill: milliseconds,
+    decode: milliseconds,
+    save: milliseconds,
+    ttft: nullable(milliseconds),
+  }),
+  miss: nullable(Type.Object({ reason: Type.String(), at_token: count })),
+  /** Sentences for people, one per decision. */
+  reasons: Type.Array(Type.String()),
+})
+
+/* ---------- every error ---------- */
+
+export const ErrorBodySchema = Type.Object({
+  error: Type.Object({
+    message: Type.String(),
+    type: Type.String(),
+    param: nullable(Type.String()),
+    code: nullable(Type.String()),
+  }),
+})
+
+export type TierStatsJson = Static<typeof TierStatsSchema>
+export type CacheStatsJson = Static<typeof CacheStatsSchema>
+export type PrefixSort = Static<typeof PrefixSortSchema>
+export type PrefixQueryString = Static<typeof PrefixQuerySchema>
+export type PrefixSummaryJson = Static<typeof PrefixSummarySchema>
+export type PrefixPageJson = Static<typeof PrefixPageSchema>
+export type PrefixBlockJson = Static<typeof PrefixBlockSchema>
+export type PrefixDetailJson = Static<typeof PrefixDetailSchema>
+export type EvictRequestJson = Static<typeof EvictRequestSchema>
+export type EvictReportJson = Static<typeof EvictReportSchema>
+export type WorkerJson = Static<typeof WorkerSchema>
+export type WorkerListJson = Static<typeof WorkerListSchema>
+export type CacheObjectJson = Static<typeof CacheObjectSchema>
+export type ErrorBodyJson = Static<typeof ErrorBodySchema>
