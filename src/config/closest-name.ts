@@ -1,0 +1,38 @@
+/** Edit distance with transpositions of neighbours; O(a·b), for short names only. */
+function distance(a: string, b: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1
+      let best = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + change)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        best = Math.min(best, (beforeLast[j - 2] ?? 0) + 1)
+      }
+      row.push(best)
+    }
+    beforeLast = last
+    last = row
+  }
+  return last[b.length] ?? 0
+}
+
+/**
+ * Up to `count` of the names that somebody may have meant by `typed`: a slip away, or a name that
+ * contains it. Best first; empty when nothing is close.
+ */
+export function closestNames(typed: string, names: readonly string[], count = 3): string[] {
+  const wanted = typed.toLowerCase().slice(0, 200)
+  const slips = Math.max(1, Math.floor(wanted.length / 3))
+  return [...new Set(names)]
+    .map((name) => {
+      const known = name.toLowerCase().slice(0, 200)
+      const contained = wanted.length >= 3 && (known.includes(wanted) || wanted.includes(known))
+      return { name, score: contained ? 0.5 : distance(wanted, known) }
+    })
+    .filter(({ score }) => score <= slips)
+    .sort((a, b) => a.score - b.score || a.name.localeCompare(b.name))
+    .slice(0, count)
+    .map(({ name }) => name)
+}

@@ -1,0 +1,189 @@
+/**
+ * Every setting, once. The loader, the flags of `prefixd serve`, `prefixd config` and
+ * docs/config.md are all made from this table.
+ */
+import { limits } from './limits.ts'
+import { choice, integer, path, size, text, toggle, type ValueKind } from './value.ts'
+
+const mebibyte = 1024 ** 2
+const gibibyte = 1024 ** 3
+
+/** What the defaults depend on. */
+export interface Machine {
+  /** Memory that this process may use: the machine's, or the container's if that is less. */
+  readonly memoryBytes: number
+  readonly cpuCount: number
+  /** Absolute; the platform's cache folder + `/prefixd/data`. */
+  readonly dataDir: string
+}
+
+export interface Setting<T> {
+  /** In the file and, with `--`, on the command line. */
+  readonly key: string
+  readonly env: string
+  readonly kind: ValueKind<T>
+  readonly defaultOf: (machine: Machine) => T
+  /** The default in words, for docs that are the same on every machine. */
+  readonly defaultText: string
+  readonly description: string
+}
+
+function setting<T>(
+  key: string,
+  description: string,
+  kind: ValueKind<NoInfer<T>>,
+  defaultOf: (machine: Machine) => T,
+  defaultText: string,
+): Setting<T> {
+  const env = `PREFIXD_${key.toUpperCase().replaceAll('-', '_')}`
+  return { key, env, kind, defaultOf, defaultText, description }
+}
+
+const engineNames = ['llamacpp', 'fake'] as const
+export type EngineName = (typeof engineNames)[number]
+const reuseModes = ['token', 'block'] as const
+const logLevels = ['error', 'warn', 'info', 'debug'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+const clamp = (value: number, min: number, max: number): number =>
+  Math.min(Math.max(value, min), max)
+
+/** A quarter of the memory, which leaves room for the weights; never more than 8 GiB unasked. */
+export const defaultRamBytes = (memoryBytes: number): number =>
+  clamp(Math.floor(memoryBytes / 4 / mebibyte) * mebibyte, 256 * mebibyte, 8 * gibibyte)
+
+export const settings = {
+  model: setting<string>(
+    'model',
+    'The model to serve: a name of `prefixd models ls`, a path of a GGUF file, ' +
+      'or `hf:owner/repo/file.gguf`.',
+    text('model', 'a model name, a path, or hf:owner/repo/file.gguf'),
+    () => 'smollm2-135m',
+    'smollm2-135m',
+  ),
+  engine: setting<EngineName>(
+    'engine',
+    'What computes: llama.cpp inside a worker process, or the fake engine without a model.',
+    choice(...engineNames),
+    () => 'llamacpp',
+    'llamacpp',
+  ),
+  host: setting<string>(
+    'host',
+    'Address to listen on. Anything but loopback needs `insecure`.',
+    text('address', 'a host name or an IP address'),
+    () => '127.0.0.1',
+    '127.0.0.1',
+  ),
+  port: setting<number>(
+    'port',
+    'Port to listen on; 0 takes a free one.',
+    integer('port', { min: 0, max: 65_535 }),
+    () => 8787,
+    '8787',
+  ),
+  dir: setting<string>(
+    'dir',
+    'Folder for everything that the service writes, pulled models aside.',
+    path('folder', 'a folder'),
+    (machine) => machine.dataDir,
+    "the platform's cache folder + `/prefixd/data`",
+  ),
+  ramBytes: setting<number>(
+    'ram',
+    'Size of the RAM tier. It is taken at start and never grows.',
+    size({ minBytes: limits.ramBytesMin, maxBytes: limits.tierBytesMax, minText: '64MiB' }),
+    (machine) => defaultRamBytes(machine.memoryBytes),
+    'a quarter of the memory, at least 256 MiB and at most 8 GiB',
+  ),
+  ssdBytes: setting<number>(
+    'ssd',
+    'Size of the SSD tier. 0 keeps nothing on disk: a restart is then cold.',
+    size(
+      { minBytes: limits.ssdBytesMin, maxBytes: limits.tierBytesMax, minText: '64MiB' },
+      'no SSD tier',
+    ),
+    () => 20 * gibibyte,
+    '20GiB',
+  ),
+  blockTokens: setting<number>(
+    'block-tokens',
+    'Tokens of a block, the unit of storage. Reuse goes on to the token all the same. ' +
+      'What was stored with another value is not found.',
+    integer('tokens', { min: limits.blockTokensMin, max: limits.blockTokensMax, multipleOf: 16 }),
+    () => 256,
+    '256',
+  ),
+  reuse: setting<(typeof reuseModes)[number]>(
+    'reuse',
+    '`token` reuses to the last common token; `block` reuses whole prefilled blocks only, ' +
+      'which makes warm answers bit-identical to cold ones.',
+    choice(...reuseModes),
+    () => 'token',
+    'token',
+  ),
+  contextTokens: setting<number>(
+    'ctx',
+    "Tokens of context. 0 takes the model's trained maximum, which is also the upper limit.",
+    integer('tokens', { min: 0, max: limits.contextTokensMax }),
+    () => 8192,
+    "8192, or the model's trained maximum if that is smaller",
+  ),
+  threads: setting<number>(
+    'threads',
+    'Threads that the engine computes with.',
+    integer('count', { min: 1, max: limits.threadsMax }),
+    (machine) => clamp(machine.cpuCount - 1, 1, limits.threadsMax),
+    'cores − 1, at least 1',
+  ),
+  queuedRequests: setting<number>(
+    'queue',
+    'Requests that wait for the engine; one more is answered with status 429.',
+    integer('count', { min: 1, max: limits.queuedRequestsMax }),
+    () => limits.queuedRequests,
+    String(limits.queuedRequests),
+  ),
+  save: setting<boolean>(
+    'save',
+    'Save what was computed. Without it the service only reads what is stored already.',
+    toggle(),
+    () => true,
+    'true',
+  ),
+  libraryDir: setting<string | null>(
+    'library-dir',
+    "Folder with llama.cpp's shared libraries of your own build, in place of the bundled ones.",
+    path('folder', 'a folder with the shared libraries of llama.cpp'),
+    () => null,
+    'the bundled libraries',
+  ),
+  insecure: setting<boolean>(
+    'insecure',
+    'Allow a `host` that other machines can reach although requests need no key.',
+    toggle(),
+    () => false,
+    'false',
+  ),
+  logLevel: setting<LogLevel>(
+    'log-level',
+    'What is written to the log.',
+    choice(...logLevels),
+    () => 'info',
+    'info',
+  ),
+} as const
+
+export type Property = keyof typeof settings
+/** What the service runs with; sizes in bytes, paths absolute, `libraryDir` null when bundled. */
+export type Config = {
+  readonly [K in Property]: ReturnType<(typeof settings)[K]['defaultOf']>
+}
+
+/** The table as a list, in the order of help and docs. */
+export const settingList = Object.entries(settings) as readonly (readonly [
+  Property,
+  Setting<Config[Property]>,
+])[]
+
+/** Every key as the file and the flags write it, e.g. `block-tokens`. */
+export const configKeys: readonly string[] = settingList.map(([, { key }]) => key)

@@ -1,0 +1,106 @@
+/**
+ * The kinds of value that a setting can have. Each one reads what the file (TOML values), the
+ * environment and the flags (strings) can say, and tells in words what it allows.
+ */
+import { parseSize } from './sizes.ts'
+
+export interface ValueKind<T> {
+  /** For help and docs, e.g. `size` in `--ram <size>`. */
+  readonly placeholder: string
+  /** What is allowed, as it stands behind "must be". */
+  readonly allowed: string
+  /** Switches of the command line: `--save`, `--no-save`. */
+  readonly isSwitch: boolean
+  /** The value; undefined when `raw` is none of what is allowed. */
+  read(raw: unknown): T | undefined
+}
+
+/** A path as it was written; the loader makes it absolute. */
+export interface PathKind extends ValueKind<string> {
+  readonly isPath: true
+}
+
+export const text = (placeholder: string, allowed: string): ValueKind<string> => ({
+  placeholder,
+  allowed,
+  isSwitch: false,
+  read: (raw) =>
+    typeof raw === 'string' && raw.trim() !== '' && !raw.includes('\0') ? raw.trim() : undefined,
+})
+
+export const path = (placeholder: string, allowed: string): PathKind => ({
+  ...text(placeholder, allowed),
+  isPath: true,
+})
+
+export const isPathKind = (kind: ValueKind<unknown>): kind is PathKind => 'isPath' in kind
+
+export function choice<const T extends string>(...values: readonly T[]): ValueKind<T> {
+  return {
+    placeholder: values.join('|'),
+    allowed: `one of ${values.join(', ')}`,
+    isSwitch: false,
+    read: (raw) => values.find((value) => value === raw),
+  }
+}
+
+export const integer = (
+  placeholder: string,
+  range: { readonly min: number; readonly max: number; readonly multipleOf?: number },
+  remark = '',
+): ValueKind<number> => {
+  const step = range.multipleOf ?? 1
+  const multiple = step === 1 ? '' : ` and a multiple of ${step}`
+  return {
+    placeholder,
+    allowed: `a whole number from ${range.min} to ${range.max}${multiple}${remark}`,
+    isSwitch: false,
+    read(raw) {
+      const written = typeof raw === 'string' && /^\s*\d{1,15}\s*$/.test(raw) ? Number(raw) : raw
+      if (typeof written !== 'number' || !Number.isSafeInteger(written)) return undefined
+      const fits = written >= range.min && written <= range.max && written % step === 0
+      return fits ? written : undefined
+    },
+  }
+}
+
+/** Bytes; `zero` says what 0 means where 0 is allowed although it is below `minBytes`. */
+export const size = (
+  range: { readonly minBytes: number; readonly maxBytes: number; readonly minText: string },
+  zero?: string,
+): ValueKind<number> => ({
+  placeholder: 'size',
+  allowed:
+    `a size of at least ${range.minText}, like 8GiB, 500MB or plain bytes` +
+    (zero === undefined ? '' : `, or 0 for ${zero}`),
+  isSwitch: false,
+  read(raw) {
+    const sizeBytes = typeof raw === 'string' ? parseSize(raw) : raw
+    if (typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes)) return undefined
+    if (sizeBytes === 0 && zero !== undefined) return 0
+    return sizeBytes >= range.minBytes && sizeBytes <= range.maxBytes ? sizeBytes : undefined
+  },
+})
+
+const meanings: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  1: true,
+  false: false,
+  no: false,
+  off: false,
+  0: false,
+}
+
+export const toggle = (): ValueKind<boolean> => ({
+  placeholder: 'true|false',
+  allowed: 'true or false',
+  isSwitch: true,
+  read: (raw) =>
+    typeof raw === 'boolean'
+      ? raw
+      : typeof raw === 'string'
+        ? meanings[raw.trim().toLowerCase()]
+        : undefined,
+})
