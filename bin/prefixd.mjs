@@ -1,0 +1,61 @@
+// Runs the CLI inside the Node that bin/prefixd chose. Imports nothing but Node itself, and is
+// plain enough for an old Node to parse, so that it can say what is wrong.
+import { existsSync } from 'node:fs'
+
+const oldestNode = [22, 18]
+const parentCheckMs = 1000
+const repeatedSignalMs = 1000
+
+const [major, minor] = process.versions.node.split('.').map(Number)
+const isTooOld = major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])
+
+if (isTooOld) {
+  fail(
+    `needs Node ${oldestNode.join('.')} or newer and runs on ${process.versions.node}; ` +
+      'start it with "npm start", "npx prefixd" or "bin/prefixd", which bring a Node of their own.',
+  )
+}
+if (!(Number(process.env.UV_THREADPOOL_SIZE) >= 8)) process.env.UV_THREADPOOL_SIZE = '8'
+if (/(^|[ /])prefixd( |$)/.test(process.env.npm_lifecycle_script ?? '')) {
+  ignoreRepeatedSignals()
+  endWithParent()
+}
+
+const entry = ['../src/cli/main.ts', '../dist/src/cli/main.js']
+  .map((path) => new URL(path, import.meta.url))
+  .find((url) => existsSync(url))
+if (entry === undefined) {
+  fail('finds neither src/cli/main.ts nor dist/src/cli/main.js beside it; install it again.')
+}
+await import(entry.href)
+
+function fail(sentence) {
+  process.stderr.write(`prefixd: ${sentence}\n`)
+  process.exit(1)
+}
+
+/**
+ * A terminal sends Ctrl-C to npm and to us, and npm passes it on: two signals for one key. A
+ * service takes the second one as "do not wait", so a repeat within a second is dropped.
+ */
+function ignoreRepeatedSignals() {
+  const lastAtMs = new Map()
+  const emit = process.emit
+  process.emit = function (event, ...rest) {
+    if (event === 'SIGINT' || event === 'SIGTERM') {
+      const atMs = performance.now()
+      const isRepeated = atMs - (lastAtMs.get(event) ?? -repeatedSignalMs) < repeatedSignalMs
+      if (isRepeated) return true
+      lastAtMs.set(event, atMs)
+    }
+    return emit.call(this, event, ...rest)
+  }
+}
+
+/** npm waits for us as long as it lives: another parent means that npm was killed with -9. */
+function endWithParent() {
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM')
+  }, parentCheckMs).unref()
+}
