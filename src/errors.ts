@@ -55,6 +55,11 @@ export const errorKinds = {
     type: 'not_found_error',
     exit: 4,
   },
+  PREFIXD_E_FORBIDDEN_HOST: {
+    ...invalid('forbidden_host'),
+    status: 403,
+    type: 'permission_error',
+  },
   PREFIXD_E_PREFIX_NOT_FOUND: {
     ...invalid('prefix_not_found'),
     status: 404,

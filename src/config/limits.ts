@@ -69,8 +69,10 @@ export const limits = {
   discoveryDepth: 8,
   discoveryManifestBytes: 1024 * 1024,
   listedNames: 12,
-  /** Events of one answer that wait for a slow client before the engine is no longer read. */
-  sseBufferBytes: 256 * 1024,
+  /** Bytes of an answer that wait for a slow client; then the engine is no longer read. */
+  sseBufferBytes: 64 * 1024,
+  /** How long a client may take nothing of a stream before its sequence is given to others. */
+  sseStallMs: 120_000,
   /** Messages of one chat, and prompts of one completions request. */
   messagesPerRequest: 16_384,
   promptsPerRequest: 64,
@@ -79,12 +81,13 @@ export const limits = {
   /** Ids in one evict request, and prefixes on one page. */
   evictIds: 1000,
   prefixesPerPage: 1000,
-  /** How long an idle connection may stay open, and how long headers may take. */
+  /** How long an idle connection stays open, and how long a request may take to arrive. */
   keepAliveMs: 75_000,
-  headersMs: 30_000,
+  requestArrivalMs: 300_000,
   /** How long the CLI waits for an answer of the service, and how long that may be. */
   clientTimeoutMs: 10_000,
   clientReplyBytes: 64 * 1024 * 1024,
+  listedPrefixes: 100_000,
   /** Failed polls in a row before `stats --watch` gives up. */
   watchFailures: 3,
 } as const

@@ -1,0 +1,89 @@
+/** One run of `service.generate`, as the routes see it: the plan first, then text, then the receipt. */
+import { PrefixdError } from '../errors.ts'
+import type { GenerateEvent, GenerateRequest, Receipt, Service } from '../pipeline/types.ts'
+
+export type PlannedEvent = Extract<GenerateEvent, { type: 'planned' }>
+export type FinishReason = Extract<GenerateEvent, { type: 'finish' }>['finishReason']
+export type AnswerEvent = Exclude<GenerateEvent, PlannedEvent>
+
+export interface Answer {
+  readonly planned: PlannedEvent
+  /** May be iterated once. */
+  readonly events: AsyncGenerator<AnswerEvent>
+}
+
+export interface Outcome {
+  readonly text: string
+  readonly finishReason: FinishReason
+  readonly receipt: Receipt
+}
+
+/**
+ * Resolves with the plan, before any prefill, so that whatever is wrong with the request is still a
+ * plain HTTP error. Rejects with a typed error, or with the signal's reason once it has aborted.
+ */
+export async function openAnswer(
+  service: Service,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const iterator = service.generate(request, signal)[Symbol.asyncIterator]()
+  const first = await nextEvent(iterator, signal)
+  if (first?.type !== 'planned') {
+    signal.throwIfAborted()
+    throw brokenPromise('it did not begin with its plan')
+  }
+  return { planned: first, events: remainingEvents(iterator, signal) }
+}
+
+export async function collectAnswer(answer: Answer): Promise<Outcome> {
+  const text: string[] = []
+  let finishReason: FinishReason = 'stop'
+  for await (const event of answer.events) {
+    if (event.type === 'text') text.push(event.text)
+    if (event.type === 'finish') finishReason = event.finishReason
+    if (event.type === 'receipt') {
+      return { text: text.join(''), finishReason, receipt: event.receipt }
+    }
+  }
+  throw brokenPromise('it ended without a receipt')
+}
+
+async function* remainingEvents(
+  iterator: AsyncIterator<GenerateEvent>,
+  signal: AbortSignal,
+): AsyncGenerator<AnswerEvent> {
+  let ended = false
+  try {
+    for (;;) {
+      const event = await nextEvent(iterator, signal)
+      if (event === null) break
+      if (event.type !== 'planned') yield event
+    }
+    ended = true
+    // An aborted run may also just end; whoever waits for a receipt must learn why there is none.
+    signal.throwIfAborted()
+  } catch (error) {
+    ended = true
+    throw error
+  } finally {
+    if (!ended) await iterator.return?.()
+  }
+}
+
+/** Null at the end. Engines and timers say "aborted" in many words; the reason is the true one. */
+async function nextEvent(
+  iterator: AsyncIterator<GenerateEvent>,
+  signal: AbortSignal,
+): Promise<GenerateEvent | null> {
+  try {
+    const step = await iterator.next()
+    return step.done ? null : step.value
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+const brokenPromise = (what: string) =>
+  new PrefixdError('PREFIXD_E_INTERNAL', `The pipeline broke its promise: ${what}.`)

@@ -1,0 +1,81 @@
+/** Routes that show and change what is stored: `/v1/cache/*`, and `/v1/workers`. */
+import { PrefixdError } from '../../errors.ts'
+import type { EvictSelector, PrefixQuery } from '../../pipeline/types.ts'
+import type { ApiContext, ApiLimits, Server } from '../context.ts'
+import { toCacheStats, toEvictReport, toPrefixDetail, toPrefixPage, toWorker } from './render.ts'
+import {
+  type EvictReportJson,
+  type EvictRequestJson,
+  EvictRequestSchema,
+  type PrefixDetailJson,
+  type PrefixPageJson,
+  PrefixQuerySchema,
+  type PrefixQueryString,
+  type WorkerListJson,
+} from './schema.ts'
+
+const defaultPageLength = 50
+
+export function adminRoutes(server: Server, { service, limits }: ApiContext): void {
+  server.get('/v1/workers', async (): Promise<WorkerListJson> => {
+    return { object: 'list', data: service.workers().map(toWorker) }
+  })
+  server.get('/v1/cache/stats', async () => toCacheStats(service.cache.stats()))
+  server.get(
+    '/v1/cache/prefixes',
+    { schema: { querystring: PrefixQuerySchema } },
+    async (request): Promise<PrefixPageJson> =>
+      toPrefixPage(service.cache.prefixes(readQuery(request.query, limits))),
+  )
+  server.get<{ Params: { id: string } }>(
+    '/v1/cache/prefixes/:id',
+    async (request): Promise<PrefixDetailJson> =>
+      toPrefixDetail(service.cache.prefix(request.params.id)),
+  )
+  server.post(
+    '/v1/cache/evict',
+    { schema: { body: EvictRequestSchema } },
+    async (request): Promise<EvictReportJson> => {
+      const selector = readSelector(request.body)
+      return toEvictReport(await service.cache.evict(selector, request.body.dry_run === true))
+    },
+  )
+}
+
+function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): PrefixQuery {
+  const limit = query.limit === undefined ? defaultPageLength : Number(query.limit)
+  if (limit < 1 || limit > prefixesPerPage) {
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `limit must be a whole number from 1 to ${prefixesPerPage}, not ${limit}.`,
+      { field: 'limit', next: 'Follow next_cursor for more.' },
+    )
+  }
+  return {
+    sort: query.sort ?? 'last',
+    limit,
+    ...(query.model === undefined ? {} : { model: query.model }),
+    ...(query.tier === undefined ? {} : { tier: query.tier }),
+    ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+  }
+}
+
+const ways = ['ids', 'model', 'older_than_ms', 'tier', 'all'] as const
+
+/** Two ways at once could mean "either" or "both"; for something that deletes, neither is guessed. */
+function readSelector(body: EvictRequestJson): EvictSelector {
+  const chosen = ways.filter((way) => body[way] !== undefined)
+  if (chosen.length !== 1) {
+    const found = chosen.length === 0 ? 'none' : chosen.join(' and ')
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `The body must have exactly one of ${ways.join(', ')}; it has ${found}.`,
+      { field: chosen[1] ?? 'ids', next: 'Add "dry_run": true to see first what would go.' },
+    )
+  }
+  if (body.ids) return { ids: body.ids }
+  if (body.model !== undefined) return { model: body.model }
+  if (body.older_than_ms !== undefined) return { olderThanMs: body.older_than_ms }
+  if (body.tier) return { tier: body.tier }
+  return { all: true }
+}

@@ -1,0 +1,31 @@
+/** `GET /health`: can this service answer a request now? */
+import { PrefixdError } from '../../errors.ts'
+import type { ModelCard } from '../../pipeline/types.ts'
+import type { ApiContext, Server } from '../context.ts'
+
+export function healthRoutes(server: Server, { service }: ApiContext): void {
+  const health = async () => {
+    const cards = service.models()
+    if (!cards.some((card) => card.state === 'ready')) throw notReady(cards)
+    return { status: 'ok' }
+  }
+  server.get('/health', health)
+  server.get('/v1/health', health)
+}
+
+/** One model that answers is enough; requests for the others get their own error. */
+function notReady(cards: readonly ModelCard[]): PrefixdError {
+  const is = (state: ModelCard['state']) => cards.some((card) => card.state === state)
+  if (is('starting')) {
+    return new PrefixdError('PREFIXD_E_ENGINE_LOADING', 'The model is being loaded.')
+  }
+  if (is('restarting')) {
+    return new PrefixdError('PREFIXD_E_ENGINE_DIED', 'The worker died and is being restarted.')
+  }
+  if (is('failed')) {
+    return new PrefixdError('PREFIXD_E_ENGINE_FAILED', 'The worker failed too often.', {
+      next: 'GET /v1/workers has its last error.',
+    })
+  }
+  return new PrefixdError('PREFIXD_E_ENGINE_STOPPING', 'The service is stopping.')
+}

@@ -1,0 +1,132 @@
+/** What the pipeline reports → the JSON of schema.ts. Pure. */
+import type {
+  CacheStats,
+  EvictReport,
+  PrefixDetail,
+  PrefixPage,
+  PrefixSummary,
+  WorkerReport,
+} from '../../pipeline/types.ts'
+import type {
+  CacheStatsJson,
+  EvictReportJson,
+  PrefixDetailJson,
+  PrefixPageJson,
+  PrefixSummaryJson,
+  WorkerJson,
+} from './schema.ts'
+
+export function toCacheStats(stats: CacheStats): CacheStatsJson {
+  const { tokens, rates } = stats
+  return {
+    version: stats.version,
+    up_ms: stats.upMs,
+    block_tokens: stats.blockTokens,
+    reuse: stats.reuse,
+    directory: stats.directory,
+    tiers: stats.tiers.map((tier) => ({
+      tier: tier.tier,
+      used_bytes: tier.usedBytes,
+      capacity_bytes: tier.capacityBytes,
+      blocks: tier.blocks,
+      reclaimable_bytes: tier.reclaimableBytes,
+      evicted_blocks: tier.evictedBlocks,
+      read_bytes: tier.readBytes,
+      written_bytes: tier.writtenBytes,
+    })),
+    prefixes: stats.prefixes,
+    blocks: stats.blocks,
+    requests: { ...stats.requests },
+    tokens: {
+      prompt: tokens.prompt,
+      restored_ram: tokens.restoredRam,
+      restored_ssd: tokens.restoredSsd,
+      computed: tokens.computed,
+      saved: tokens.saved,
+      generated: tokens.generated,
+    },
+    saved_prefill_ms: stats.savedPrefillMs,
+    restores: { ...stats.restores },
+    corrupt_blocks: stats.corruptBlocks,
+    failed_writes: stats.failedWrites,
+    ttft_ms: { ...stats.ttftMs },
+    rates: {
+      prefill_tokens_per_second: rates.prefillTokensPerSecond,
+      restore_bytes_per_second: { ...rates.restoreBytesPerSecond },
+    },
+  }
+}
+
+function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
+  return {
+    id: prefix.id,
+    model: prefix.model,
+    namespace: prefix.namespace,
+    tokens: prefix.tokens,
+    size_bytes: prefix.sizeBytes,
+    unique_bytes: prefix.uniqueBytes,
+    tiers: [...prefix.tiers],
+    hits: prefix.hits,
+    created_at_ms: prefix.createdAtMs,
+    last_used_at_ms: prefix.lastUsedAtMs,
+    leased: prefix.leased,
+  }
+}
+
+export function toPrefixPage(page: PrefixPage): PrefixPageJson {
+  return {
+    object: 'list',
+    data: page.prefixes.map(toPrefixSummary),
+    total: page.total,
+    next_cursor: page.nextCursor,
+  }
+}
+
+export function toPrefixDetail(prefix: PrefixDetail): PrefixDetailJson {
+  return {
+    ...toPrefixSummary(prefix),
+    blocks: prefix.blocks.map((block) => ({
+      hash: block.hash,
+      from: block.from,
+      to: block.to,
+      size_bytes: block.sizeBytes,
+      tiers: [...block.tiers],
+      shared_by: block.sharedBy,
+      grid: block.grid,
+    })),
+    reclaimable_bytes: prefix.reclaimableBytes,
+  }
+}
+
+export function toEvictReport(report: EvictReport): EvictReportJson {
+  return {
+    dry_run: report.dryRun,
+    blocks: report.blocks,
+    prefixes: report.prefixes,
+    freed_bytes: { ...report.freedBytes },
+    kept_blocks: report.keptBlocks,
+  }
+}
+
+export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJson {
+  return {
+    model: worker.model,
+    engine: worker.engine,
+    state: status.state,
+    pid: status.pid,
+    restarts: status.restarts,
+    started_at_ms: status.startedAtMs,
+    last_error: status.lastError,
+    busy_sequences: status.busySequences,
+    queued_requests: status.queuedRequests,
+    context_tokens: worker.contextTokens,
+    layout: layout && {
+      kinds: [...layout.kinds],
+      sliceable: layout.sliceable,
+      refusal: layout.refusal,
+      kv_bytes_per_token: layout.kvBytesPerToken,
+      kv_fixed_bytes: layout.kvFixedBytes,
+    },
+    device: worker.device,
+  }
+}

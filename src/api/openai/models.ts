@@ -1,0 +1,36 @@
+/** `GET /v1/models` and `/v1/models/{id}`. */
+import type OpenAI from 'openai'
+import type { ModelCard } from '../../pipeline/types.ts'
+import type { ApiContext, Server } from '../context.ts'
+import { chooseModel } from '../model-choice.ts'
+
+/** `meta` has llama-server's names, `max_model_len` is vLLM's; both are null until it is loaded. */
+function toModel({ id, aliases, createdAtMs, state, info }: ModelCard) {
+  return {
+    id,
+    object: 'model',
+    created: Math.floor(createdAtMs / 1000),
+    owned_by: 'prefixd',
+    aliases,
+    state,
+    max_model_len: info?.contextTokens ?? null,
+    meta: info && {
+      n_ctx: info.contextTokens,
+      n_ctx_train: info.trainedContextTokens,
+      n_vocab: info.vocabularySize,
+      n_params: info.parameterCount,
+      size: info.weightsBytes,
+    },
+  } satisfies OpenAI.Model & Record<string, unknown>
+}
+
+export function modelRoutes(server: Server, { service }: ApiContext): void {
+  server.get('/v1/models', async () => ({
+    object: 'list',
+    data: service.models().map(toModel),
+  }))
+  // A wildcard, because a model's name may have slashes in it.
+  server.get<{ Params: { '*': string } }>('/v1/models/*', async (request) =>
+    toModel(chooseModel(service.models(), request.params['*'])),
+  )
+}

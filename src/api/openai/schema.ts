@@ -1,0 +1,86 @@
+/**
+ * Shapes of OpenAI's requests, as far as we read them. Fields that are not listed are ignored: every
+ * agent sends some. Ranges are checked where the values are used, so that all dialects share them.
+ */
+import { type Static, type TSchema, Type } from 'typebox'
+import { limits } from '../../config/limits.ts'
+
+/** Clients send null for what they leave out. */
+const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+const tokenId = Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })
+const tokenArray = Type.Array(tokenId, { minItems: 1, maxItems: limits.contextTokensMax })
+
+export const ModelName = Type.String({ minLength: 1, maxLength: limits.nameLength })
+
+const shared = {
+  model: maybe(ModelName),
+  max_tokens: maybe(Type.Integer({ minimum: 0 })),
+  stop: maybe(Type.Union([Type.String(), Type.Array(Type.String())])),
+  stream: maybe(Type.Boolean()),
+  stream_options: maybe(Type.Object({ include_usage: maybe(Type.Boolean()) })),
+  temperature: maybe(Type.Number()),
+  top_p: maybe(Type.Number()),
+  top_k: maybe(Type.Number()),
+  min_p: maybe(Type.Number()),
+  repeat_penalty: maybe(Type.Number()),
+  repetition_penalty: maybe(Type.Number()),
+  frequency_penalty: maybe(Type.Number()),
+  presence_penalty: maybe(Type.Number()),
+  seed: maybe(Type.Number()),
+  ignore_eos: maybe(Type.Boolean()),
+  cache_prompt: maybe(Type.Boolean()),
+}
+
+const SharedSchema = Type.Object(shared)
+export type SharedFields = Static<typeof SharedSchema>
+
+const ContentPart = Type.Object({ type: Type.String() })
+
+export const MessageSchema = Type.Object({
+  role: Type.Enum(['developer', 'system', 'user', 'assistant', 'tool']),
+  content: maybe(Type.Union([Type.String(), Type.Array(ContentPart)])),
+})
+
+const MessagesSchema = Type.Array(MessageSchema, {
+  minItems: 1,
+  maxItems: limits.messagesPerRequest,
+})
+
+/** What goes into the template; also the body of `/apply-template`. */
+const chat = {
+  messages: MessagesSchema,
+  tools: maybe(Type.Array(Type.Object({}))),
+  chat_template_kwargs: maybe(Type.Object({})),
+  reasoning_effort: maybe(Type.String({ maxLength: limits.nameLength })),
+  add_generation_prompt: maybe(Type.Boolean()),
+}
+
+const ChatFieldsSchema = Type.Object(chat)
+export type ChatFields = Static<typeof ChatFieldsSchema>
+
+export const ChatRequestSchema = Type.Object({
+  ...shared,
+  ...chat,
+  max_completion_tokens: maybe(Type.Integer({ minimum: 0 })),
+})
+export type ChatRequest = Static<typeof ChatRequestSchema>
+
+export const ApplyTemplateSchema = Type.Object({ model: maybe(ModelName), ...chat })
+
+export const CompletionRequestSchema = Type.Object({
+  ...shared,
+  prompt: Type.Union(
+    [
+      Type.String(),
+      Type.Array(Type.String(), { minItems: 1, maxItems: limits.promptsPerRequest }),
+      tokenArray,
+      Type.Array(tokenArray, { minItems: 1, maxItems: limits.promptsPerRequest }),
+    ],
+    {
+      description:
+        'a string, an array of strings, an array of token ids, or an array of such arrays ' +
+        `(${limits.promptsPerRequest} prompts at most, none of them without tokens)`,
+    },
+  ),
+})
+export type CompletionRequest = Static<typeof CompletionRequestSchema>

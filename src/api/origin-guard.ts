@@ -1,0 +1,60 @@
+/**
+ * Which web pages may speak to this server. A browser lets any page send requests to localhost; these
+ * rules keep foreign pages from reading replies (CORS) and from posing as local through a DNS name
+ * that they re-point to 127.0.0.1 (the `Host` check).
+ */
+import { isIP } from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { PrefixdError } from '../errors.ts'
+
+/** `localhost` and its subdomains, 127.0.0.0/8 and ::1; brackets as in URLs are understood. */
+export function isLoopback(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/^\[|\]$/g, '')
+  if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true
+  return isIP(name) === 4 && name.startsWith('127.')
+}
+
+/** Null when it is not a host with an optional port. */
+function hostnameOf(host: string): string | null {
+  if (!/^[\w.:[\]-]+$/.test(host)) return null
+  return URL.parse(`http://${host}`)?.hostname ?? null
+}
+
+const bare = (address: string) => address.replace(/^\[|\]$/g, '').replace(/^::ffff:/, '')
+
+/**
+ * Throws `PREFIXD_E_FORBIDDEN_HOST` unless `Host` names loopback, the configured host, or the very
+ * address that the connection came in on: an address in the URL cannot be re-pointed, a name can.
+ */
+export function checkHost(request: FastifyRequest, configuredHost: string): void {
+  const hostname = hostnameOf(request.headers.host ?? '')
+  if (hostname !== null) {
+    if (isLoopback(hostname) || bare(hostname) === configuredHost.toLowerCase()) return
+    const localAddress = request.socket.localAddress
+    if (localAddress !== undefined && bare(hostname) === bare(localAddress)) return
+  }
+  throw new PrefixdError(
+    'PREFIXD_E_FORBIDDEN_HOST',
+    'This route answers only under a loopback name or the host that the server was started with.',
+    { field: 'host', next: 'Use http://127.0.0.1, or start the server with --host and that name.' },
+  )
+}
+
+/** Adds CORS headers for pages that were themselves served from this machine. */
+export function allowLocalOrigins(request: FastifyRequest, reply: FastifyReply): void {
+  const { origin } = request.headers
+  if (origin === undefined) return
+  reply.header('vary', 'origin')
+  const hostname = URL.parse(origin)?.hostname
+  if (hostname === undefined || !isLoopback(hostname)) return
+  reply.header('access-control-allow-origin', origin)
+  reply.header(
+    'access-control-expose-headers',
+    'x-request-id, cache-status, server-timing, retry-after, x-should-retry, x-prefixd-error',
+  )
+  if (request.method !== 'OPTIONS') return
+  reply.header('access-control-allow-methods', 'GET, POST, OPTIONS')
+  const wanted = request.headers['access-control-request-headers']
+  if (wanted !== undefined) reply.header('access-control-allow-headers', wanted)
+  reply.header('access-control-max-age', '600')
+}

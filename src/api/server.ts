@@ -1,0 +1,163 @@
+/** The HTTP server: what is true of every route. It does not listen; `main.ts` does that. */
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify'
+import { limits as defaultLimits } from '../config/limits.ts'
+import { PrefixdError } from '../errors.ts'
+import type { Service } from '../pipeline/types.ts'
+import { openAnswers } from './client.ts'
+import type { ApiContext, ApiLimits, Server } from './context.ts'
+import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
+import { adminRoutes } from './native/admin.ts'
+import { healthRoutes } from './native/health.ts'
+import { tokenRoutes } from './native/tokens.ts'
+import { chatRoutes } from './openai/chat.ts'
+import { completionRoutes } from './openai/completions.ts'
+import { modelRoutes } from './openai/models.ts'
+import { allowLocalOrigins, checkHost } from './origin-guard.ts'
+
+export interface ServerOptions {
+  /** The host that the server is started with; its name is allowed on admin routes. */
+  readonly host?: string
+  readonly logger?: FastifyBaseLogger
+  readonly limits?: Partial<ApiLimits>
+}
+
+/** Sortable by time, and unguessable enough not to collide. */
+const newRequestId = () => `req_${Date.now().toString(36)}${randomBytes(8).toString('hex')}`
+
+export function createServer(service: Service, options: ServerOptions = {}): Server {
+  const limits: ApiLimits = { ...defaultLimits, ...options.limits }
+  const server = fastify({
+    ...(options.logger ? { loggerInstance: options.logger } : {}),
+    bodyLimit: limits.bodyBytes,
+    keepAliveTimeout: limits.keepAliveMs,
+    requestTimeout: limits.requestArrivalMs,
+    routerOptions: { maxParamLength: limits.nameLength },
+    requestIdHeader: false,
+    genReqId: newRequestId,
+    // Ours has the envelope that clients understand; see `refuseWhileClosing`.
+    return503OnClosing: false,
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        // For messages that say what was found instead.
+        verbose: true,
+      },
+    },
+    frameworkErrors: answerError,
+    clientErrorHandler: answerBrokenHttp,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  const context: ApiContext = { service, limits, answers: openAnswers() }
+  acceptJsonOnly(server)
+  server.setErrorHandler(answerError)
+  server.setNotFoundHandler((request) => {
+    throw routeNotFound(server, request)
+  })
+  addHooks(server)
+  endAnswersOnClose(server, context)
+
+  chatRoutes(server, context)
+  completionRoutes(server, context)
+  modelRoutes(server, context)
+  healthRoutes(server, context)
+  tokenRoutes(server, context)
+  server.register(async (admin: Server) => {
+    admin.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))
+    adminRoutes(admin, context)
+  })
+  return server
+}
+
+function addHooks(server: Server): void {
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    allowLocalOrigins(request, reply)
+    // A preflight has no meaning of its own, whatever the path.
+    if (request.method === 'OPTIONS') return reply.code(204).send()
+  })
+}
+
+/** Plain forms and text are what a foreign page can send without asking; they are no JSON. */
+function acceptJsonOnly(server: Server): void {
+  server.removeAllContentTypeParsers()
+  const parse = server.getDefaultJsonParser('error', 'error')
+  server.addContentTypeParser(
+    /^application\/([\w.-]+\+)?json\b/,
+    { parseAs: 'string' },
+    (request, body, done) => {
+      parse(request, body as string, (error, value) => {
+        done(error && (body.length === 0 ? error : invalidJson(body as string)), value)
+      })
+    },
+  )
+}
+
+/** Node's own message says where it stopped; it quotes a few characters of the body at most. */
+function invalidJson(body: string): PrefixdError {
+  let reason = 'It has a key that is not allowed (__proto__ or constructor.prototype).'
+  try {
+    JSON.parse(body)
+  } catch (error) {
+    reason = `${(error as Error).message}.`
+  }
+  return new PrefixdError('PREFIXD_E_INVALID_JSON', `The body is not valid JSON. ${reason}`)
+}
+
+function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof ClientGone) {
+    request.log.info(error.message)
+    return reply.code(499).send()
+  }
+  const { status, headers, body } = toErrorReply(error, request.id, request.routeOptions?.bodyLimit)
+  if (status >= 500) request.log.error({ err: error }, body.error.message)
+  else request.log.info({ code: headers['x-prefixd-error'] }, body.error.message)
+  return reply
+    .code(status)
+    .headers({ 'x-request-id': request.id, ...headers })
+    .send(body)
+}
+
+function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return
+  const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
+  socket.end(rawHttpError(tooSlow ? 408 : tooLong ? 431 : 400))
+}
+
+function routeNotFound(server: Server, { method, url }: FastifyRequest): PrefixdError {
+  const path = url.split('?', 1)[0] ?? url
+  const other = (['GET', 'POST'] as const).find((each) =>
+    server.hasRoute({ method: each, url: path }),
+  )
+  return new PrefixdError(
+    'PREFIXD_E_ROUTE_NOT_FOUND',
+    `There is no ${method} ${path.slice(0, 200)} here.`,
+    { next: other ? `Use ${other}.` : 'docs/api.md lists every route.' },
+  )
+}
+
+/**
+ * While the server closes, new requests are turned away and running answers may finish for `drainMs`;
+ * after that they end with an error. `server.close()` resolves when the last one is over.
+ */
+function endAnswersOnClose(server: Server, { answers, limits }: ApiContext): void {
+  const stopping = () => new PrefixdError('PREFIXD_E_ENGINE_STOPPING', 'The service is stopping.')
+  let closing = false
+  let deadline: NodeJS.Timeout | undefined
+  server.addHook('preClose', async () => {
+    closing = true
+    deadline = setTimeout(() => answers.abortAll(stopping()), limits.drainMs)
+  })
+  server.addHook('onClose', async () => clearTimeout(deadline))
+  server.addHook('onRequest', async () => {
+    if (closing) throw stopping()
+  })
+  server.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close')
+  })
+}

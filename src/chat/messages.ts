@@ -1,0 +1,84 @@
+/**
+ * A chat as a client sends it → a chat as the model's own template receives it. Pure, and free of any
+ * one dialect: each API brings its messages into this shape first. Field names in errors are those of
+ * the request, `messages[3].content[1]`.
+ */
+import type { RenderInput } from '../../engines/types.ts'
+import { PrefixdError } from '../errors.ts'
+
+export type ContentPart = Readonly<Record<string, unknown>> & { readonly type: string }
+
+export type ChatMessage = Readonly<Record<string, unknown>> & {
+  readonly role: string
+  readonly content?: string | readonly ContentPart[] | null
+}
+
+export interface Chat {
+  readonly messages: readonly ChatMessage[]
+  readonly tools?: readonly unknown[]
+  /** `none` keeps the tools out of the prompt. */
+  readonly toolChoice?: 'auto' | 'none'
+  readonly templateArgs?: Readonly<Record<string, unknown>>
+  /** Default true: the prompt ends where the assistant's answer begins. */
+  readonly addGenerationPrompt?: boolean
+}
+
+/** The text that a part carries, by its type. Other parts are media, which no worker reads yet. */
+const textFieldOf: Readonly<Record<string, string>> = { text: 'text', refusal: 'refusal' }
+
+/**
+ * Keeps the client's order of messages, tools and keys, because all of it is in the rendered prompt.
+ * Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for media and `PREFIXD_E_INVALID_VALUE` for parts without
+ * their text.
+ */
+export function toRenderInput(chat: Chat): RenderInput {
+  const tools = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)
+  return {
+    messages: chat.messages.map(toTemplateMessage),
+    ...(tools.length > 0 ? { tools } : {}),
+    addGenerationPrompt: chat.addGenerationPrompt ?? true,
+    ...(chat.templateArgs ? { templateArgs: chat.templateArgs } : {}),
+  }
+}
+
+/** Agents also send tools that only a vendor's own servers can run; templates know functions. */
+function isFunctionTool(tool: unknown): boolean {
+  const type = (tool as { type?: unknown } | null)?.type
+  return type === undefined || type === 'function'
+}
+
+function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record<string, unknown>> {
+  const { role, content, reasoning, ...rest } = message
+  return {
+    // Templates of open models know `system`; `developer` is OpenAI's newer word for it.
+    role: role === 'developer' ? 'system' : role,
+    // Templates add strings; an assistant turn of tool calls alone has null, or nothing, here.
+    content: joinText(content ?? '', `messages[${index}].content`),
+    // vLLM and mlx-lm name this field `reasoning`; templates read the other name.
+    ...(typeof reasoning === 'string' ? { reasoning_content: reasoning } : {}),
+    ...rest,
+  }
+}
+
+function joinText(content: string | readonly ContentPart[], field: string): string {
+  if (typeof content === 'string') return content
+  return content.map((part, index) => textOf(part, `${field}[${index}]`)).join('')
+}
+
+function textOf(part: ContentPart, field: string): string {
+  const textField = Object.hasOwn(textFieldOf, part.type) ? textFieldOf[part.type] : undefined
+  if (textField === undefined) {
+    throw new PrefixdError(
+      'PREFIXD_E_UNSUPPORTED_PARAMETER',
+      `${field} is of type "${part.type}"; the models served here read parts of type "text" only.`,
+      { field, next: 'Leave this part out, or describe it in words.' },
+    )
+  }
+  const text = part[textField]
+  if (typeof text === 'string') return text
+  throw new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${field}.${textField} must be a string, since ${field} is of type "${part.type}".`,
+    { field: `${field}.${textField}` },
+  )
+}
