@@ -1,0 +1,41 @@
+/** Everything that changes KV bytes, for the namespace of the cache. */
+import type { Fingerprint } from '../types.ts'
+
+export interface FingerprintFacts {
+  readonly release: string
+  /** E.g. `@node-llama-cpp/linux-x64 3.22.1`. */
+  readonly origin: string
+  readonly architecture: string
+  /** What the CPU or GPU kernels were built for, e.g. `CPU : SSE3 = 1 | AVX2 = 1 | …`. */
+  readonly kernels: string
+  readonly device: string
+  /** Does the context reach beyond the length that the rope was trained for? Null: not scaled. */
+  readonly ropeReach: 'original' | 'extended' | null
+  /** `LLAMA_ATTN_ROT_DISABLE`, which stores quantised KV unrotated. */
+  readonly rotationDisabled: string | undefined
+}
+
+/**
+ * The number of threads is not in it: calls of whole blocks give the same bits with any number
+ * (measured), and the sums of single tokens differ by less than their own rounding.
+ */
+export function fingerprintOf(facts: FingerprintFacts): Fingerprint {
+  return {
+    engine: 'llama.cpp',
+    build: `llama.cpp ${facts.release} (${facts.origin})`,
+    stateFormat: 'llama-seq-state/3',
+    architecture: facts.architecture,
+    kvTypes: 'f16/f16',
+    flashAttention: true,
+    settings: {
+      adapters: 'none',
+      attentionRotation: (facts.rotationDisabled ?? '0') === '0' ? 'default' : 'disabled',
+      device: facts.device,
+      kernels: facts.kernels,
+      rope: 'model',
+      ...(facts.ropeReach === null ? {} : { ropeReach: facts.ropeReach }),
+      streams: 'unified',
+      yarn: 'model',
+    },
+  }
+}

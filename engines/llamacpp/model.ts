@@ -1,0 +1,235 @@
+/** Loads a GGUF file with llama.cpp and serves it as an `EngineModel`. */
+import { stat } from 'node:fs/promises'
+import type { Layout } from '../../cache/types.ts'
+import { EngineError } from '../errors.ts'
+import type { EngineModel, EngineSequence, ModelInfo, WorkerOptions } from '../types.ts'
+import { storageRefusal } from './architecture.ts'
+import { type LlamaCalls, onPool } from './calls.ts'
+import { createContext, type LlamaContext } from './context.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { type LlamaLibrary, loadLibrary } from './library.ts'
+import { explainLoadFailure } from './load-failure.ts'
+import { measureRecordSize, type RecordSize } from './record-size.ts'
+import { createSequence } from './sequence.ts'
+import type { Pointer } from './structs.ts'
+import { chatTemplate } from './template.ts'
+import { openVocabulary, type Vocabulary } from './vocabulary.ts'
+
+/** Requests take turns in one sequence until the worker batches them. */
+const sequenceCount = 1
+
+/**
+ * Loads libraries and weights (seconds; most of it on libuv's pool). Throws
+ * `PREFIXD_E_ENGINE_LIBRARY` or `PREFIXD_E_ENGINE_MODEL`; both are final for these options.
+ */
+export async function loadModel(
+  options: WorkerOptions,
+  progress: (fraction: number) => void,
+): Promise<EngineModel> {
+  const libraryDir = options.engine.libraryDir
+  const library = loadLibrary(typeof libraryDir === 'string' ? libraryDir : null)
+  const { calls } = library
+  progress(0)
+  const model = await loadWeights(library, options.modelPath)
+  let llama: LlamaContext | null = null
+  try {
+    const facts = readFacts(calls, model)
+    checkGenerates(calls, model, facts.architecture)
+    checkOptions(options, facts.trainedContextTokens)
+    const contextTokens = options.contextTokens || facts.trainedContextTokens
+    const refusal = storageRefusal({
+      name: facts.architecture,
+      windowTokens: calls.llama_model_n_swa(model),
+      recurrent: calls.llama_model_is_recurrent(model),
+      hybrid: calls.llama_model_is_hybrid(model),
+    })
+    llama = await createContext(library, model, {
+      contextTokens,
+      threads: options.threads,
+      blockTokens: options.blockTokens,
+      sequenceCount,
+      storesRecords: refusal === null,
+    })
+    const vocabulary = openVocabulary(calls, model)
+    const recordSize = refusal === null ? measureRecordSize(llama, 0) : null
+    progress(1)
+    const info = describe(library, options, facts, vocabulary, recordSize, refusal, contextTokens)
+    return serve(model, llama, vocabulary, info, recordSize)
+  } catch (error) {
+    llama?.free()
+    calls.llama_model_free(model)
+    throw error
+  }
+}
+
+function serve(
+  model: Pointer,
+  llama: LlamaContext,
+  vocabulary: Vocabulary,
+  info: ModelInfo,
+  recordSize: RecordSize | null,
+): EngineModel {
+  const { calls } = llama
+  const render = chatTemplate({
+    standard: calls.llama_model_chat_template(model, null),
+    toolUse: calls.llama_model_chat_template(model, 'tool_use'),
+    bosText: vocabulary.bosText,
+    eosText: vocabulary.eosText,
+  })
+  let handedOut = 0
+  const openSequence = (): EngineSequence => {
+    if (handedOut === sequenceCount) {
+      throw new EngineError(
+        'PREFIXD_E_ENGINE_PROTOCOL',
+        `The model has ${sequenceCount} sequence; clear it and use it again.`,
+      )
+    }
+    const id = handedOut
+    handedOut += 1
+    return createSequence({ llama, id, vocabularySize: info.vocabularySize, recordSize })
+  }
+  let open = true
+  return {
+    info,
+    render,
+    tokenize: vocabulary.tokenize,
+    piece: vocabulary.piece,
+    isEnd: vocabulary.isEnd,
+    openSequence,
+    close: async () => {
+      if (!open) return
+      open = false
+      llama.free()
+      calls.llama_model_free(model)
+    },
+  }
+}
+
+async function loadWeights(library: LlamaLibrary, modelPath: string): Promise<Pointer> {
+  const failed = (words: string): EngineError =>
+    new EngineError('PREFIXD_E_ENGINE_MODEL', `Cannot load the model ${modelPath}: ${words}`)
+  const status = await stat(modelPath).catch(() => null)
+  if (status === null) throw failed('there is no such file. Pull it, or correct the path.')
+  if (!status.isFile()) throw failed('it is not a file. Name a GGUF file.')
+  const { calls } = library
+  const params = calls.llama_model_default_params()
+  const model = await onPool(calls.llama_model_load_from_file, modelPath, params)
+  if (model !== null) return model
+  const reason = explainLoadFailure(library, modelPath)
+  throw failed(
+    reason === null
+      ? 'its weights cannot be read or do not fit into memory. Try a smaller quantisation.'
+      : `llama.cpp ${library.release} says "${reason}". ` +
+          'Download the file again if it may be incomplete, or use a model of a known architecture.',
+  )
+}
+
+interface ModelFacts {
+  readonly architecture: string
+  readonly trainedContextTokens: number
+  readonly parameterCount: number
+  readonly weightsBytes: number
+  readonly hasChatTemplate: boolean
+  /** `rope.scaling.original_context_length`, where long contexts are scaled; else null. */
+  readonly ropeOriginalTokens: number | null
+}
+
+function readFacts(calls: LlamaCalls, model: Pointer): ModelFacts {
+  const architecture = metadata(calls, model, 'general.architecture') ?? 'unknown'
+  const original = metadata(calls, model, `${architecture}.rope.scaling.original_context_length`)
+  return {
+    architecture,
+    trainedContextTokens: calls.llama_model_n_ctx_train(model),
+    parameterCount: Number(calls.llama_model_n_params(model)),
+    weightsBytes: Number(calls.llama_model_size(model)),
+    hasChatTemplate: calls.llama_model_chat_template(model, null) !== null,
+    ropeOriginalTokens: original === null ? null : Number(original),
+  }
+}
+
+/** A short scalar of the file's metadata; null where there is none. */
+function metadata(calls: LlamaCalls, model: Pointer, key: string): string | null {
+  const into = new Uint8Array(256)
+  const length = calls.llama_model_meta_val_str(model, key, into, into.length)
+  return length < 0 ? null : new TextDecoder().decode(into.subarray(0, Math.min(length, 255)))
+}
+
+function checkGenerates(calls: LlamaCalls, model: Pointer, architecture: string): void {
+  const generates =
+    calls.llama_model_has_decoder(model) &&
+    !calls.llama_model_has_encoder(model) &&
+    !calls.llama_model_is_diffusion(model)
+  if (generates) return
+  throw new EngineError(
+    'PREFIXD_E_ENGINE_MODEL',
+    `A model of architecture ${architecture} does not write text token by token. ` +
+      'Use a decoder-only model.',
+  )
+}
+
+function checkOptions(options: WorkerOptions, trainedContextTokens: number): void {
+  const { contextTokens, threads } = options
+  if (!Number.isInteger(contextTokens) || contextTokens < 0) {
+    throw modelError(`contextTokens is ${contextTokens}; 0 takes what the model was trained for.`)
+  }
+  if (contextTokens > trainedContextTokens) {
+    throw modelError(
+      `A context of ${contextTokens} tokens is more than the ${trainedContextTokens} that the ` +
+        'model was trained for. Set --ctx to that or less.',
+    )
+  }
+  if (!Number.isInteger(threads) || threads < 1) {
+    throw modelError(`threads is ${threads}; at least 1 is needed. Set --threads.`)
+  }
+}
+
+function modelError(message: string): EngineError {
+  return new EngineError('PREFIXD_E_ENGINE_MODEL', message)
+}
+
+function describe(
+  library: LlamaLibrary,
+  options: WorkerOptions,
+  facts: ModelFacts,
+  vocabulary: Vocabulary,
+  recordSize: RecordSize | null,
+  refusal: string | null,
+  contextTokens: number,
+): ModelInfo {
+  const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
+  const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')
+  const threadWords = options.threads === 1 ? '1 thread' : `${options.threads} threads`
+  const { ropeOriginalTokens } = facts
+  const layout: Layout = {
+    kinds: recordSize === null ? [] : ['kv'],
+    sliceable: recordSize !== null,
+    refusal,
+    kvBytesPerToken: recordSize?.bytesPerToken ?? 0,
+    kvFixedBytes: recordSize?.fixedBytes ?? 0,
+  }
+  return {
+    fingerprint: fingerprintOf({
+      release: library.release,
+      origin: library.origin,
+      architecture: facts.architecture,
+      kernels: library.calls.llama_print_system_info().trim(),
+      device: devices || 'CPU',
+      ropeReach:
+        ropeOriginalTokens === null
+          ? null
+          : contextTokens > ropeOriginalTokens
+            ? 'extended'
+            : 'original',
+      rotationDisabled: process.env.LLAMA_ATTN_ROT_DISABLE,
+    }),
+    layout,
+    contextTokens,
+    trainedContextTokens: facts.trainedContextTokens,
+    vocabularySize: vocabulary.size,
+    parameterCount: facts.parameterCount,
+    weightsBytes: facts.weightsBytes,
+    sequences: sequenceCount,
+    hasChatTemplate: facts.hasChatTemplate,
+    device: devices || `CPU, ${threadWords}`,
+  }
+}

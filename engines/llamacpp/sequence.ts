@@ -1,0 +1,223 @@
+/** One sequence of the context: computes, imports and exports records, never trusts silently. */
+import type { RecordKind, TokenIds } from '../../cache/types.ts'
+import { EngineError } from '../errors.ts'
+import type { ComputeResult, EngineSequence, RestoreRecord } from '../types.ts'
+import { onPool } from './calls.ts'
+import type { LlamaContext } from './context.ts'
+import type { RecordSize } from './record-size.ts'
+import { createSampler } from './sampler.ts'
+import { stateBytesFault } from './state-bytes.ts'
+
+/** What `llama_decode` returns. */
+const decoded = 0
+const noRoom = 1
+const aborted = 2
+
+export interface SequenceOptions {
+  readonly llama: LlamaContext
+  readonly id: number
+  readonly vocabularySize: number
+  /** Null: this model's memory is not stored. */
+  readonly recordSize: RecordSize | null
+}
+
+export function createSequence(options: SequenceOptions): EngineSequence {
+  const { llama, id, vocabularySize } = options
+  const { calls, context, memory } = llama
+  let tokenCount = 0
+  let computing = false
+  // Imported bytes may hold NaN, which poison later requests of the whole context until they are
+  // zeroed. Finite logits behind them prove that they do not.
+  let suspect = false
+
+  const wipe = (): void => {
+    llama.wipe()
+    tokenCount = 0
+    suspect = false
+  }
+  const failed = (code: string, message: string): EngineError => {
+    wipe()
+    return new EngineError(code, message)
+  }
+  const positions = (): { first: number; last: number } => ({
+    first: calls.llama_memory_seq_pos_min(memory, id),
+    last: calls.llama_memory_seq_pos_max(memory, id),
+  })
+  const recordSize = (): RecordSize => {
+    if (options.recordSize !== null) return options.recordSize
+    throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model is served without cache.')
+  }
+  const recordBytes = (kind: RecordKind, from: number, to: number): number => {
+    const { fixedBytes, bytesPerToken } = recordSize()
+    if (kind === 'kv' && 0 <= from && from < to) return fixedBytes + (to - from) * bytesPerToken
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_PROTOCOL',
+      `There is no ${kind} record of tokens ${from} to ${to}: this model has kv records only.`,
+    )
+  }
+  /** Cuts behind `count` tokens; false where the memory of the model cannot do that. */
+  const cut = (count: number): boolean => {
+    const done = calls.llama_memory_seq_rm(memory, id, count, -1)
+    if (!done) return false
+    tokenCount = count
+    llama.logitsOwner = null
+    return options.recordSize === null || positions().last === count - 1
+  }
+  const checkLogits = (): void => {
+    if (llama.logitsOwner === id) return
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_PROTOCOL',
+      'There are no logits behind the last token of this sequence; compute it with logits first.',
+    )
+  }
+  const checkFinite = (): void => {
+    // A NaN anywhere in the attended cells goes through the last norm into every logit.
+    const logits = llama.logitsView(vocabularySize)
+    const witnesses = [logits[0], logits[vocabularySize >> 1], logits[vocabularySize - 1]]
+    if (witnesses.every((logit) => Number.isFinite(logit))) return
+    throw failed(
+      'PREFIXD_E_ENGINE_COMPUTE',
+      'The engine computed logits that are not numbers. The sequence was cleared.',
+    )
+  }
+  const checkComputable = (tokens: TokenIds): void => {
+    const wrong = tokens.find((token) => token >= vocabularySize)
+    const fits =
+      tokens.length > 0 &&
+      tokens.length <= llama.batch.capacityTokens &&
+      tokenCount + tokens.length <= llama.contextTokens
+    if (fits && wrong === undefined && !computing) return
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_COMPUTE',
+      wrong !== undefined
+        ? `Token ${wrong} is not in the vocabulary: ids go from 0 to ${vocabularySize - 1}.`
+        : `Cannot compute ${tokens.length} tokens behind ${tokenCount}: one call takes 1 to ` +
+            `${llama.batch.capacityTokens} tokens, the context holds ${llama.contextTokens}, ` +
+            'and calls may not overlap.',
+    )
+  }
+
+  const compute = async (tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult> => {
+    checkComputable(tokens)
+    const batch = llama.batch.fill(tokens, tokenCount, id, wantLogits)
+    llama.abortFlag.lower()
+    llama.logitsOwner = null
+    computing = true
+    let code: number
+    try {
+      code = await onPool(calls.llama_decode, context, batch)
+    } finally {
+      computing = false
+    }
+    if (code === decoded) {
+      tokenCount += tokens.length
+      if (wantLogits) {
+        checkFinite()
+        suspect = false
+        llama.logitsOwner = id
+      }
+      return 'ok'
+    }
+    if (code === aborted) {
+      // Parts of the call may stand in the cells already.
+      if (cut(tokenCount)) return 'aborted'
+      throw failed(
+        'PREFIXD_E_ENGINE_COMPUTE',
+        'The call was aborted, and this model cannot be cut back; the sequence was cleared.',
+      )
+    }
+    throw failed(
+      'PREFIXD_E_ENGINE_COMPUTE',
+      code === noRoom
+        ? `The context has no free cells for ${tokens.length} tokens. Try a larger --ctx.`
+        : `llama_decode failed with code ${code}. The sequence was cleared.`,
+    )
+  }
+
+  const importRecord = (record: RestoreRecord, bytes: Uint8Array): void => {
+    const { kind, from, to, keepTo } = record
+    const sizeBytes = recordBytes(kind, from, to)
+    const refuse = (words: string): EngineError =>
+      failed(
+        'PREFIXD_E_ENGINE_RESTORE',
+        `The record of tokens ${from} to ${to} cannot be restored: ${words}. ` +
+          'The sequence was cleared.',
+      )
+    if (from !== tokenCount) throw refuse(`the sequence holds ${tokenCount} tokens`)
+    if (keepTo <= from || keepTo > to) throw refuse(`it cannot be cut to end at ${keepTo}`)
+    if (to > llama.contextTokens) throw refuse(`the context holds ${llama.contextTokens} tokens`)
+    if (bytes.byteLength !== sizeBytes) {
+      throw refuse(`it has ${bytes.byteLength} bytes instead of ${sizeBytes}`)
+    }
+    const fault = stateBytesFault(bytes, from, to)
+    if (fault !== null) throw refuse(fault)
+    suspect = true
+    llama.logitsOwner = null
+    const moving = llama.movingSequence
+    const read = calls.llama_state_seq_set_data_ext(context, bytes, sizeBytes, moving, 0)
+    if (Number(read) !== sizeBytes) throw refuse(`llama.cpp took ${read} of ${sizeBytes} bytes`)
+    calls.llama_memory_seq_cp(memory, moving, id, from, keepTo)
+    calls.llama_memory_seq_rm(memory, moving, -1, -1)
+    const { first, last } = positions()
+    if (first !== 0 || last !== keepTo - 1) {
+      throw refuse(`positions ${first} to ${last} stand in the sequence afterwards`)
+    }
+    tokenCount = keepTo
+  }
+
+  const exportRecord = (kind: RecordKind, from: number, to: number, into: Uint8Array): void => {
+    const sizeBytes = recordBytes(kind, from, to)
+    if (to > tokenCount || into.byteLength !== sizeBytes) {
+      throw new EngineError(
+        'PREFIXD_E_ENGINE_PROTOCOL',
+        `Cannot export tokens ${from} to ${to} of ${tokenCount} into ${into.byteLength} bytes; ` +
+          `the record takes ${sizeBytes}.`,
+      )
+    }
+    const moving = llama.movingSequence
+    calls.llama_memory_seq_cp(memory, id, moving, from, to)
+    const written = calls.llama_state_seq_get_data_ext(context, into, sizeBytes, moving, 0)
+    calls.llama_memory_seq_rm(memory, moving, -1, -1)
+    if (Number(written) !== sizeBytes) {
+      throw new EngineError(
+        'PREFIXD_E_ENGINE_COMPUTE',
+        `llama.cpp wrote ${written} of ${sizeBytes} bytes of the record ${from} to ${to}.`,
+      )
+    }
+  }
+
+  return {
+    get tokenCount() {
+      return tokenCount
+    },
+    importRecord,
+    compute,
+    recordBytes,
+    exportRecord,
+    createSampler: (sampling, prompt) =>
+      createSampler({ calls, context, vocabularySize, checkLogits }, sampling, prompt),
+    logits: () => {
+      checkLogits()
+      return llama.logitsView(vocabularySize).slice()
+    },
+    trim: (count) => {
+      if (!Number.isInteger(count) || count < 0 || count > tokenCount) {
+        throw new EngineError(
+          'PREFIXD_E_ENGINE_PROTOCOL',
+          `Cannot trim to ${count} tokens: 0 to ${tokenCount} are possible.`,
+        )
+      }
+      if (count === tokenCount || cut(count)) return
+      throw failed(
+        'PREFIXD_E_ENGINE_COMPUTE',
+        'This model cannot be cut back to fewer tokens; the sequence was cleared.',
+      )
+    },
+    clear: () => {
+      if (suspect || !cut(0)) wipe()
+    },
+    abort: () => {
+      if (computing) llama.abortFlag.raise()
+    },
+  }
+}
