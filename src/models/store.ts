@@ -1,0 +1,221 @@
+/**
+ * The folder of pulled models: `NAME.gguf` with `NAME.json` beside it. A weights file without the
+ * second one was put there by hand and is a model too. Downloads end in `.partial`.
+ */
+import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join } from 'node:path'
+import { closestNames } from '../config/closest-name.ts'
+import { limits } from '../config/limits.ts'
+import { expandPath, modelsDir, type Surroundings } from '../config/paths.ts'
+import { PrefixdError } from '../errors.ts'
+import { knownDigest, rememberDigest } from './digest.ts'
+import { checkModelFile, isModelFile } from './gguf.ts'
+import { isHubRef, parseHubRef, storeNameOf } from './hub-ref.ts'
+import { readPartial, removePartial } from './partial-file.ts'
+import { liveHolder } from './pull-lock.ts'
+import { type Downloaded, pullError } from './pull-types.ts'
+
+export interface StoredModel {
+  readonly name: string
+  readonly path: string
+  readonly sizeBytes: number
+  /** sha256, where it is known without reading the weights. */
+  readonly digest: string | null
+  /** `hf:…`, `pip:…`, or `file` for one that was put there by hand. */
+  readonly source: string
+  readonly pulledAtMs: number | null
+}
+
+/** A download that was cut; pulling the same model again goes on with it. */
+export interface PartialModel {
+  readonly name: string
+  readonly receivedBytes: number
+  readonly totalBytes: number | null
+  readonly source: string
+}
+
+export interface StoreContents {
+  readonly models: readonly StoredModel[]
+  readonly partial: readonly PartialModel[]
+}
+
+export interface RemovedModel {
+  readonly name: string
+  readonly path: string
+  readonly freedBytes: number
+}
+
+interface PullRecord {
+  readonly format: 1
+  readonly source: string
+  readonly sizeBytes: number
+  readonly pulledAtMs: number
+}
+
+/** Where everything of one model lies. */
+export interface StorePaths {
+  readonly weights: string
+  readonly record: string
+  readonly partial: string
+  readonly wheelDir: string
+  readonly lock: string
+}
+
+export function storePaths(around: Surroundings, name: string): StorePaths {
+  const at = (ending: string): string => join(modelsDir(around), `${name}${ending}`)
+  return {
+    weights: at('.gguf'),
+    record: at('.json'),
+    partial: at('.gguf.partial'),
+    wheelDir: at('.wheel.tmp'),
+    lock: at('.lock'),
+  }
+}
+
+/** One pulled model; null when it is not there, or when its file is not a model. */
+export async function findStored(around: Surroundings, name: string): Promise<StoredModel | null> {
+  if (name !== basename(name)) return null
+  const paths = storePaths(around, name)
+  if (!(await isModelFile(paths.weights))) return null
+  const { size } = await lstat(paths.weights)
+  const record = await readRecord(paths.record)
+  // A record that speaks of another size belongs to a file that was replaced by hand.
+  const isOurs = record?.sizeBytes === size
+  return {
+    name,
+    path: paths.weights,
+    sizeBytes: size,
+    digest: await knownDigest(around, paths.weights),
+    source: isOurs ? record.source : 'file',
+    pulledAtMs: isOurs ? record.pulledAtMs : null,
+  }
+}
+
+async function readRecord(path: string): Promise<PullRecord | null> {
+  try {
+    const record = JSON.parse(await readFile(path, 'utf8')) as PullRecord
+    return record.format === 1 && typeof record.source === 'string' ? record : null
+  } catch {
+    return null
+  }
+}
+
+/** Everything in the models folder, by name. An absent folder is an empty one. */
+export async function listStored(around: Surroundings): Promise<StoreContents> {
+  const entries = await readdir(modelsDir(around)).catch(() => [])
+  const names = entries.sort().slice(0, limits.discoveryEntries)
+  const models: StoredModel[] = []
+  const partial: PartialModel[] = []
+  for (const entry of names) {
+    if (entry.endsWith('.gguf')) {
+      const model = await findStored(around, entry.slice(0, -'.gguf'.length))
+      if (model !== null) models.push(model)
+    } else if (entry.endsWith('.gguf.partial')) {
+      const name = entry.slice(0, -'.gguf.partial'.length)
+      const record = await readPartial(storePaths(around, name).partial)
+      partial.push({
+        name,
+        receivedBytes: record?.syncedBytes ?? 0,
+        totalBytes: record?.totalBytes ?? null,
+        source: record?.source ?? 'unknown',
+      })
+    }
+  }
+  return { models, partial }
+}
+
+/**
+ * Puts verified weights into their place: the record, then the rename, then the folder's sync. Until
+ * the rename there is no `NAME.gguf`. Throws PREFIXD_E_MODEL_FILE when they are no model.
+ */
+export async function installModel(
+  around: Surroundings,
+  name: string,
+  downloaded: Downloaded,
+  source: string,
+): Promise<void> {
+  await checkModelFile(downloaded.path)
+  const paths = storePaths(around, name)
+  const { sizeBytes } = downloaded
+  const record: PullRecord = { format: 1, source, sizeBytes, pulledAtMs: Date.now() }
+  await syncFile(downloaded.path)
+  await writeFile(`${paths.record}.new`, `${JSON.stringify(record, null, 2)}\n`, { flush: true })
+  await rename(`${paths.record}.new`, paths.record)
+  await rename(downloaded.path, paths.weights)
+  await syncFile(dirname(paths.weights))
+  await rememberDigest(around, paths.weights, downloaded.sha256)
+}
+
+/** A folder can be opened and synced like a file where that means anything. */
+async function syncFile(path: string): Promise<void> {
+  await using handle = await open(path, 'r')
+  await handle.sync()
+}
+
+export async function makeModelsDir(around: Surroundings): Promise<void> {
+  const dir = modelsDir(around)
+  try {
+    await mkdir(dir, { recursive: true })
+  } catch (error) {
+    throw pullError(
+      `The models folder ${dir} cannot be made (${(error as NodeJS.ErrnoException).code}).`,
+      'Set PREFIXD_MODELS_DIR to a folder that you can write.',
+      error,
+    )
+  }
+}
+
+/**
+ * Removes a pulled model, or a half one, by its name, its `hf:` ref, or its path in the folder.
+ * Refuses everything outside; throws PREFIXD_E_MODEL_NOT_FOUND and PREFIXD_E_INVALID_VALUE.
+ */
+export async function removeStored(around: Surroundings, spec: string): Promise<RemovedModel> {
+  const { models, partial } = await listStored(around)
+  const name = storedNameOf(around, spec)
+  const known = [...models, ...partial].find((model) => model.name === name)?.name
+  if (known === undefined) {
+    const names = [...new Set([...models, ...partial].map((model) => model.name))]
+    const close = closestNames(name, names)
+    throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `No model "${spec}" was pulled.`, {
+      field: 'model',
+      next:
+        close.length > 0
+          ? `Did you mean ${close.join(' or ')}?`
+          : '`prefixd models ls` shows what there is; models of other programs are theirs to remove.',
+    })
+  }
+  const paths = storePaths(around, known)
+  const holder = await liveHolder(paths.lock)
+  if (holder !== null) {
+    throw pullError(
+      `Process ${holder.pid} on ${holder.host} is pulling ${known} now.`,
+      'Stop it, or wait until it is done.',
+    )
+  }
+  const sizes = await Promise.all([paths.weights, paths.partial].map(ownBytes))
+  await rm(paths.weights, { force: true })
+  await rm(paths.record, { force: true })
+  await removePartial(paths.partial)
+  await rm(paths.wheelDir, { recursive: true, force: true })
+  await rm(paths.lock, { force: true })
+  return { name: known, path: paths.weights, freedBytes: sizes.reduce((a, b) => a + b, 0) }
+}
+
+/** A link to a file elsewhere is removed as a link, and frees next to nothing. */
+const ownBytes = (path: string): Promise<number> =>
+  lstat(path).then(
+    (stats) => (stats.isFile() ? stats.size : 0),
+    () => 0,
+  )
+
+function storedNameOf(around: Surroundings, spec: string): string {
+  if (isHubRef(spec)) return storeNameOf(parseHubRef(spec))
+  if (!isAbsolute(spec) && !/[/\\]/.test(spec)) return spec.replace(/\.gguf$/i, '')
+  const path = expandPath(spec, around.workingDir, around.home)
+  if (dirname(path) === modelsDir(around)) return basename(path).replace(/\.gguf$/i, '')
+  throw new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${path} is not in the models folder ${modelsDir(around)}; only pulled models are removed.`,
+    { field: 'model', next: 'Give a name of `prefixd models ls`, or remove the file yourself.' },
+  )
+}
