@@ -1,0 +1,39 @@
+/** The only public door of the cache library. */
+export {
+  Cache,
+  type CacheCounters,
+  type CacheOptions,
+  type LeaseRequest,
+  type TierUsage,
+} from './cache.ts'
+export { CacheError } from './errors.ts'
+export {
+  type BlockInfo,
+  describeBlocks,
+  describePrefix,
+  findByBeginning,
+  leavesOf,
+  type PrefixInfo,
+  uniqueRun,
+  withDescendants,
+} from './inventory.ts'
+export { PrefixLease, prefixIdOf } from './lease.ts'
+export type { LoadedRecord } from './loading.ts'
+export { type NamespaceParts, namespaceOf } from './namespace.ts'
+export { type OpenCache, type OpenCacheOptions, openCache } from './open.ts'
+export type { CachedBlock } from './prefix-index.ts'
+export type {
+  BlockHash,
+  Crc32s,
+  Layout,
+  MissReason,
+  Namespace,
+  Plan,
+  PlannedRecord,
+  PrefixId,
+  Rates,
+  RecordKind,
+  ReuseMode,
+  TierName,
+  TokenIds,
+} from './types.ts'

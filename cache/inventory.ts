@@ -1,0 +1,118 @@
+/**
+ * What people ask of a cache: which prefixes are stored, what they cost and what they share.
+ *
+ * A prefix is a chain from the start of a prompt to a leaf. Reads the index only; O(blocks).
+ */
+import { prefixIdOf } from './lease.ts'
+import { type CachedBlock, isBlock, type PrefixIndex } from './prefix-index.ts'
+import type { Namespace, PrefixId, TierName } from './types.ts'
+
+export interface PrefixInfo {
+  readonly id: PrefixId
+  readonly leaf: CachedBlock
+  readonly namespace: Namespace
+  readonly tokenCount: number
+  readonly sizeBytes: number
+  /** Bytes that no other prefix shares: what evicting this one frees. */
+  readonly uniqueBytes: number
+  /** Tiers that have at least one of its blocks. */
+  readonly tiers: readonly TierName[]
+  readonly hits: number
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+  readonly isLeased: boolean
+}
+
+export interface BlockInfo {
+  readonly block: CachedBlock
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tiers: readonly TierName[]
+  /** Prefixes that this block is a part of. */
+  readonly sharedBy: number
+}
+
+/** From the first block of the prompt to this one. */
+export function chainOf(block: CachedBlock): CachedBlock[] {
+  const chain = [block]
+  let parent = block.parent
+  while (isBlock(parent)) {
+    chain.unshift(parent)
+    parent = parent.parent
+  }
+  return chain
+}
+
+const sizeOf = (block: CachedBlock): number =>
+  block.records.reduce((sum, record) => sum + record.sizeBytes, 0)
+
+function tiersOf(blocks: readonly CachedBlock[]): TierName[] {
+  const records = blocks.flatMap((block) => block.records)
+  const tiers: TierName[] = []
+  if (records.some((record) => record.extent !== null)) tiers.push('ram')
+  if (records.some((record) => record.ssd === 'stored')) tiers.push('ssd')
+  return tiers
+}
+
+/** Ends of chains above which nothing branches off: what goes when this one goes. */
+export function uniqueRun(leaf: CachedBlock): CachedBlock[] {
+  const run = [leaf]
+  let parent = leaf.parent
+  while (isBlock(parent) && parent.children.size === 1) {
+    run.push(parent)
+    parent = parent.parent
+  }
+  return run
+}
+
+export function describePrefix(leaf: CachedBlock): PrefixInfo {
+  const chain = chainOf(leaf)
+  const unique = leaf.children.size === 0 ? uniqueRun(leaf) : []
+  return {
+    id: prefixIdOf(leaf),
+    leaf,
+    namespace: leaf.namespace,
+    tokenCount: chain.reduce((sum, block) => sum + block.tokenCount, 0),
+    sizeBytes: chain.reduce((sum, block) => sum + sizeOf(block), 0),
+    uniqueBytes: unique.reduce((sum, block) => sum + sizeOf(block), 0),
+    tiers: tiersOf(chain),
+    hits: leaf.hits,
+    createdAtMs: leaf.createdAtMs,
+    lastUsedAtMs: leaf.lastUsedAtMs,
+    isLeased: chain.some((block) => block.leases > 0),
+  }
+}
+
+export function* leavesOf(index: PrefixIndex): Generator<CachedBlock> {
+  for (const block of index.blocks()) if (block.children.size === 0) yield block
+}
+
+export function describeBlocks(index: PrefixIndex, leaf: CachedBlock): BlockInfo[] {
+  let from = 0
+  return chainOf(leaf).map((block) => {
+    const to = from + block.tokenCount
+    let sharedBy = 0
+    for (const member of index.subtree(block)) if (member.children.size === 0) sharedBy++
+    const info = { block, from, to, sizeBytes: sizeOf(block), tiers: tiersOf([block]), sharedBy }
+    from = to
+    return info
+  })
+}
+
+/** Blocks whose hash begins with these hex digits; at most `limit`. */
+export function findByBeginning(index: PrefixIndex, digits: string, limit: number): CachedBlock[] {
+  const found: CachedBlock[] = []
+  for (const block of index.blocks()) {
+    if (found.length >= limit) break
+    if (block.hash.startsWith(digits)) found.push(block)
+  }
+  return found
+}
+
+/** Everything below these blocks and themselves, children before parents, each once. */
+export function withDescendants(index: PrefixIndex, blocks: Iterable<CachedBlock>): CachedBlock[] {
+  const members = new Set<CachedBlock>()
+  for (const block of blocks) for (const member of index.subtree(block)) members.add(member)
+  return [...members].sort((a, b) => b.index - a.index)
+}

@@ -1,0 +1,123 @@
+/**
+ * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
+ */
+import { type LoadedRecord, type LoadingHost, loadWindows } from './loading.ts'
+import type { BlockMatch, CachedBlock, CachedRecord, TreeRoot } from './prefix-index.ts'
+import { ChainWriter, type Place, type Saveable, type SavingHost } from './saving.ts'
+import type { Crc32s, Extent, Plan, PrefixId } from './types.ts'
+
+/** What a lease needs of the cache that gives it. */
+export interface LeaseHost extends LoadingHost, SavingHost {
+  /** Takes a block and all below it out of the index; `damaged` is quarantined on the SSD. */
+  discard(block: CachedBlock, damaged: CachedRecord | null): void
+  /** Frees this tail when a longer, durable sibling begins with it. */
+  reap(tail: CachedBlock): void
+}
+
+export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 12) as PrefixId
+
+export class PrefixLease {
+  readonly plan: Plan
+  readonly #host: LeaseHost
+  readonly #blocks: readonly CachedBlock[]
+  readonly #leased = new Set<CachedBlock>()
+  readonly #writer: ChainWriter
+  #isReleased = false
+
+  constructor(host: LeaseHost, plan: Plan, root: TreeRoot, matches: readonly BlockMatch[]) {
+    this.#host = host
+    this.plan = plan
+    this.#blocks = matches.slice(0, plan.records.length).map((match) => match.block)
+    this.#writer = new ChainWriter(host, root, (block) => this.#hold(block))
+    for (const block of this.#blocks) this.#hold(block)
+  }
+
+  /** Names the deepest stored block of this request; null when nothing of it is stored. */
+  get prefixId(): PrefixId | null {
+    const block = this.#writer.deepest ?? this.#blocks.at(-1) ?? null
+    return block === null ? null : prefixIdOf(block)
+  }
+
+  /** The planned records in the arena, window by window; see `loadWindows`. */
+  windows(): AsyncGenerator<LoadedRecord[]> {
+    return loadWindows(this.#host, this.plan.records, this.#blocks)
+  }
+
+  /** The engine confirms how many tokens stand in its sequence; what it saves continues there. */
+  confirmRestored(tokenCount: number): void {
+    const { blockTokens } = this.#host
+    for (const block of this.#blocks) {
+      if (block.gone || block.index * blockTokens >= tokenCount) break
+      block.hits++
+      const isWhole = block.tokenCount === blockTokens
+      if (isWhole && (block.index + 1) * blockTokens <= tokenCount) {
+        this.#writer.continueBehind(block)
+      }
+    }
+  }
+
+  /** Is the beginning of this length made of whole blocks that are bit-identical to cold? */
+  isOnGrid(tokenCount: number): boolean {
+    const { blockTokens } = this.#host
+    const blockCount = tokenCount / blockTokens
+    const blocks = this.#blocks.slice(0, blockCount)
+    return blocks.length === blockCount && blocks.every((block) => block.grid)
+  }
+
+  /** The engine refused this record: its chain is cut there and the bytes are never offered again. */
+  rejectRecord(recordIndex: number): void {
+    const block = this.#blocks[recordIndex]
+    const record = block?.records[0]
+    if (block !== undefined && record !== undefined) this.#host.discard(block, record)
+  }
+
+  reserve(saveable: Saveable): Promise<Extent | null> {
+    return this.#writer.reserve(saveable)
+  }
+
+  commit(place: Place, crc32s: Crc32s): boolean {
+    return this.#writer.commit(place, crc32s)
+  }
+
+  abandon(place: Place): void {
+    this.#writer.abandon(place)
+  }
+
+  /** Tokens that are acknowledged as saved; see `ChainWriter.settle`. */
+  settle(timeoutMs: number): Promise<number> {
+    return this.#writer.settle(timeoutMs)
+  }
+
+  /** Gives everything back. Call it when the worker no longer touches any bytes. Idempotent. */
+  release(): void {
+    if (this.#isReleased) return
+    this.#isReleased = true
+    this.#writer.close()
+    // From the last block to the first, so that in the order of use children are older.
+    const blocks = [...this.#leased].sort((a, b) => b.index - a.index)
+    const nowMs = this.#host.now()
+    for (const block of blocks) {
+      block.leases--
+      if (!block.gone) this.#touch(block, nowMs)
+    }
+    for (const block of blocks) {
+      if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
+    }
+    this.#leased.clear()
+    this.#host.ram.wake()
+  }
+
+  #hold(block: CachedBlock): void {
+    if (this.#leased.has(block)) return
+    this.#leased.add(block)
+    block.leases++
+  }
+
+  #touch(block: CachedBlock, nowMs: number): void {
+    block.lastUsedAtMs = nowMs
+    for (const record of block.records) {
+      this.#host.ram.touch(record)
+      this.#host.ssd?.touch(record, nowMs)
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * Brings the planned records of one request into the arena, a window of bytes at a time.
+ *
+ * Windows bound what one request pins, so that a prefix larger than the RAM tier can be restored.
+ */
+import type { CachedBlock, CachedRecord } from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import type { SsdStore } from './ssd-store.ts'
+import type { Crc32s, Extent, PlannedRecord } from './types.ts'
+
+export interface LoadingHost {
+  readonly ram: RamStore
+  readonly ssd: SsdStore | null
+  readonly blockTokens: number
+  readonly restoreWindowBytes: number
+  readonly reserveWaitMs: number
+  onLoadFailed(record: CachedRecord, error: unknown): void
+}
+
+/** A record in the arena, ready for the engine. `bytes` stays as it is until the next window. */
+export interface LoadedRecord {
+  readonly planned: PlannedRecord
+  /** One past the last token that the record holds; `planned.to` may be less. */
+  readonly storedTo: number
+  readonly bytes: Extent
+  readonly crc32s: Crc32s
+}
+
+interface Wanted {
+  readonly planned: PlannedRecord
+  readonly block: CachedBlock
+}
+
+interface Pinned {
+  readonly record: CachedRecord
+  readonly loaded: LoadedRecord
+}
+
+interface LoadedWindow {
+  readonly pinned: readonly Pinned[]
+  /** A record could not be read: the chain ends here. */
+  readonly isCut: boolean
+}
+
+/**
+ * Yields the records in order; while the caller restores one window the next is read from the SSD.
+ * Ends early at the first record that cannot be read: the chain is cut there.
+ */
+export async function* loadWindows(
+  host: LoadingHost,
+  records: readonly PlannedRecord[],
+  blocks: readonly CachedBlock[],
+): AsyncGenerator<LoadedRecord[]> {
+  const wanted = records.map((planned, i) => ({ planned, block: blocks[i] as CachedBlock }))
+  const pending = cutWindows(host, wanted)
+  let next = loadWindow(host, pending.shift() ?? [])
+  try {
+    for (;;) {
+      const window = await next
+      next = loadWindow(host, window.isCut ? [] : (pending.shift() ?? []))
+      try {
+        if (window.pinned.length > 0) yield window.pinned.map((item) => item.loaded)
+      } finally {
+        unpin(host, window)
+      }
+      if (window.isCut || window.pinned.length === 0) return
+    }
+  } finally {
+    unpin(host, await next)
+  }
+}
+
+function unpin(host: LoadingHost, window: LoadedWindow): void {
+  for (const { record } of window.pinned) host.ram.unpin(record)
+}
+
+/** Two windows are pinned at once, so one takes at most a quarter of the arena. */
+function cutWindows(host: LoadingHost, wanted: readonly Wanted[]): Wanted[][] {
+  const windowBytes = Math.min(host.restoreWindowBytes, host.ram.arena.sizeBytes / 4)
+  const windows: Wanted[][] = []
+  let sizeBytes = Number.POSITIVE_INFINITY
+  for (const item of wanted) {
+    if (sizeBytes + item.planned.sizeBytes > windowBytes) {
+      windows.push([])
+      sizeBytes = 0
+    }
+    windows.at(-1)?.push(item)
+    sizeBytes += item.planned.sizeBytes
+  }
+  return windows
+}
+
+async function loadWindow(host: LoadingHost, window: readonly Wanted[]): Promise<LoadedWindow> {
+  const results = await Promise.allSettled(window.map((wanted) => bringIn(host, wanted)))
+  const pinned: Pinned[] = []
+  let isCut = false
+  for (const result of results) {
+    if (result.status === 'rejected') isCut = true
+    else if (isCut) host.ram.unpin(result.value.record)
+    else pinned.push(result.value)
+  }
+  return { pinned, isCut }
+}
+
+async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<Pinned> {
+  const record = block.records.find((item) => item.kind === planned.kind) as CachedRecord
+  host.ram.pin(record)
+  try {
+    while (record.extent === null) {
+      record.loading ??= readFromSsd(host, record).finally(() => {
+        record.loading = null
+      })
+      await record.loading
+    }
+  } catch (error) {
+    host.ram.unpin(record)
+    throw error
+  }
+  const storedTo = block.index * host.blockTokens + block.tokenCount
+  return {
+    record,
+    loaded: { planned, storedTo, bytes: record.extent, crc32s: record.crc32s },
+  }
+}
+
+async function readFromSsd(host: LoadingHost, record: CachedRecord): Promise<void> {
+  const { ram, ssd } = host
+  if (ssd === null || record.ssd !== 'stored') throw new Error('the record left the cache')
+  const extent = await ram.allocateWithin(record.sizeBytes, host.reserveWaitMs)
+  if (extent === null) throw new Error('no room in the RAM tier to restore through')
+  try {
+    await ssd.read(record, extent)
+  } catch (error) {
+    ram.release(extent)
+    host.onLoadFailed(record, error)
+    throw error
+  }
+  ram.hold(record, extent)
+}

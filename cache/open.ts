@@ -1,0 +1,75 @@
+/**
+ * Opens a cache in a directory: lock, arena, slab and LMDB map, and the index rebuilt from it.
+ */
+import xxhash from 'xxhash-wasm'
+import { Cache } from './cache.ts'
+import { createArena, type OwnedArena } from './tiers/arena.ts'
+import { lockDirectory } from './tiers/directory-lock.ts'
+import { openSsdTier } from './tiers/ssd.ts'
+import type { ReuseMode } from './types.ts'
+
+export interface OpenCacheOptions {
+  /** Created with mode 0700 when missing. Only one process may have it open. */
+  readonly directory: string
+  readonly ramBytes: number
+  /** 0: no SSD tier; nothing outlives the process. */
+  readonly ssdBytes: number
+  readonly blockTokens: number
+  readonly reuse: ReuseMode
+  readonly restoreWindowBytes: number
+  readonly reserveWaitMs: number
+  readonly ssdWritesInFlight: number
+  readonly ssdReadsInFlight: number
+  readonly slabStepBytes: number
+  readonly freeDiskFloorBytes: number
+  readonly now: () => number
+  readonly warn: (message: string, error: unknown) => void
+}
+
+export interface OpenCache {
+  readonly cache: Cache
+  /** For the workers: they map the same bytes. */
+  readonly arena: OwnedArena
+  /** Finishes the writes under way and gives the directory back. No lease may be open. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves at once: no payload is read and no memory is touched yet; `arena.warmUp()` does that in the
+ * background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_ARENA`.
+ */
+export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
+  const { h64Raw } = await xxhash()
+  const lock = lockDirectory(options.directory)
+  let arena: OwnedArena | null = null
+  try {
+    arena = createArena({ sizeBytes: options.ramBytes, shared: true })
+    const ssd =
+      options.ssdBytes === 0
+        ? null
+        : await openSsdTier({
+            directory: options.directory,
+            lock,
+            capacityBytes: options.ssdBytes,
+            stepBytes: options.slabStepBytes,
+            freeDiskFloorBytes: options.freeDiskFloorBytes,
+            readsInFlight: options.ssdReadsInFlight,
+            writesInFlight: options.ssdWritesInFlight,
+            onWarning: (message) => options.warn(message, null),
+          })
+    const cache = new Cache({ ...options, arena, ssd, hash64: (bytes) => h64Raw(bytes) })
+    const opened = arena
+    return {
+      cache,
+      arena: opened,
+      async close() {
+        await cache.close()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    arena?.close()
+    lock.release()
+    throw error
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * The decision for one request. Pure: what matches and the rates come in, a plan with reasons goes
+ * out.
+ */
+import type {
+  BlockHash,
+  Layout,
+  MissReason,
+  Plan,
+  PlannedRecord,
+  Rates,
+  ReuseMode,
+  TierName,
+} from './types.ts'
+
+/** A stored record along the prompt's best chain. */
+export interface PlanMatch {
+  readonly hash: BlockHash
+  readonly from: number
+  /** Tokens that the record holds, and how many of them the prompt shares. */
+  readonly storedTokens: number
+  readonly sharedTokens: number
+  readonly sizeBytes: number
+  readonly tier: TierName
+  /** Do other stored blocks follow this one? Then the prompt left a path that goes on. */
+  readonly continues: boolean
+}
+
+export interface PlanInput {
+  readonly promptTokens: number
+  readonly reuse: ReuseMode
+  readonly layout: Layout
+  /** In chain order; all but the last one are shared in full. */
+  readonly matches: readonly PlanMatch[]
+  readonly rates: Rates
+  readonly read: boolean
+}
+
+/** Sum of what restoring these records should take; null when a needed rate is not known yet. */
+function estimateRestoreMs(records: readonly PlannedRecord[], rates: Rates): number | null {
+  let sumMs = 0
+  for (const record of records) {
+    const rate = rates.restoreBytesPerMs[record.tier]
+    if (rate === null) return null
+    sumMs += record.sizeBytes / rate
+  }
+  return sumMs
+}
+
+function estimatePrefillMs(tokenCount: number, rates: Rates): number | null {
+  return rates.prefillTokensPerMs === null ? null : tokenCount / rates.prefillTokensPerMs
+}
+
+function isWorthRestoring(record: PlannedRecord, rates: Rates): boolean {
+  const restoreMs = estimateRestoreMs([record], rates)
+  const prefillMs = estimatePrefillMs(record.to - record.from, rates)
+  return restoreMs === null || prefillMs === null || restoreMs <= prefillMs
+}
+
+/** Cuts the matches to what may be restored: never the last token, in block mode whole blocks only. */
+function restorable(input: PlanInput): PlannedRecord[] {
+  const records: PlannedRecord[] = []
+  const lastUsable = input.promptTokens - 1
+  for (const match of input.matches) {
+    const to = Math.min(match.from + match.sharedTokens, lastUsable)
+    if (to <= match.from) break
+    const isTrimmed = to < match.from + match.storedTokens
+    if (isTrimmed && (input.reuse === 'block' || !input.layout.sliceable)) break
+    records.push({
+      hash: match.hash,
+      kind: 'kv',
+      from: match.from,
+      to,
+      sizeBytes: match.sizeBytes,
+      tier: match.tier,
+    })
+    if (isTrimmed) break
+  }
+  return records
+}
+
+const slowest = (records: readonly PlannedRecord[]): TierName | null => {
+  if (records.length === 0) return null
+  return records.some((record) => record.tier === 'ssd') ? 'ssd' : 'ram'
+}
+
+function without(
+  input: PlanInput,
+  outcome: 'miss' | 'bypass',
+  reason: MissReason,
+  why: string,
+): Plan {
+  return {
+    outcome,
+    promptTokens: input.promptTokens,
+    records: [],
+    computeFrom: 0,
+    matchedTokens: 0,
+    tier: null,
+    miss: { reason, atToken: 0 },
+    estimate: { restoreMs: 0, prefillMs: estimatePrefillMs(input.promptTokens, input.rates) },
+    reasons: [why],
+  }
+}
+
+/** Why the prompt is not restored to its end, or null when there was nothing more to restore. */
+function missOf(
+  input: PlanInput,
+  matchedTokens: number,
+  computeFrom: number,
+  isDeclined: boolean,
+): Plan['miss'] {
+  if (isDeclined) return { reason: 'restore_not_worth_it', atToken: computeFrom }
+  if (matchedTokens >= input.promptTokens - 1) return null
+  const last = input.matches.at(-1)
+  if (last === undefined) return { reason: 'never_seen', atToken: 0 }
+  const isInside = last.sharedTokens < last.storedTokens
+  return isInside || last.continues ? { reason: 'diverged', atToken: matchedTokens } : null
+}
+
+export function makePlan(input: PlanInput): Plan {
+  if (input.layout.kinds.length === 0) {
+    const why = `served without cache: ${input.layout.refusal ?? 'the layout is not known'}`
+    return without(input, 'bypass', 'unsupported_layout', why)
+  }
+  if (!input.read)
+    return without(input, 'bypass', 'bypass', 'the request asked not to read the cache')
+
+  const last = input.matches.at(-1)
+  const matchedTokens = last === undefined ? 0 : last.from + last.sharedTokens
+  const records = restorable(input)
+  const offered = records.length
+  while (records.length > 0 && !isWorthRestoring(records.at(-1) as PlannedRecord, input.rates)) {
+    records.pop()
+  }
+  const computeFrom = records.at(-1)?.to ?? 0
+  const miss = missOf(input, matchedTokens, computeFrom, records.length < offered)
+  const restoreMs = estimateRestoreMs(records, input.rates)
+  const prefillMs = estimatePrefillMs(computeFrom, input.rates)
+  return {
+    outcome: records.length === 0 ? 'miss' : miss === null ? 'hit' : 'partial',
+    promptTokens: input.promptTokens,
+    records,
+    computeFrom,
+    matchedTokens,
+    tier: slowest(records),
+    // A match that is too short to restore anything is a miss of something never seen.
+    miss: records.length === 0 && miss === null ? { reason: 'never_seen', atToken: 0 } : miss,
+    estimate: { restoreMs, prefillMs },
+    reasons: explain(input, { matchedTokens, computeFrom, records, offered, restoreMs, prefillMs }),
+  }
+}
+
+interface Decision {
+  readonly matchedTokens: number
+  readonly computeFrom: number
+  readonly records: readonly PlannedRecord[]
+  readonly offered: number
+  readonly restoreMs: number | null
+  readonly prefillMs: number | null
+}
+
+function explain(input: PlanInput, made: Decision): string[] {
+  const { matchedTokens, computeFrom, records } = made
+  const reasons: string[] = []
+  reasons.push(
+    matchedTokens === 0
+      ? 'no stored block begins like this prompt'
+      : `${matchedTokens} of ${input.promptTokens} prompt tokens are stored`,
+  )
+  if (matchedTokens === input.promptTokens) {
+    reasons.push('the last token is always computed: its logits are not stored')
+  }
+  if (input.reuse === 'block' && computeFrom < matchedTokens) {
+    reasons.push(`reuse by whole blocks: restoring ends at token ${computeFrom}`)
+  }
+  if (made.records.length < made.offered) {
+    const count = made.offered - made.records.length
+    reasons.push(`${count} records are left out: prefilling them is faster than restoring them`)
+  }
+  if (records.length > 0) {
+    const times =
+      made.restoreMs === null || made.prefillMs === null
+        ? 'rates are not measured yet'
+        : `about ${made.restoreMs.toFixed(0)} ms against ${made.prefillMs.toFixed(0)} ms of prefill`
+    const tier = slowest(records)
+    reasons.push(
+      `restore ${computeFrom} tokens in ${records.length} records from ${tier}: ${times}`,
+    )
+  }
+  return reasons
+}

@@ -1,0 +1,217 @@
+/**
+ * Which blocks are stored: chain hash → block, and every block's children.
+ *
+ * The index is a tree per namespace. It holds no payload, only where payloads are; it is rebuilt
+ * from LMDB when a store is opened.
+ */
+import { type Hash64, rootHash } from './chain.ts'
+import { type Links, unlisted } from './recency.ts'
+import { Siblings, sharedBeginning } from './siblings.ts'
+import type {
+  Block,
+  BlockHash,
+  Crc32s,
+  Extent,
+  Namespace,
+  RecordKind,
+  ReuseMode,
+  TierName,
+  TokenIds,
+} from './types.ts'
+
+/** The bytes of one block of one kind, and which tiers have them. */
+export interface CachedRecord {
+  readonly block: CachedBlock
+  readonly kind: RecordKind
+  readonly sizeBytes: number
+  crc32s: Crc32s
+  /** The RAM copy. */
+  extent: Extent | null
+  /** Readers and writers that use the RAM copy at this moment. */
+  pins: number
+  /** `pending`: on its way; `failed`: the disk refused, the RAM copy is the only one. */
+  ssd: 'none' | 'pending' | 'stored' | 'failed'
+  /** A read from the SSD that is under way, shared by all who want the record. */
+  loading: Promise<void> | null
+  readonly ramLinks: Links<CachedRecord>
+  readonly ssdLinks: Links<CachedRecord>
+}
+
+export interface TreeRoot {
+  readonly namespace: Namespace
+  readonly hash: BlockHash
+  readonly children: Siblings<CachedBlock>
+}
+
+export interface CachedBlock {
+  readonly hash: BlockHash
+  readonly namespace: Namespace
+  readonly parent: CachedBlock | TreeRoot
+  readonly index: number
+  readonly tokenCount: number
+  /** Null until somebody compares them; then read from LMDB once. */
+  tokens: TokenIds | null
+  grid: boolean
+  readonly records: CachedRecord[]
+  readonly children: Siblings<CachedBlock>
+  leases: number
+  hits: number
+  createdAtMs: number
+  lastUsedAtMs: number
+  /** Taken out of the index while somebody still used its bytes; they go with the last pin. */
+  gone: boolean
+}
+
+export const isBlock = (node: CachedBlock | TreeRoot): node is CachedBlock => 'records' in node
+
+export interface NewBlock {
+  readonly hash: BlockHash
+  readonly parent: CachedBlock | TreeRoot
+  readonly index: number
+  readonly tokenCount: number
+  readonly tokens: TokenIds | null
+  readonly grid: boolean
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+}
+
+/** One stored block that a prompt can use, and how many of its tokens. */
+export interface BlockMatch {
+  readonly block: CachedBlock
+  readonly sharedTokens: number
+}
+
+export function newRecord(
+  block: CachedBlock,
+  kind: RecordKind,
+  sizeBytes: number,
+  crc32s: Crc32s,
+): CachedRecord {
+  return {
+    block,
+    kind,
+    sizeBytes,
+    crc32s,
+    extent: null,
+    pins: 0,
+    ssd: 'none',
+    loading: null,
+    ramLinks: unlisted(),
+    ssdLinks: unlisted(),
+  }
+}
+
+export function tierOf(record: CachedRecord): TierName | null {
+  if (record.extent !== null) return 'ram'
+  return record.ssd === 'stored' ? 'ssd' : null
+}
+
+export class PrefixIndex {
+  readonly #hash64: Hash64
+  readonly #readTokens: (hash: BlockHash) => TokenIds | null
+  readonly #roots = new Map<Namespace, TreeRoot>()
+  readonly #blocks = new Map<BlockHash, CachedBlock>()
+  readonly #tokensOf = (block: CachedBlock): TokenIds => this.tokensOf(block)
+
+  /** `readTokens` fetches the ids of a block that was found on the SSD at start. */
+  constructor(hash64: Hash64, readTokens: (hash: BlockHash) => TokenIds | null) {
+    this.#hash64 = hash64
+    this.#readTokens = readTokens
+  }
+
+  get blockCount(): number {
+    return this.#blocks.size
+  }
+
+  roots(): Iterable<TreeRoot> {
+    return this.#roots.values()
+  }
+
+  blocks(): Iterable<CachedBlock> {
+    return this.#blocks.values()
+  }
+
+  get(hash: BlockHash): CachedBlock | undefined {
+    return this.#blocks.get(hash)
+  }
+
+  root(namespace: Namespace): TreeRoot {
+    let root = this.#roots.get(namespace)
+    if (root === undefined) {
+      const hash = rootHash(this.#hash64, namespace)
+      root = { namespace, hash, children: new Siblings(this.#tokensOf) }
+      this.#roots.set(namespace, root)
+    }
+    return root
+  }
+
+  /** Ids that cannot be read (a damaged LMDB entry) compare equal to nothing. */
+  tokensOf(block: CachedBlock): TokenIds {
+    block.tokens ??= this.#readTokens(block.hash) ?? new Uint32Array(0)
+    return block.tokens
+  }
+
+  insert(fresh: NewBlock, order: 'sorted' | 'later' = 'sorted'): CachedBlock {
+    const block: CachedBlock = {
+      ...fresh,
+      namespace: fresh.parent.namespace,
+      records: [],
+      children: new Siblings(this.#tokensOf),
+      leases: 0,
+      hits: 0,
+      gone: false,
+    }
+    this.#blocks.set(block.hash, block)
+    if (order === 'sorted') fresh.parent.children.add(block)
+    else fresh.parent.children.addUnsorted(block)
+    return block
+  }
+
+  /** A block with children must not go: they would be garbage. */
+  remove(block: CachedBlock): void {
+    if (block.gone) return
+    if (block.children.size > 0) throw new Error(`block ${block.hash} still has children`)
+    block.gone = true
+    block.parent.children.delete(block)
+    this.#blocks.delete(block.hash)
+  }
+
+  /** The block itself and everything below it, children before parents. */
+  *subtree(block: CachedBlock): Generator<CachedBlock> {
+    const order = [block]
+    for (let i = 0; i < order.length; i++) order.push(...(order[i] as CachedBlock).children)
+    for (let i = order.length - 1; i >= 0; i--) yield order[i] as CachedBlock
+  }
+
+  /**
+   * The longest stored beginning of a prompt. Full blocks are found by hash and trusted after their
+   * parent, namespace and tokens compared equal. With `token` reuse the match then goes on inside
+   * the children of the last one.
+   */
+  match(namespace: Namespace, prompt: readonly Block[], reuse: ReuseMode): BlockMatch[] {
+    const matches: BlockMatch[] = []
+    let node: CachedBlock | TreeRoot = this.root(namespace)
+    for (const wanted of prompt) {
+      const block = this.#exact(node, wanted, reuse)
+      if (block === null) break
+      matches.push({ block, sharedTokens: wanted.tokens.length })
+      node = block
+    }
+    const rest = prompt[matches.length]
+    if (rest === undefined || reuse === 'block') return matches
+    const partial = node.children.longest(rest.tokens)
+    if (partial !== null) matches.push({ block: partial.item, sharedTokens: partial.sharedTokens })
+    return matches
+  }
+
+  #exact(parent: CachedBlock | TreeRoot, wanted: Block, reuse: ReuseMode): CachedBlock | null {
+    const block = this.#blocks.get(wanted.hash)
+    if (block === undefined || block.parent !== parent) return null
+    if (reuse === 'block' && !block.grid) return null
+    const tokens = this.tokensOf(block)
+    const equal =
+      tokens.length === wanted.tokens.length &&
+      sharedBeginning(tokens, wanted.tokens) === tokens.length
+    return equal ? block : null
+  }
+}

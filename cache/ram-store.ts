@@ -1,0 +1,124 @@
+/**
+ * The RAM tier: which records have a copy in the arena, in order of use.
+ *
+ * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
+ * generation, so that a late frame cannot touch the next owner's bytes.
+ */
+import { ramVictim } from './evict.ts'
+import type { CachedRecord } from './prefix-index.ts'
+import { RecencyList } from './recency.ts'
+import type { Arena } from './tiers/tier.ts'
+import type { Extent } from './types.ts'
+
+export interface RamStoreEvents {
+  /** The last copy of a record went with the RAM copy. */
+  onLastCopyGone(record: CachedRecord): void
+}
+
+export class RamStore {
+  readonly #arena: Arena
+  readonly #events: RamStoreEvents
+  readonly #order = new RecencyList<CachedRecord>((record) => record.ramLinks)
+  /** Those who wait for room; woken whenever something may have become free. */
+  #waiters: (() => void)[] = []
+  evictedBlocks = 0
+
+  constructor(arena: Arena, events: RamStoreEvents) {
+    this.#arena = arena
+    this.#events = events
+  }
+
+  get arena(): Arena {
+    return this.#arena
+  }
+
+  get order(): Iterable<CachedRecord> {
+    return this.#order
+  }
+
+  get recordCount(): number {
+    return this.#order.count
+  }
+
+  /** Evicts as much as it takes. Null when what has to stay leaves no contiguous room. */
+  allocate(sizeBytes: number): Extent | null {
+    if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.sizeBytes) return null
+    for (;;) {
+      const extent = this.#arena.allocate(sizeBytes)
+      if (extent !== null) return extent
+      const victim = ramVictim(this.#order)
+      if (victim === null) return null
+      this.evictedBlocks++
+      this.drop(victim)
+    }
+  }
+
+  /** As `allocate`, but waits up to `timeoutMs` for writes and restores to give their bytes back. */
+  async allocateWithin(sizeBytes: number, timeoutMs: number): Promise<Extent | null> {
+    const deadline = AbortSignal.timeout(timeoutMs)
+    for (;;) {
+      const extent = this.allocate(sizeBytes)
+      if (extent !== null || deadline.aborted) return extent
+      if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.sizeBytes) return null
+      await this.changed(deadline)
+    }
+  }
+
+  /** Resolves when a pin, a write or a lease ended, or when `deadline` has passed. */
+  changed(deadline: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve)
+      deadline.addEventListener('abort', () => resolve(), { once: true })
+    })
+  }
+
+  /** The record's bytes are in this extent from now on. */
+  hold(record: CachedRecord, extent: Extent): void {
+    record.extent = extent
+    this.#order.touch(record)
+  }
+
+  touch(record: CachedRecord): void {
+    if (record.extent !== null) this.#order.touch(record)
+  }
+
+  pin(record: CachedRecord): void {
+    record.pins++
+  }
+
+  unpin(record: CachedRecord): void {
+    record.pins--
+    if (record.pins === 0 && record.block.gone) this.#free(record)
+    this.wake()
+  }
+
+  /** Gives the RAM copy back. The caller has made sure that nobody uses it. */
+  drop(record: CachedRecord): void {
+    this.#free(record)
+    if (record.ssd !== 'stored') this.#events.onLastCopyGone(record)
+  }
+
+  /** The block has left the index: the bytes go now, or with the last pin. */
+  forget(record: CachedRecord): void {
+    if (record.pins === 0) this.#free(record)
+  }
+
+  /** Takes the bytes of a reservation that came to nothing. */
+  release(extent: Extent): void {
+    this.#arena.free(extent)
+    this.wake()
+  }
+
+  wake(): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const resolve of waiters) resolve()
+  }
+
+  #free(record: CachedRecord): void {
+    this.#order.remove(record)
+    if (record.extent === null) return
+    this.#arena.free(record.extent)
+    record.extent = null
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * Stores what one request's engine has computed, block by block behind the tip.
+ *
+ * The tip is the last full block of the prompt's chain that is stored. A new block is accepted only
+ * behind it, since a child without its parent is garbage.
+ */
+import { blockHash, type Hash64 } from './chain.ts'
+import {
+  type CachedBlock,
+  type CachedRecord,
+  isBlock,
+  newRecord,
+  type PrefixIndex,
+  type TreeRoot,
+} from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import type { SsdStore } from './ssd-store.ts'
+import type { BlockHash, Crc32s, Extent, RecordKind, TokenIds } from './types.ts'
+
+export interface SavingHost {
+  readonly hash64: Hash64
+  readonly index: PrefixIndex
+  readonly ram: RamStore
+  readonly ssd: SsdStore | null
+  readonly blockTokens: number
+  readonly reserveWaitMs: number
+  now(): number
+  onSaved(record: CachedRecord): void
+}
+
+/** Tokens [from, to) that the engine has computed and that could be stored. */
+export interface Saveable {
+  readonly kind: RecordKind
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tokens: TokenIds
+  readonly grid: boolean
+}
+
+/** The place that a reservation gave, as the engine names it. */
+export interface Place {
+  readonly offset: number
+  readonly generation: number
+}
+
+interface Reservation {
+  readonly saveable: Saveable
+  readonly extent: Extent
+  readonly parent: CachedBlock | TreeRoot
+  readonly hash: BlockHash
+}
+
+export class ChainWriter {
+  readonly #host: SavingHost
+  /** Takes a lease on a block for as long as the request runs. */
+  readonly #hold: (block: CachedBlock) => void
+  readonly #reservations = new Map<number, Reservation>()
+  readonly #saved: CachedRecord[] = []
+  #tip: CachedBlock | TreeRoot
+  #tipTokens = 0
+  #isClosed = false
+
+  constructor(host: SavingHost, root: TreeRoot, hold: (block: CachedBlock) => void) {
+    this.#host = host
+    this.#hold = hold
+    this.#tip = root
+  }
+
+  /** The deepest stored block of this request's chain; null when nothing is stored. */
+  get deepest(): CachedBlock | null {
+    const lastSaved = this.#saved.at(-1)?.block
+    if (lastSaved !== undefined && !lastSaved.gone) return lastSaved
+    return isBlock(this.#tip) ? this.#tip : null
+  }
+
+  /** Goes on behind a full block that is stored and that the engine now holds. */
+  continueBehind(block: CachedBlock): void {
+    this.#hold(block)
+    this.#tip = block
+    this.#tipTokens = (block.index + 1) * this.#host.blockTokens
+  }
+
+  /** Room for a record. Null: stored already, no room, or its parent is not stored. */
+  async reserve(saveable: Saveable): Promise<Extent | null> {
+    if (this.#isClosed || saveable.from !== this.#tipTokens) return null
+    const parent = this.#tip
+    const hash = blockHash(this.#host.hash64, parent.hash, saveable.tokens)
+    if (!this.#isWanted(hash, saveable)) return null
+    const { ram, reserveWaitMs } = this.#host
+    const extent = await ram.allocateWithin(saveable.sizeBytes, reserveWaitMs)
+    if (extent === null) return null
+    this.#reservations.set(extent.offset, { saveable, extent, parent, hash })
+    return extent
+  }
+
+  /** The engine has filled a reservation. False: it was not ours, or another request was faster. */
+  commit(place: Place, crc32s: Crc32s): boolean {
+    const reservation = this.#take(place)
+    if (reservation === null) return false
+    const { saveable, extent, parent, hash } = reservation
+    const record =
+      this.#isClosed || (isBlock(parent) && parent.gone) ? null : this.#store(reservation, crc32s)
+    if (record === null) {
+      this.#host.ram.release(extent)
+    } else {
+      this.#host.ram.hold(record, extent)
+      this.#saved.push(record)
+      this.#host.onSaved(record)
+      this.#host.ssd?.enqueue(record)
+    }
+    const block = this.#host.index.get(hash)
+    const isFull = saveable.tokens.length === this.#host.blockTokens
+    if (isFull && block?.parent === this.#tip) this.continueBehind(block)
+    return record !== null
+  }
+
+  abandon(place: Place): void {
+    const reservation = this.#take(place)
+    if (reservation !== null) this.#host.ram.release(reservation.extent)
+  }
+
+  /**
+   * Waits until what was committed is on the slowest tier, at most `timeoutMs`. Returns the tokens of
+   * the unbroken run that is: only they are acknowledged.
+   */
+  async settle(timeoutMs: number): Promise<number> {
+    const { ram, ssd } = this.#host
+    const deadline = AbortSignal.timeout(timeoutMs)
+    let savedTokens = 0
+    for (const record of this.#saved) {
+      while (record.ssd === 'pending' && !deadline.aborted) await ram.changed(deadline)
+      const isSafe = ssd === null ? record.extent !== null : record.ssd === 'stored'
+      if (!isSafe) break
+      savedTokens += record.block.tokenCount
+    }
+    return savedTokens
+  }
+
+  /** Takes back what was reserved and never filled. The worker must not touch any bytes any more. */
+  close(): void {
+    this.#isClosed = true
+    for (const { extent } of this.#reservations.values()) this.#host.ram.release(extent)
+    this.#reservations.clear()
+  }
+
+  /** A block that is stored already is gone over, unless this one is more exact. */
+  #isWanted(hash: BlockHash, saveable: Saveable): boolean {
+    const isFull = saveable.tokens.length === this.#host.blockTokens
+    const existing = this.#host.index.get(hash)
+    if (existing === undefined) {
+      const covering = this.#tip.children.longest(saveable.tokens)
+      return isFull || covering?.sharedTokens !== saveable.tokens.length
+    }
+    if (!this.#isSameBlock(existing, saveable)) return false
+    if (saveable.grid && !existing.grid) return true
+    if (isFull) this.continueBehind(existing)
+    return false
+  }
+
+  /** Two different blocks of one name are a collision of hashes: the later one is not stored. */
+  #isSameBlock(block: CachedBlock, saveable: Saveable): boolean {
+    const tokens = this.#host.index.tokensOf(block)
+    return (
+      block.parent === this.#tip &&
+      tokens.length === saveable.tokens.length &&
+      tokens.every((token, i) => token === saveable.tokens[i])
+    )
+  }
+
+  #take(place: Place): Reservation | null {
+    const reservation = this.#reservations.get(place.offset)
+    if (reservation?.extent.generation !== place.generation) return null
+    this.#reservations.delete(place.offset)
+    return reservation
+  }
+
+  #store(reservation: Reservation, crc32s: Crc32s): CachedRecord | null {
+    const existing = this.#host.index.get(reservation.hash)
+    return existing === undefined
+      ? this.#insert(reservation, crc32s)
+      : this.#replace(existing, reservation, crc32s)
+  }
+
+  #insert(reservation: Reservation, crc32s: Crc32s): CachedRecord {
+    const { saveable, parent, hash } = reservation
+    const now = this.#host.now()
+    const block = this.#host.index.insert({
+      hash,
+      parent,
+      index: saveable.from / this.#host.blockTokens,
+      tokenCount: saveable.tokens.length,
+      tokens: saveable.tokens.slice(),
+      grid: saveable.grid,
+      createdAtMs: now,
+      lastUsedAtMs: now,
+    })
+    this.#hold(block)
+    const record = newRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
+    block.records.push(record)
+    return record
+  }
+
+  /** Bit-reproducible bytes take the place of those that are only as exact as the batching. */
+  #replace(block: CachedBlock, made: Reservation, crc32s: Crc32s): CachedRecord | null {
+    const record = block.records.find((candidate) => candidate.kind === made.saveable.kind)
+    const isBetter = made.saveable.grid && !block.grid
+    if (record === undefined || !isBetter || block.parent !== made.parent) return null
+    if (record.pins > 0 || record.loading !== null || record.ssd === 'pending') return null
+    this.#hold(block)
+    this.#host.ram.forget(record)
+    record.crc32s = crc32s
+    block.grid = true
+    return record
+  }
+}

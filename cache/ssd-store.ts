@@ -1,0 +1,198 @@
+/**
+ * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU, reads
+ * into the arena, and a quarantine for what is damaged.
+ */
+import { ssdVictim } from './evict.ts'
+import type { CachedRecord, PrefixIndex } from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import { RecencyList } from './recency.ts'
+import type { SsdTier, StoredRecord } from './tiers/tier.ts'
+import type { Extent } from './types.ts'
+
+/** Direct I/O wants lengths in multiples of this. */
+const ioBytes = 4096
+
+/** Evicting a little more than needed saves an LMDB commit per block when the tier is full. */
+const evictSlackBytes = 32 * 1024 * 1024
+
+export interface SsdStoreOptions {
+  readonly tier: SsdTier
+  readonly index: PrefixIndex
+  readonly ram: RamStore
+  readonly writesInFlight: number
+  readonly onDurable: (record: CachedRecord) => void
+  /** A write, or a removal (then without a record), that the disk refused. */
+  readonly onFailed: (error: unknown, record: CachedRecord | null) => void
+  /** The record's last copy went, or it left the SSD while the RAM still has it. */
+  readonly onEvicted: (record: CachedRecord) => void
+}
+
+const keyOf = (record: CachedRecord) => ({ hash: record.block.hash, kind: record.kind })
+
+export class SsdStore {
+  readonly #options: SsdStoreOptions
+  readonly #order = new RecencyList<CachedRecord>((record) => record.ssdLinks)
+  readonly #queue: CachedRecord[] = []
+  readonly #removals = new Set<Promise<void>>()
+  #inFlight = 0
+  #idleWaiters: (() => void)[] = []
+  evictedBlocks = 0
+
+  constructor(options: SsdStoreOptions) {
+    this.#options = options
+  }
+
+  get tier(): SsdTier {
+    return this.#options.tier
+  }
+
+  get order(): Iterable<CachedRecord> {
+    return this.#order
+  }
+
+  get recordCount(): number {
+    return this.#order.count
+  }
+
+  /** A record that LMDB already has, found at start. */
+  adopt(record: CachedRecord): void {
+    record.ssd = 'stored'
+    this.#order.touch(record)
+  }
+
+  touch(record: CachedRecord, atMs: number): void {
+    if (record.ssd !== 'stored') return
+    this.#order.touch(record)
+    this.tier.touch(record.block.hash, atMs)
+  }
+
+  /** Puts a record on its way to the disk. Its RAM copy stays until it is durable. */
+  enqueue(record: CachedRecord): void {
+    record.ssd = 'pending'
+    this.#queue.push(record)
+    this.#pump()
+  }
+
+  /** Reads a record into an extent and checks every crc; rejects as `SsdTier.read` does. */
+  async read(record: CachedRecord, extent: Extent): Promise<void> {
+    await this.tier.read(keyOf(record), this.#ioView(extent))
+  }
+
+  /** Takes records out of LMDB, wherever they are; their slots are free once it has committed. */
+  forget(records: readonly CachedRecord[]): Promise<void> {
+    const keys = []
+    for (const record of records) {
+      if (record.ssd !== 'stored') continue
+      record.ssd = 'none'
+      this.#order.remove(record)
+      keys.push(keyOf(record))
+    }
+    return keys.length === 0 ? Promise.resolve() : this.#track(this.tier.remove(keys))
+  }
+
+  /** Takes a damaged record out; its slots stay unused until the next start. */
+  quarantine(record: CachedRecord): Promise<void> {
+    if (record.ssd !== 'stored') return Promise.resolve()
+    record.ssd = 'none'
+    this.#order.remove(record)
+    return this.#track(this.tier.quarantine(keyOf(record)))
+  }
+
+  /** Resolves when everything that was enqueued is durable or has failed. */
+  async idle(): Promise<void> {
+    while (this.#inFlight > 0 || this.#queue.length > 0) {
+      await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
+    }
+    await Promise.all(this.#removals)
+  }
+
+  #ioView(extent: Extent): Uint8Array {
+    const paddedBytes = Math.ceil(extent.sizeBytes / ioBytes) * ioBytes
+    return this.#options.ram.arena.view(extent.offset, paddedBytes)
+  }
+
+  async #track(removal: Promise<unknown>): Promise<void> {
+    const done = removal.then(
+      () => undefined,
+      (error) => this.#options.onFailed(error, null),
+    )
+    this.#removals.add(done)
+    await done
+    this.#removals.delete(done)
+  }
+
+  #pump(): void {
+    while (this.#inFlight < this.#options.writesInFlight) {
+      const record = this.#queue.shift()
+      if (record === undefined) break
+      this.#inFlight++
+      void this.#write(record)
+    }
+  }
+
+  async #write(record: CachedRecord): Promise<void> {
+    const { ram, onDurable, onFailed } = this.#options
+    ram.pin(record)
+    try {
+      if (!record.block.gone) {
+        await this.#makeRoom(this.tier.allocatedBytes(record.sizeBytes))
+        await this.#store(record)
+      }
+    } catch (error) {
+      record.ssd = 'failed'
+      onFailed(error, record)
+    }
+    ram.unpin(record)
+    if (record.block.gone) await this.forget([record])
+    else if (record.ssd === 'stored') onDurable(record)
+    this.#inFlight--
+    this.#pump()
+    if (this.#inFlight === 0 && this.#queue.length === 0) this.#wakeIdle()
+  }
+
+  async #store(record: CachedRecord): Promise<void> {
+    const { block } = record
+    const stored: StoredRecord = {
+      hash: block.hash,
+      kind: record.kind,
+      namespace: block.namespace,
+      parent: block.parent.hash,
+      blockIndex: block.index,
+      tokenCount: block.tokenCount,
+      grid: block.grid,
+      sizeBytes: record.sizeBytes,
+      crc32s: record.crc32s,
+      createdAtMs: block.createdAtMs,
+      lastUsedAtMs: block.lastUsedAtMs,
+    }
+    const tokens = this.#options.index.tokensOf(block)
+    await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent), [])
+    record.ssd = 'stored'
+    this.#order.touch(record)
+  }
+
+  /** Leaves the index at once and LMDB before anything is written into the slots. */
+  async #makeRoom(neededBytes: number): Promise<void> {
+    if (this.tier.freeBytes() >= neededBytes) return
+    const victims: CachedRecord[] = []
+    let freedBytes = 0
+    const wantedBytes = neededBytes + evictSlackBytes - this.tier.freeBytes()
+    while (freedBytes < wantedBytes) {
+      const victim = ssdVictim(this.#order)
+      if (victim === null) break
+      this.#order.remove(victim)
+      victims.push(victim)
+      freedBytes += this.tier.allocatedBytes(victim.sizeBytes)
+      victim.ssd = 'none'
+      this.evictedBlocks++
+      this.#options.onEvicted(victim)
+    }
+    if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
+  }
+
+  #wakeIdle(): void {
+    const waiters = this.#idleWaiters
+    this.#idleWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+}

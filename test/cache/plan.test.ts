@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { makePlan, type PlanInput, type PlanMatch } from '../../cache/plan.ts'
+import type { BlockHash, Layout, Rates } from '../../cache/types.ts'
+import { noRates, toyLayout } from '../support/toy-engine.ts'
+
+const match = (index: number, changes: Partial<PlanMatch> = {}): PlanMatch => ({
+  hash: `${index}`.padStart(16, '0') as BlockHash,
+  from: index * 256,
+  storedTokens: 256,
+  sharedTokens: 256,
+  sizeBytes: 1_000_000,
+  tier: 'ram',
+  continues: true,
+  ...changes,
+})
+
+const input = (changes: Partial<PlanInput>): PlanInput => ({
+  promptTokens: 1000,
+  reuse: 'token',
+  layout: toyLayout,
+  matches: [],
+  rates: noRates,
+  read: true,
+  ...changes,
+})
+
+const rates = (prefill: number, ram: number, ssd: number): Rates => ({
+  prefillTokensPerMs: prefill,
+  restoreBytesPerMs: { ram, ssd },
+})
+
+describe('a plan', () => {
+  it('is a miss of something never seen when nothing matches', () => {
+    const plan = makePlan(input({}))
+    expect(plan).toMatchObject({ outcome: 'miss', computeFrom: 0, records: [], tier: null })
+    expect(plan.miss).toEqual({ reason: 'never_seen', atToken: 0 })
+  })
+
+  it('is a hit when the prompt goes on where the stored prefix ends', () => {
+    const matches = [match(0), match(1, { continues: false })]
+    const plan = makePlan(input({ matches }))
+    expect(plan).toMatchObject({ outcome: 'hit', computeFrom: 512, miss: null, tier: 'ram' })
+  })
+
+  it('is partial when the prompt leaves a path that goes on', () => {
+    const plan = makePlan(input({ matches: [match(0)] }))
+    expect(plan.outcome).toBe('partial')
+    expect(plan.miss).toEqual({ reason: 'diverged', atToken: 256 })
+  })
+
+  it('goes on to the token inside a block', () => {
+    const plan = makePlan(input({ matches: [match(0), match(1, { sharedTokens: 99 })] }))
+    expect(plan.computeFrom).toBe(355)
+    expect(plan.records.at(-1)).toMatchObject({ from: 256, to: 355 })
+    expect(plan.miss).toEqual({ reason: 'diverged', atToken: 355 })
+  })
+
+  it('uses whole blocks only with block reuse', () => {
+    const matches = [match(0), match(1, { sharedTokens: 99 })]
+    expect(makePlan(input({ reuse: 'block', matches })).computeFrom).toBe(256)
+  })
+
+  it('never restores the last token: its logits are not stored', () => {
+    const matches = [match(0), match(1)]
+    expect(makePlan(input({ promptTokens: 512, matches })).computeFrom).toBe(511)
+    expect(makePlan(input({ promptTokens: 512, matches, reuse: 'block' })).computeFrom).toBe(256)
+    expect(makePlan(input({ promptTokens: 512, matches })).outcome).toBe('hit')
+    expect(makePlan(input({ promptTokens: 257, matches: [match(0)] })).computeFrom).toBe(256)
+  })
+
+  it('does not trim what cannot be sliced', () => {
+    const layout: Layout = { ...toyLayout, sliceable: false }
+    const matches = [match(0), match(1, { sharedTokens: 99 })]
+    expect(makePlan(input({ layout, matches })).computeFrom).toBe(256)
+  })
+
+  it('names the slowest tier that has to be read', () => {
+    const matches = [match(0, { tier: 'ssd' }), match(1)]
+    expect(makePlan(input({ matches })).tier).toBe('ssd')
+  })
+
+  it('leaves out records that are slower to restore than to prefill', () => {
+    const matches = [match(0), match(1, { tier: 'ssd' })]
+    const plan = makePlan(input({ matches, rates: rates(1, 1_000_000, 100) }))
+    expect(plan.computeFrom).toBe(256)
+    expect(plan.miss).toEqual({ reason: 'restore_not_worth_it', atToken: 256 })
+    expect(plan.reasons.join()).toContain('prefilling them is faster')
+  })
+
+  it('estimates both times from the rates', () => {
+    const plan = makePlan(input({ matches: [match(0)], rates: rates(0.5, 100_000, 1) }))
+    expect(plan.estimate).toEqual({ restoreMs: 10, prefillMs: 512 })
+  })
+
+  it('says why it bypasses', () => {
+    const refused: Layout = { ...toyLayout, kinds: [], refusal: 'sliding windows come later' }
+    const unsupported = makePlan(input({ layout: refused, matches: [match(0)] }))
+    expect(unsupported).toMatchObject({ outcome: 'bypass', computeFrom: 0 })
+    expect(unsupported.reasons.join()).toContain('sliding windows come later')
+    expect(makePlan(input({ read: false })).miss?.reason).toBe('bypass')
+  })
+})

@@ -1,0 +1,112 @@
+/** An SSD tier in memory with the same promises, for tests of the cache above it. */
+import { crc32 } from 'node:zlib'
+import { CacheError } from '../../cache/errors.ts'
+import type { RecordKey, SsdTier, StoredRecord } from '../../cache/tiers/tier.ts'
+import type { BlockHash, TokenIds } from '../../cache/types.ts'
+
+interface Stored {
+  readonly record: StoredRecord
+  readonly tokens: TokenIds
+  readonly bytes: Uint8Array
+}
+
+export interface MemorySsd extends SsdTier {
+  /** Damages the stored bytes of a block. */
+  damage(hash: BlockHash): void
+  /** Makes the next writes fail until it is called with null. */
+  failWrites(error: Error | null): void
+  /** Holds writes back until the returned function is called. */
+  hold(): () => void
+  /** The same content in a new tier, as after a restart. */
+  reopen(): MemorySsd
+}
+
+const slotBytes = 1024 * 1024
+const nameOf = (key: RecordKey): string => `${key.hash}:${key.kind}`
+
+export function createMemorySsd(
+  capacityBytes: number,
+  content: ReadonlyMap<string, Stored> = new Map(),
+): MemorySsd {
+  const stored = new Map(content)
+  let writeError: Error | null = null
+  let gate: Promise<void> = Promise.resolve()
+  let readBytes = 0
+  let writtenBytes = 0
+
+  const allocatedBytes = (sizeBytes: number) => Math.ceil(sizeBytes / slotBytes) * slotBytes
+  const usedBytes = () => {
+    let sum = 0
+    for (const { record } of stored.values()) sum += allocatedBytes(record.sizeBytes)
+    return sum
+  }
+
+  return {
+    usage: () => ({
+      usedBytes: usedBytes(),
+      capacityBytes,
+      records: stored.size,
+      readBytes,
+      writtenBytes,
+      directIo: false,
+    }),
+    records: () => [...stored.values()].map((item) => item.record),
+    tokens(hash) {
+      for (const item of stored.values()) if (item.record.hash === hash) return item.tokens
+      return null
+    },
+    allocatedBytes,
+    freeBytes: () => capacityBytes - usedBytes(),
+    async write(record, tokens, bytes, supersedes) {
+      await gate
+      await new Promise((resolve) => setImmediate(resolve))
+      if (writeError !== null) throw writeError
+      if (capacityBytes - usedBytes() < allocatedBytes(record.sizeBytes)) {
+        throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')
+      }
+      stored.set(nameOf(record), { record, tokens: tokens.slice(), bytes: bytes.slice() })
+      for (const key of supersedes) stored.delete(nameOf(key))
+      writtenBytes += record.sizeBytes
+    },
+    async read(key, into) {
+      await new Promise((resolve) => setImmediate(resolve))
+      const item = stored.get(nameOf(key))
+      if (item === undefined) throw new CacheError('PREFIXD_E_CACHE_IO', 'no such record')
+      into.set(item.bytes)
+      readBytes += item.record.sizeBytes
+      const sums = item.record.crc32s
+      for (let i = 0; i < sums.length; i++) {
+        const end = Math.min((i + 1) * slotBytes, item.record.sizeBytes)
+        if (crc32(into.subarray(i * slotBytes, end)) !== sums[i]) {
+          throw new CacheError('PREFIXD_E_CACHE_CORRUPT', 'bad sum')
+        }
+      }
+    },
+    async remove(keys) {
+      const before = usedBytes()
+      for (const key of keys) stored.delete(nameOf(key))
+      return before - usedBytes()
+    },
+    async quarantine(key) {
+      stored.delete(nameOf(key))
+    },
+    touch() {},
+    async close() {},
+    damage(hash) {
+      for (const item of stored.values()) {
+        if (item.record.hash === hash) item.bytes[3] = (item.bytes[3] ?? 0) ^ 0xff
+      }
+    },
+    failWrites(error) {
+      writeError = error
+    },
+    hold() {
+      let release = () => {}
+      gate = new Promise((resolve) => {
+        release = resolve
+      })
+      return release
+    },
+    reopen: () => createMemorySsd(capacityBytes, stored),
+  }
+}
