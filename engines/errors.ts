@@ -7,3 +7,19 @@ export class EngineError extends Error {
     this.code = code
   }
 }
+
+/** A record that could not be restored; the sequence is empty. PREFIXD_E_ENGINE_RESTORE. */
+export class RestoreError extends EngineError {
+  /** 0-based among the records of the call. */
+  readonly recordIndex: number
+  /** True: the bytes fail their checksum. False: the engine refused them. */
+  readonly corrupt: boolean
+  constructor(
+    message: string,
+    details: { recordIndex: number; corrupt: boolean; cause?: unknown },
+  ) {
+    super('PREFIXD_E_ENGINE_RESTORE', message, { cause: details.cause })
+    this.recordIndex = details.recordIndex
+    this.corrupt = details.corrupt
+  }
+}

@@ -1,0 +1,27 @@
+/** Limits of one supervised worker; names and values as in src/config/limits.ts. */
+import type { FrameLimits } from './frames.ts'
+
+export interface EngineLimits extends FrameLimits {
+  /** Requests that wait for a sequence, or calls that wait for the worker; one more is refused. */
+  readonly queuedRequests: number
+  /** From the start of the process to its `ready`. */
+  readonly workerReadyMs: number
+  /** Silence of a worker that owes an answer. */
+  readonly workerSilenceMs: number
+  readonly workerRestartsPerWindow: number
+  readonly workerRestartWindowMs: number
+  readonly workerBackoffMinMs: number
+  readonly workerBackoffMaxMs: number
+}
+
+/** How long an idle worker may take to close its model before it is killed. */
+export const workerExitMs = 5_000
+
+/** The end of a worker's output that is kept for error messages. */
+export const logTailBytes = 16 * 1024
+
+/** Lines of it that an error message shows. */
+export const logTailLines = 8
+
+/** A process that is gone may have left its pipes to a child of its own; we read no longer than this. */
+export const lastWordsMs = 500

@@ -1,0 +1,74 @@
+/** Puts stored records back into a sequence, and trusts none of their bytes before it has checked them. */
+import { firstDamagedMiB } from './checksum.ts'
+import { EngineError, RestoreError } from './errors.ts'
+import type { Turns } from './turns.ts'
+import type { EngineSequence, RestoreRecord, RestoreResult } from './types.ts'
+
+/**
+ * Verifies and imports `records` in order; one turn of the engine for each. Whatever fails, the
+ * sequence is empty afterwards and a RestoreError names the record, and whether its bytes are damaged.
+ */
+export async function restoreRecords(
+  sequence: EngineSequence,
+  records: readonly RestoreRecord[],
+  bytesOf: (record: RestoreRecord, recordIndex: number) => Uint8Array,
+  turns: Turns,
+): Promise<RestoreResult> {
+  const startedAt = performance.now()
+  for (const [recordIndex, record] of records.entries()) {
+    await turns.take(() => {
+      try {
+        importVerified(sequence, record, recordIndex, bytesOf(record, recordIndex))
+      } catch (error) {
+        sequence.clear()
+        throw asRestoreError(error, recordIndex)
+      }
+    })
+  }
+  return { restoredTokens: sequence.tokenCount, restoreMs: performance.now() - startedAt }
+}
+
+function importVerified(
+  sequence: EngineSequence,
+  record: RestoreRecord,
+  recordIndex: number,
+  bytes: Uint8Array,
+): void {
+  const ordered = record.from < record.keepTo && record.keepTo <= record.to
+  // Boundary kinds replace state at the end of what stands; only `kv` appends.
+  const fits = record.kind !== 'kv' || record.from === sequence.tokenCount
+  if (!ordered || !fits || bytes.byteLength !== record.sizeBytes) {
+    throw new RestoreError(
+      `Record ${recordIndex} (tokens ${record.from} to ${record.to}, ${record.sizeBytes} bytes) does ` +
+        `not follow the ${sequence.tokenCount} tokens of the sequence.`,
+      { recordIndex, corrupt: false },
+    )
+  }
+  const damagedMiB = firstDamagedMiB(bytes, record.crc32s)
+  if (damagedMiB !== null) {
+    throw new RestoreError(
+      `Record ${recordIndex} (tokens ${record.from} to ${record.to}) fails its checksum in MiB ` +
+        `${damagedMiB}; it must be quarantined and its tokens prefilled.`,
+      { recordIndex, corrupt: true },
+    )
+  }
+  sequence.importRecord(record, bytes)
+  if (record.kind === 'kv' && sequence.tokenCount !== record.keepTo) {
+    throw new RestoreError(
+      `The engine counts ${sequence.tokenCount} tokens after record ${recordIndex}, not ` +
+        `${record.keepTo}; its tokens must be prefilled.`,
+      { recordIndex, corrupt: false },
+    )
+  }
+}
+
+function asRestoreError(error: unknown, recordIndex: number): RestoreError {
+  if (error instanceof RestoreError) return error
+  const code = error instanceof EngineError ? `${error.code}: ` : ''
+  const message = error instanceof Error ? error.message : String(error)
+  return new RestoreError(`The engine refused record ${recordIndex}: ${code}${message}`, {
+    recordIndex,
+    corrupt: false,
+    cause: error,
+  })
+}

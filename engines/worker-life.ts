@@ -1,0 +1,167 @@
+/** One process of a worker from its start to its end, with the calls that it owes answers to. */
+import { type Calls, createCalls } from './calls.ts'
+import { createChannel } from './channel.ts'
+import { EngineError } from './errors.ts'
+import { protocolError, protocolVersion } from './frames.ts'
+import { type EngineLimits, workerExitMs } from './limits.ts'
+import { readToService, type ToService } from './messages.ts'
+import { checkModelInfo } from './model-info.ts'
+import { startProcess, type WorkerCommand } from './process.ts'
+import type { ModelInfo, SharedArena, WorkerOptions } from './types.ts'
+
+export interface WorkerLifeOptions {
+  readonly command: WorkerCommand
+  readonly worker: WorkerOptions
+  readonly arena: SharedArena | null
+  readonly limits: EngineLimits
+  readonly log: (line: string) => void
+  readonly onCallsChange: () => void
+}
+
+export interface WorkerEnd {
+  readonly error: EngineError
+  /** The same would happen again: no restart. */
+  readonly final: boolean
+}
+
+export interface WorkerLife {
+  readonly pid: number | null
+  readonly calls: Calls
+  /** Null: the process ended before it was ready. */
+  readonly ready: Promise<ModelInfo | null>
+  /** Resolves when the process has ended and every open call has been rejected. */
+  readonly ended: Promise<WorkerEnd>
+  /** Ends the process at once; open calls are rejected with `error` when it has ended. */
+  kill(error: EngineError, final?: boolean): void
+  /** Asks an idle worker to close its model; kills it when that takes too long. */
+  shutDown(error: EngineError): void
+}
+
+export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
+  const { limits, log } = options
+  const child = startProcess(options.command, options.arena?.fd ?? null, log)
+  const ready = Promise.withResolvers<ModelInfo | null>()
+  let reason: WorkerEnd | null = null
+  let exitTimer: NodeJS.Timeout | undefined
+
+  const kill = (error: EngineError, final = false): void => {
+    reason ??= { error, final }
+    child.kill()
+  }
+
+  const readyTimer = setTimeout(() => {
+    kill(notReady(limits.workerReadyMs, child.logTail()), true)
+  }, limits.workerReadyMs)
+  const silence = createSilence(limits.workerSilenceMs, () => {
+    kill(silent(limits.workerSilenceMs))
+  })
+
+  const channel = createChannel(child.socket, limits, {
+    onFrame(header, payload) {
+      silence.heard()
+      const message = readToService(header)
+      if ('id' in message) calls.receive(message, payload)
+      else handle(message)
+    },
+    onBroken: (error) => {
+      kill(error instanceof EngineError ? error : protocolError('unreadable', error))
+    },
+    // The process may live on without its socket; it is of no use, and it holds the arena.
+    onEnd: () => child.kill(),
+  })
+  const calls = createCalls(channel, (openCount) => {
+    silence.watch(openCount > 0)
+    options.onCallsChange()
+  })
+
+  const handle = (message: Exclude<ToService, { id: number }>): void => {
+    switch (message.type) {
+      case 'hello':
+        if (message.protocol !== protocolVersion) {
+          kill(protocolError(`the worker speaks version ${message.protocol}`), true)
+          return
+        }
+        void channel.send({
+          type: 'hello',
+          protocol: protocolVersion,
+          options: options.worker,
+          arenaBytes: options.arena?.sizeBytes ?? null,
+        })
+        return
+      case 'loading':
+        log(`loading: ${Math.floor(message.fraction * 100)} %`)
+        return
+      case 'ready':
+        clearTimeout(readyTimer)
+        ready.resolve(checkModelInfo(message.info))
+        return
+      case 'failed':
+        reason ??= { error: new EngineError(message.code, message.message), final: true }
+    }
+  }
+
+  const ended = child.ended.then((words) => {
+    clearTimeout(readyTimer)
+    clearTimeout(exitTimer)
+    channel.destroy()
+    const end = reason ?? { error: died(words, child.logTail()), final: child.pid === null }
+    calls.failAll(end.error)
+    silence.watch(false)
+    ready.resolve(null)
+    return end
+  })
+
+  return {
+    pid: child.pid,
+    calls,
+    ready: ready.promise,
+    ended,
+    kill,
+    shutDown(error) {
+      reason ??= { error, final: true }
+      void channel.send({ type: 'shutdown' })
+      exitTimer = setTimeout(() => kill(error), workerExitMs)
+    },
+  }
+}
+
+/** Expires when a worker that is watched says nothing for `silenceMs`. */
+function createSilence(silenceMs: number, onSilence: () => void) {
+  let timer: NodeJS.Timeout | null = null
+  return {
+    heard(): void {
+      timer?.refresh()
+    },
+    watch(owed: boolean): void {
+      if (owed) timer ??= setTimeout(onSilence, silenceMs)
+      else {
+        clearTimeout(timer ?? undefined)
+        timer = null
+      }
+    },
+  }
+}
+
+function died(words: string, logTail: string): EngineError {
+  return new EngineError(
+    'PREFIXD_E_ENGINE_DIED',
+    `The worker ended (${words}). What was stored is kept; send the request again.` +
+      (logTail === '' ? '' : ` Its last lines:\n${logTail}`),
+  )
+}
+
+function silent(silenceMs: number): EngineError {
+  return new EngineError(
+    'PREFIXD_E_ENGINE_TIMEOUT',
+    `The worker owed an answer and said nothing for ${silenceMs} ms; it was killed and restarts. ` +
+      'Send the request again, with a shorter prompt if this repeats.',
+  )
+}
+
+function notReady(readyMs: number, logTail: string): EngineError {
+  return new EngineError(
+    'PREFIXD_E_ENGINE_FAILED',
+    `The worker was not ready within ${readyMs} ms. Check the disk that the model is on.` +
+      (logTail === '' ? '' : ` Its last lines:\n${logTail}`),
+  )
+}
