@@ -1,0 +1,64 @@
+/** Next-token logits from the state of the KV, and a sampler for them. */
+import type { EngineSampler, Sampling } from '../types.ts'
+import { mix } from './kv.ts'
+import { endToken } from './vocabulary.ts'
+
+/** Mean length of an answer that ends by itself. */
+const meanAnswerTokens = 96
+/** First byte of two-byte characters: a token may be a part of a character. */
+const leadByte = 0xc3
+const letters = Buffer.from('etaoin shrdlucmfwypvbgkjqxz ,.')
+const impossible = -30
+
+/** Logits of the whole vocabulary; only a printable answer is likely. */
+export function computeLogits(
+  vocabularySize: number,
+  digest: readonly [number, number],
+  lastToken: number,
+): Float32Array {
+  const [low, high] = digest
+  const logits = new Float32Array(vocabularySize).fill(impossible)
+  const score = (token: number): number =>
+    mix(low ^ Math.imul(token + 7, 0x9e3779b1), high) / 2 ** 29
+  if (lastToken === leadByte) {
+    for (let token = 0xa0; token <= 0xbf; token += 1) logits[token] = score(token)
+    return logits
+  }
+  for (const token of letters) logits[token] = score(token)
+  logits[leadByte] = score(leadByte)
+  if (mix(high, low) % meanAnswerTokens === 0) logits[endToken] = 16
+  return logits
+}
+
+/** Knows temperature and seed; the other settings do not change the fake's answers. */
+export function createFakeSampler(sampling: Sampling, logits: () => Float32Array): EngineSampler {
+  let state = mix(sampling.seed, 0x2545f491)
+  const random = (): number => {
+    state = mix(state + 0x6d2b79f5, state)
+    return state / 2 ** 32
+  }
+  return {
+    sample: () =>
+      sampling.temperature <= 0 ? argmax(logits()) : draw(logits(), sampling.temperature, random()),
+    close() {},
+  }
+}
+
+function argmax(logits: Float32Array): number {
+  let best = 0
+  for (let token = 1; token < logits.length; token += 1) {
+    if ((logits[token] ?? 0) > (logits[best] ?? 0)) best = token
+  }
+  return best
+}
+
+function draw(logits: Float32Array, temperature: number, random: number): number {
+  const top = logits[argmax(logits)] ?? 0
+  const weights = logits.map((logit) => Math.exp((logit - top) / temperature))
+  let left = random * weights.reduce((sum, weight) => sum + weight, 0)
+  for (const [token, weight] of weights.entries()) {
+    left -= weight
+    if (left <= 0) return token
+  }
+  return argmax(logits)
+}

@@ -1,0 +1,147 @@
+/** A deterministic engine without a model: for tests, simulations and benchmarks of everything else. */
+import { setImmediate } from 'node:timers/promises'
+import { EngineError } from '../errors.ts'
+import type {
+  ComputeResult,
+  EngineModel,
+  EngineSequence,
+  ModelInfo,
+  TokenizeOptions,
+  WorkerOptions,
+} from '../types.ts'
+import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
+import { computeLogits, createFakeSampler } from './logits.ts'
+import { type FakeOptions, readFakeOptions } from './options.ts'
+import { endToken, piece, render, tokenize } from './vocabulary.ts'
+
+/** Throws EngineError for settings that are wrong, and when a fault of loading was ordered. */
+export async function loadFakeModel(
+  worker: WorkerOptions,
+  progress: (fraction: number) => void,
+): Promise<EngineModel> {
+  const options = readFakeOptions(worker.engine)
+  progress(0)
+  if (options.loadMs > 0) await new Promise((resolve) => setTimeout(resolve, options.loadMs))
+  if (options.crashOnLoad) crash('while loading')
+  if (options.failLoad) {
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_MODEL',
+      `\`${worker.modelPath}\` is no model. Choose another one with --model.`,
+    )
+  }
+  progress(1)
+  return {
+    info: describe(worker, options),
+    render,
+    tokenize: (text: string, how: TokenizeOptions) => tokenize(text, how),
+    piece,
+    isEnd: (token) => token === endToken,
+    openSequence: () => createFakeSequence(worker, options),
+    close: async () => {},
+  }
+}
+
+function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
+  return {
+    fingerprint: {
+      engine: 'fake',
+      build: 'fake 1',
+      stateFormat: 'fake-rows/1',
+      architecture: 'fake',
+      kvTypes: `rows of ${options.bytesPerToken}`,
+      flashAttention: false,
+      settings: { weightsSeed: String(options.weightsSeed) },
+    },
+    layout: {
+      kinds: ['kv'],
+      sliceable: true,
+      refusal: null,
+      kvBytesPerToken: options.bytesPerToken,
+      kvFixedBytes: recordHeaderBytes,
+    },
+    contextTokens: worker.contextTokens,
+    trainedContextTokens: worker.contextTokens,
+    vocabularySize: options.vocabularySize,
+    parameterCount: 0,
+    weightsBytes: 0,
+    sequences: options.sequences,
+    hasChatTemplate: true,
+    device: 'no device: exact arithmetic',
+  }
+}
+
+function createFakeSequence(worker: WorkerOptions, options: FakeOptions): EngineSequence {
+  const kv = createFakeKv(options.bytesPerToken)
+  const clock = createComputeClock()
+
+  const logits = (): Float32Array => {
+    const [low, high] = kv.digest()
+    const digest = [mix(low, options.weightsSeed), mix(high, options.weightsSeed)] as const
+    return computeLogits(options.vocabularySize, digest, kv.lastToken())
+  }
+  const reaches = (position: number, count: number): boolean =>
+    position >= kv.tokenCount && position < kv.tokenCount + count
+
+  const recordBytes = (from: number, to: number): number =>
+    recordHeaderBytes + (to - from) * options.bytesPerToken
+
+  return {
+    get tokenCount() {
+      return kv.tokenCount
+    },
+    importRecord({ kind, from, keepTo }, bytes) {
+      if (options.failRestore) throw new Error('failRestore was ordered')
+      if (kind !== 'kv') throw new Error(`the fake engine has no ${kind} records`)
+      kv.importRows(bytes, keepTo - from)
+    },
+    async compute(tokens): Promise<ComputeResult> {
+      if (kv.tokenCount + tokens.length > worker.contextTokens) throw new Error('context is full')
+      if (reaches(options.crashAtToken, tokens.length)) crash(`at token ${options.crashAtToken}`)
+      if (reaches(options.failAtToken, tokens.length)) throw new Error('failAtToken was ordered')
+      const rate = tokens.length === 1 ? 'decodeTokensPerSecond' : 'prefillTokensPerSecond'
+      const hangs = reaches(options.hangAtToken, tokens.length)
+      const ms = options[rate] === 0 ? 0 : (tokens.length / options[rate]) * 1000
+      if ((await clock.run(hangs ? Number.POSITIVE_INFINITY : ms)) === 'aborted') return 'aborted'
+      for (const token of tokens) kv.append(token)
+      return 'ok'
+    },
+    recordBytes: (_kind, from, to) => recordBytes(from, to),
+    exportRecord: (_kind, from, to, into) => kv.exportRows(from, to, into),
+    createSampler: (sampling) => createFakeSampler(sampling, logits),
+    logits,
+    trim: (tokenCount) => kv.truncate(tokenCount),
+    clear: () => kv.truncate(0),
+    abort: clock.abort,
+  }
+}
+
+/** Passes the time that a call takes, unless it is aborted. The event loop turns in any case. */
+function createComputeClock() {
+  let wake: ((result: ComputeResult) => void) | null = null
+  let aborted = false
+  return {
+    async run(ms: number): Promise<ComputeResult> {
+      aborted = false
+      await setImmediate()
+      if (aborted) return 'aborted'
+      if (ms === 0) return 'ok'
+      const { promise, resolve } = Promise.withResolvers<ComputeResult>()
+      wake = resolve
+      const timer = Number.isFinite(ms) ? setTimeout(() => resolve('ok'), ms) : undefined
+      const result = await promise
+      clearTimeout(timer)
+      wake = null
+      return result
+    },
+    abort(): void {
+      aborted = true
+      wake?.('aborted')
+    },
+  }
+}
+
+function crash(when: string): never {
+  process.stderr.write(`fake engine: a crash was ordered ${when}\n`)
+  process.kill(process.pid, 'SIGKILL')
+  throw new Error('unreachable')
+}

@@ -1,0 +1,58 @@
+/** Settings of the fake engine, most of them faults to order. They come in `WorkerOptions.engine`. */
+import { EngineError } from '../errors.ts'
+import type { WorkerOptions } from '../types.ts'
+import { vocabularySizeMin } from './vocabulary.ts'
+
+export const fakeDefaults = {
+  /** 0: as fast as possible. */
+  prefillTokensPerSecond: 0,
+  decodeTokensPerSecond: 0,
+  bytesPerToken: 64,
+  vocabularySize: vocabularySizeMin,
+  sequences: 2,
+  /** Computing this position kills the process; -1: never. */
+  crashAtToken: -1,
+  /** Computing this position never ends; -1: never. */
+  hangAtToken: -1,
+  /** Computing this position throws; -1: never. */
+  failAtToken: -1,
+  /** Every import is refused by the engine. */
+  failRestore: false,
+  /** The model cannot be loaded. */
+  failLoad: false,
+  /** The process dies while it loads. */
+  crashOnLoad: false,
+  /** Loading takes so long. */
+  loadMs: 0,
+  /** Changes the weights, and so every answer and the fingerprint. */
+  weightsSeed: 0,
+}
+export type FakeOptions = typeof fakeDefaults
+
+/** Throws PREFIXD_E_ENGINE_MODEL naming the setting that is unknown or wrong. */
+export function readFakeOptions(engine: WorkerOptions['engine']): FakeOptions {
+  for (const [name, value] of Object.entries(engine)) {
+    const known = Object.entries(fakeDefaults).find(([key]) => key === name)
+    if (known === undefined || typeof value !== typeof known[1]) {
+      throw wrong(
+        name,
+        `one of ${Object.keys(fakeDefaults).join(', ')}, with the type of its default`,
+      )
+    }
+  }
+  const options: FakeOptions = { ...fakeDefaults, ...engine }
+  if (options.bytesPerToken < 8 || options.bytesPerToken % 4 !== 0) {
+    throw wrong('bytesPerToken', 'a multiple of 4 from 8 upwards')
+  }
+  if (options.vocabularySize < vocabularySizeMin) {
+    throw wrong('vocabularySize', `at least ${vocabularySizeMin}`)
+  }
+  return options
+}
+
+function wrong(name: string, allowed: string): EngineError {
+  return new EngineError(
+    'PREFIXD_E_ENGINE_MODEL',
+    `Setting \`${name}\` of the fake engine must be ${allowed}.`,
+  )
+}
