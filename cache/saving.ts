@@ -1,14 +1,13 @@
 /**
- * Stores what one request's engine has computed, block by block behind the tip.
+ * Stores what one request's engine has computed, block by block along the prompt's chain.
  *
- * The tip is the last full block of the prompt's chain that is stored. A new block is accepted only
- * behind it, since a child without its parent is garbage.
+ * The engine asks for room ahead of time, so the end of the chain may be reserved and not yet stored.
+ * A commit is accepted only behind a stored parent: a child without its parent is garbage.
  */
 import { blockHash, type Hash64 } from './chain.ts'
 import {
   type CachedBlock,
   type CachedRecord,
-  isBlock,
   newRecord,
   type PrefixIndex,
   type TreeRoot,
@@ -47,46 +46,49 @@ export interface Place {
 interface Reservation {
   readonly saveable: Saveable
   readonly extent: Extent
-  readonly parent: CachedBlock | TreeRoot
+  readonly parent: BlockHash
   readonly hash: BlockHash
 }
 
 export class ChainWriter {
   readonly #host: SavingHost
+  readonly #root: TreeRoot
   /** Takes a lease on a block for as long as the request runs. */
   readonly #hold: (block: CachedBlock) => void
   readonly #reservations = new Map<number, Reservation>()
   readonly #saved: CachedRecord[] = []
-  #tip: CachedBlock | TreeRoot
-  #tipTokens = 0
+  /** End of the chain of full blocks that are stored or reserved. */
+  #end: { readonly hash: BlockHash; readonly tokenCount: number }
+  #deepest: CachedBlock | null = null
   #isClosed = false
 
   constructor(host: SavingHost, root: TreeRoot, hold: (block: CachedBlock) => void) {
     this.#host = host
+    this.#root = root
     this.#hold = hold
-    this.#tip = root
+    this.#end = { hash: root.hash, tokenCount: 0 }
   }
 
   /** The deepest stored block of this request's chain; null when nothing is stored. */
   get deepest(): CachedBlock | null {
-    const lastSaved = this.#saved.at(-1)?.block
-    if (lastSaved !== undefined && !lastSaved.gone) return lastSaved
-    return isBlock(this.#tip) ? this.#tip : null
+    return this.#deepest?.gone === false ? this.#deepest : null
   }
 
   /** Goes on behind a full block that is stored and that the engine now holds. */
   continueBehind(block: CachedBlock): void {
     this.#hold(block)
-    this.#tip = block
-    this.#tipTokens = (block.index + 1) * this.#host.blockTokens
+    this.#deepest = block
+    this.#end = { hash: block.hash, tokenCount: (block.index + 1) * this.#host.blockTokens }
   }
 
   /** Room for a record. Null: stored already, no room, or its parent is not stored. */
   async reserve(saveable: Saveable): Promise<Extent | null> {
-    if (this.#isClosed || saveable.from !== this.#tipTokens) return null
-    const parent = this.#tip
-    const hash = blockHash(this.#host.hash64, parent.hash, saveable.tokens)
+    if (this.#isClosed || saveable.from !== this.#end.tokenCount) return null
+    const parent = this.#end.hash
+    const hash = blockHash(this.#host.hash64, parent, saveable.tokens)
     if (!this.#isWanted(hash, saveable)) return null
+    // The next block may be asked for while this one waits for room.
+    if (this.#isFull(saveable)) this.#end = { hash, tokenCount: saveable.to }
     const { ram, reserveWaitMs } = this.#host
     const extent = await ram.allocateWithin(saveable.sizeBytes, reserveWaitMs)
     if (extent === null) return null
@@ -94,25 +96,23 @@ export class ChainWriter {
     return extent
   }
 
-  /** The engine has filled a reservation. False: it was not ours, or another request was faster. */
+  /** The engine has filled a reservation. False: it was not ours, or its parent is not stored. */
   commit(place: Place, crc32s: Crc32s): boolean {
     const reservation = this.#take(place)
     if (reservation === null) return false
-    const { saveable, extent, parent, hash } = reservation
-    const record =
-      this.#isClosed || (isBlock(parent) && parent.gone) ? null : this.#store(reservation, crc32s)
+    const { extent } = reservation
+    const record = this.#isClosed ? null : this.#store(reservation, crc32s)
     if (record === null) {
       this.#host.ram.release(extent)
-    } else {
-      this.#host.ram.hold(record, extent)
-      this.#saved.push(record)
-      this.#host.onSaved(record)
-      this.#host.ssd?.enqueue(record)
+      return false
     }
-    const block = this.#host.index.get(hash)
-    const isFull = saveable.tokens.length === this.#host.blockTokens
-    if (isFull && block?.parent === this.#tip) this.continueBehind(block)
-    return record !== null
+    this.#host.ram.hold(record, extent)
+    this.#hold(record.block)
+    this.#deepest = record.block
+    this.#saved.push(record)
+    this.#host.onSaved(record)
+    this.#host.ssd?.enqueue(record)
+    return true
   }
 
   abandon(place: Place): void {
@@ -144,17 +144,26 @@ export class ChainWriter {
     this.#reservations.clear()
   }
 
+  #isFull(saveable: Saveable): boolean {
+    return saveable.tokens.length === this.#host.blockTokens
+  }
+
+  /** The stored block of this name, or the root; undefined while it is only reserved. */
+  #stored(hash: BlockHash): CachedBlock | TreeRoot | undefined {
+    return hash === this.#root.hash ? this.#root : this.#host.index.get(hash)
+  }
+
   /** A block that is stored already is gone over, unless this one is more exact. */
   #isWanted(hash: BlockHash, saveable: Saveable): boolean {
-    const isFull = saveable.tokens.length === this.#host.blockTokens
     const existing = this.#host.index.get(hash)
     if (existing === undefined) {
-      const covering = this.#tip.children.longest(saveable.tokens)
-      return isFull || covering?.sharedTokens !== saveable.tokens.length
+      if (this.#isFull(saveable)) return true
+      const covering = this.#stored(this.#end.hash)?.children.longest(saveable.tokens)
+      return covering?.sharedTokens !== saveable.tokens.length
     }
     if (!this.#isSameBlock(existing, saveable)) return false
     if (saveable.grid && !existing.grid) return true
-    if (isFull) this.continueBehind(existing)
+    if (this.#isFull(saveable)) this.continueBehind(existing)
     return false
   }
 
@@ -162,7 +171,7 @@ export class ChainWriter {
   #isSameBlock(block: CachedBlock, saveable: Saveable): boolean {
     const tokens = this.#host.index.tokensOf(block)
     return (
-      block.parent === this.#tip &&
+      block.parent === this.#stored(this.#end.hash) &&
       tokens.length === saveable.tokens.length &&
       tokens.every((token, i) => token === saveable.tokens[i])
     )
@@ -176,15 +185,17 @@ export class ChainWriter {
   }
 
   #store(reservation: Reservation, crc32s: Crc32s): CachedRecord | null {
+    const parent = this.#stored(reservation.parent)
+    if (parent === undefined) return null
     const existing = this.#host.index.get(reservation.hash)
     return existing === undefined
-      ? this.#insert(reservation, crc32s)
+      ? this.#insert(parent, reservation, crc32s)
       : this.#replace(existing, reservation, crc32s)
   }
 
-  #insert(reservation: Reservation, crc32s: Crc32s): CachedRecord {
-    const { saveable, parent, hash } = reservation
-    const now = this.#host.now()
+  #insert(parent: CachedBlock | TreeRoot, made: Reservation, crc32s: Crc32s): CachedRecord {
+    const { saveable, hash } = made
+    const nowMs = this.#host.now()
     const block = this.#host.index.insert({
       hash,
       parent,
@@ -192,10 +203,9 @@ export class ChainWriter {
       tokenCount: saveable.tokens.length,
       tokens: saveable.tokens.slice(),
       grid: saveable.grid,
-      createdAtMs: now,
-      lastUsedAtMs: now,
+      createdAtMs: nowMs,
+      lastUsedAtMs: nowMs,
     })
-    this.#hold(block)
     const record = newRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
     block.records.push(record)
     return record
@@ -204,10 +214,9 @@ export class ChainWriter {
   /** Bit-reproducible bytes take the place of those that are only as exact as the batching. */
   #replace(block: CachedBlock, made: Reservation, crc32s: Crc32s): CachedRecord | null {
     const record = block.records.find((candidate) => candidate.kind === made.saveable.kind)
-    const isBetter = made.saveable.grid && !block.grid
-    if (record === undefined || !isBetter || block.parent !== made.parent) return null
+    const isBetter = made.saveable.grid && !block.grid && block.parent.hash === made.parent
+    if (record === undefined || !isBetter) return null
     if (record.pins > 0 || record.loading !== null || record.ssd === 'pending') return null
-    this.#hold(block)
     this.#host.ram.forget(record)
     record.crc32s = crc32s
     block.grid = true

@@ -208,6 +208,38 @@ describe('the cache', () => {
     lease.release()
   })
 
+  it('gives room for the next block while the one before is still being filled', async () => {
+    const { cache } = open()
+    const lease = beginLease(cache, prompt)
+    const places = await Promise.all(
+      [0, 1].map((i) => {
+        const [from, to] = [i * blockTokens, (i + 1) * blockTokens]
+        const tokens = prompt.subarray(from, to)
+        return lease.reserve({ kind: 'kv', from, to, sizeBytes: 64, tokens, grid: true })
+      }),
+    )
+    expect(lease.commit(places[0] as never, [0])).toBe(true)
+    expect(lease.commit(places[1] as never, [0])).toBe(true)
+    lease.release()
+    expect(beginLease(cache, prompt).plan.computeFrom).toBe(2 * blockTokens)
+  })
+
+  it('does not store a block whose parent was given up', async () => {
+    const { cache } = open()
+    const lease = beginLease(cache, prompt)
+    const places = await Promise.all(
+      [0, 1].map((i) => {
+        const [from, to] = [i * blockTokens, (i + 1) * blockTokens]
+        const tokens = prompt.subarray(from, to)
+        return lease.reserve({ kind: 'kv', from, to, sizeBytes: 64, tokens, grid: true })
+      }),
+    )
+    lease.abandon(places[0] as never)
+    expect(lease.commit(places[1] as never, [0])).toBe(false)
+    lease.release()
+    expect(cache.arena.usedBytes).toBe(0)
+  })
+
   it('does not accept a block whose parent is not stored', async () => {
     const { cache } = open()
     const lease = beginLease(cache, prompt)

@@ -1,0 +1,142 @@
+/**
+ * The composition root: the only file that sees everything. Configuration in, a running service
+ * out; read it from top to bottom.
+ */
+import { readFileSync } from 'node:fs'
+import { openCache } from '../cache/index.ts'
+import { startEngine } from '../engines/index.ts'
+import { createServer } from './api/server.ts'
+import type { RunningService, ServiceIo } from './cli/service.ts'
+import { limits } from './config/limits.ts'
+import type { Config } from './config/schema.ts'
+import { PrefixdError } from './errors.ts'
+import { resolveModel, weightsDigest } from './models/index.ts'
+import { createLog } from './observe/log.ts'
+import { createService } from './pipeline/service.ts'
+
+/** The packed package keeps package.json one folder further up than the source tree does. */
+function readVersion(): string {
+  for (const place of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(new URL(place, import.meta.url), 'utf8')
+      return (JSON.parse(text) as { version: string }).version
+    } catch {}
+  }
+  return 'unknown'
+}
+
+interface ServedWeights {
+  readonly id: string
+  readonly aliases: readonly string[]
+  readonly path: string
+  readonly digest: string
+}
+
+async function findWeights(config: Config): Promise<ServedWeights> {
+  // The fake engine computes without weights; its own version stands in its fingerprint.
+  if (config.engine === 'fake') return { id: 'fake', aliases: [config.model], path: '', digest: '' }
+  const model = await resolveModel(config.model, { pull: false })
+  const digest = model.digest ?? (await weightsDigest(model.path))
+  return { id: model.id, aliases: [config.model], path: model.path, digest }
+}
+
+/** Resolves when the model is loaded and the service listens; rejects with a typed error. */
+export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
+  const log = createLog(config.logLevel, (line) => io.log(line))
+  const weights = await findWeights(config)
+  const opened = await openCache({
+    directory: config.dir,
+    ramBytes: config.ramBytes,
+    ssdBytes: config.ssdBytes,
+    blockTokens: config.blockTokens,
+    reuse: config.reuse,
+    restoreWindowBytes: limits.restoreWindowBytes,
+    reserveWaitMs: limits.reserveWaitMs,
+    ssdWritesInFlight: limits.ssdWritesInFlight,
+    ssdReadsInFlight: limits.ssdReadsInFlight,
+    slabStepBytes: limits.slabStepBytes,
+    freeDiskFloorBytes: limits.freeDiskFloorBytes,
+    now: () => Date.now(),
+    warn: (message, error) => log.warn(message, error),
+  })
+  const { arena } = opened
+  const engine = startEngine(config.engine, {
+    worker: {
+      modelPath: weights.path,
+      contextTokens: config.contextTokens,
+      threads: config.threads,
+      blockTokens: config.blockTokens,
+      reuse: config.reuse,
+      engine: config.libraryDir === null ? {} : { libraryDir: config.libraryDir },
+    },
+    arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
+    view: arena,
+    limits: { ...limits, queuedRequests: config.queuedRequests },
+    log: (line) => log.debug(`worker: ${line}`),
+  })
+  const service = createService({
+    version: readVersion(),
+    directory: config.dir,
+    reuse: config.reuse,
+    save: config.save,
+    model: {
+      id: weights.id,
+      aliases: weights.aliases,
+      weightsDigest: weights.digest,
+      engineName: config.engine,
+    },
+    engine,
+    cache: opened.cache,
+    warn: (message, error) => log.warn(message, error),
+    onDone: (request, receipt, error) => {
+      const route = request.prompt.kind === 'chat' ? 'chat' : 'completions'
+      const failure = error === null ? {} : { error: error.message }
+      io.requestDone({ route, model: request.model, receipt, ...failure })
+    },
+  })
+  const server = createServer(service, { host: config.host })
+  const warmedUp = new AbortController()
+
+  const close = async (): Promise<void> => {
+    warmedUp.abort()
+    // New requests are refused first, then the running ones end, then what they saved is written.
+    await Promise.allSettled([server.close(), engine.close(limits.drainMs)])
+    await opened.close()
+  }
+
+  try {
+    const url = await listen(server, config)
+    await engine.ready()
+    arena.warmUp(warmedUp.signal).catch((error) => log.warn('the RAM tier stays cold', error))
+    return { url, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function listen(
+  server: ReturnType<typeof createServer>,
+  { host, port }: Config,
+): Promise<string> {
+  try {
+    return await server.listen({ host, port })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE') {
+      throw new PrefixdError('PREFIXD_E_PORT_IN_USE', `Port ${port} on ${host} is taken.`, {
+        field: '--port',
+        next: 'Start with another --port, or with --port 0 for a free one.',
+        cause: error,
+      })
+    }
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new PrefixdError('PREFIXD_E_CONFIG', `Cannot listen on ${host}:${port} (${code}).`, {
+        field: '--host',
+        next: 'Use an address of this machine and a port above 1023.',
+        cause: error,
+      })
+    }
+    throw error
+  }
+}

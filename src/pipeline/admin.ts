@@ -1,0 +1,223 @@
+/** What operators ask of the cache: statistics, prefixes, eviction. Text and models come in here. */
+import {
+  type Cache,
+  type CachedBlock,
+  describeBlocks,
+  describePrefix,
+  findByBeginning,
+  leavesOf,
+  type PrefixInfo,
+  prefixIdOf,
+  type TierName,
+  uniqueRun,
+  withDescendants,
+} from '../../cache/index.ts'
+import { PrefixdError } from '../errors.ts'
+import type {
+  CacheAdmin,
+  CacheStats,
+  EvictReport,
+  EvictSelector,
+  PrefixDetail,
+  PrefixPage,
+  PrefixQuery,
+  PrefixSummary,
+} from './types.ts'
+
+export interface AdminContext {
+  readonly cache: Cache
+  /** Name of the model that a namespace belongs to. */
+  readonly modelOf: (namespace: string) => string
+  readonly now: () => number
+  /** Figures that are not the cache's own. */
+  readonly stats: () => Omit<
+    CacheStats,
+    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites'
+  >
+}
+
+/** Enough to tell "unique" from "ambiguous" and to name a few of the ambiguous ones. */
+const mostCandidates = 4
+
+const orders: Record<PrefixQuery['sort'], (a: PrefixInfo, b: PrefixInfo) => number> = {
+  last: (a, b) => b.lastUsedAtMs - a.lastUsedAtMs,
+  size: (a, b) => b.sizeBytes - a.sizeBytes,
+  hits: (a, b) => b.hits - a.hits,
+  age: (a, b) => a.createdAtMs - b.createdAtMs,
+  tokens: (a, b) => b.tokenCount - a.tokenCount,
+}
+
+export function createAdmin(context: AdminContext): CacheAdmin {
+  const { cache, modelOf } = context
+
+  const summarise = (info: PrefixInfo): PrefixSummary => ({
+    id: info.id,
+    model: modelOf(info.namespace),
+    namespace: info.namespace,
+    tokens: info.tokenCount,
+    sizeBytes: info.sizeBytes,
+    uniqueBytes: info.uniqueBytes,
+    tiers: info.tiers,
+    hits: info.hits,
+    createdAtMs: info.createdAtMs,
+    lastUsedAtMs: info.lastUsedAtMs,
+    leased: info.isLeased,
+  })
+
+  function find(id: string): CachedBlock {
+    const digits = id.toLowerCase()
+    if (!/^[0-9a-f]{2,16}$/.test(digits)) {
+      throw new PrefixdError(
+        'PREFIXD_E_PREFIX_NOT_FOUND',
+        `'${id}' is not a prefix id: it takes 2 to 16 hex digits.`,
+        { field: 'id', next: 'See the ids with `prefixd ls`.' },
+      )
+    }
+    const found = findByBeginning(cache.index, digits, mostCandidates)
+    if (found.length === 0) {
+      throw new PrefixdError('PREFIXD_E_PREFIX_NOT_FOUND', `No stored prefix begins with ${id}.`, {
+        field: 'id',
+        next: 'See the ids with `prefixd ls`.',
+      })
+    }
+    if (found.length > 1) {
+      const names = found.map(prefixIdOf).join(', ')
+      throw new PrefixdError('PREFIXD_E_PREFIX_AMBIGUOUS', `${id} begins several ids: ${names}.`, {
+        field: 'id',
+        next: 'Give more digits.',
+      })
+    }
+    return found[0] as CachedBlock
+  }
+
+  return {
+    stats() {
+      let prefixes = 0
+      for (const _ of leavesOf(cache.index)) prefixes++
+      const { corruptBlocks, failedWrites } = cache.counters
+      return {
+        ...context.stats(),
+        tiers: cache.usage(),
+        prefixes,
+        blocks: cache.index.blockCount,
+        corruptBlocks,
+        failedWrites,
+      }
+    },
+
+    prefixes(query): PrefixPage {
+      const infos = [...leavesOf(cache.index)]
+        .map(describePrefix)
+        .filter((info) => query.model === undefined || modelOf(info.namespace) === query.model)
+        .filter((info) => query.tier === undefined || info.tiers.includes(query.tier))
+        .sort((a, b) => orders[query.sort](a, b) || (a.id < b.id ? -1 : 1))
+      const after = infos.findIndex((info) => info.id === query.cursor)
+      const page = infos.slice(after + 1, after + 1 + query.limit)
+      const hasMore = after + 1 + page.length < infos.length
+      return {
+        prefixes: page.map(summarise),
+        total: infos.length,
+        nextCursor: hasMore ? (page.at(-1)?.id ?? null) : null,
+      }
+    },
+
+    prefix(id): PrefixDetail {
+      const block = find(id)
+      const info = describePrefix(block)
+      return {
+        ...summarise(info),
+        reclaimableBytes: info.isLeased ? 0 : info.uniqueBytes,
+        blocks: describeBlocks(cache.index, block).map((item) => ({
+          hash: item.block.hash,
+          from: item.from,
+          to: item.to,
+          sizeBytes: item.sizeBytes,
+          tiers: item.tiers,
+          sharedBy: item.sharedBy,
+          grid: item.block.grid,
+        })),
+      }
+    },
+
+    async evict(selector, dryRun): Promise<EvictReport> {
+      const chosen = choose(context, selector, find)
+      const before = countPrefixes(cache)
+      const report = (blocks: readonly CachedBlock[], prefixes: number, freed: Freed) => ({
+        dryRun,
+        blocks: blocks.length,
+        prefixes,
+        freedBytes: freed,
+        keptBlocks: chosen.length - blocks.length,
+      })
+      const free = evictable(cache, chosen, selector.tier ?? null)
+      const freed = sumBytes(cache, free, selector.tier)
+      if (dryRun) return report(free, prefixesGone(free, selector.tier), freed)
+      const evicted = await cache.evict(free, selector.tier ?? null)
+      return report(evicted, Math.max(0, before - countPrefixes(cache)), freed)
+    },
+  }
+}
+
+type Freed = { ram: number; ssd: number }
+
+/** Chosen blocks, children before parents. An id takes along what only this prefix uses. */
+function choose(
+  { cache, modelOf, now }: AdminContext,
+  selector: EvictSelector,
+  find: (id: string) => CachedBlock,
+): CachedBlock[] {
+  const { index } = cache
+  if (selector.ids !== undefined) {
+    return withDescendants(index, selector.ids.map(find).flatMap(uniqueRun))
+  }
+  const all = withDescendants(index, index.blocks())
+  if (selector.model !== undefined) {
+    return all.filter((block) => modelOf(block.namespace) === selector.model)
+  }
+  if (selector.olderThanMs !== undefined) {
+    const before = now() - selector.olderThanMs
+    return all.filter((block) => block.lastUsedAtMs < before)
+  }
+  return all
+}
+
+/** What is not in use, and has no child that must stay. */
+function evictable(
+  cache: Cache,
+  chosen: readonly CachedBlock[],
+  tier: TierName | null,
+): CachedBlock[] {
+  const free = new Set<CachedBlock>()
+  for (const block of chosen) {
+    if (cache.isInUse(block)) continue
+    const isThere = (record: CachedBlock['records'][number]) =>
+      tier === null || cache.bytesIn(tier, record) > 0
+    const childStays = tier === null && [...block.children].some((child) => !free.has(child))
+    if (!childStays && block.records.some(isThere)) free.add(block)
+  }
+  return [...free]
+}
+
+function sumBytes(cache: Cache, blocks: readonly CachedBlock[], tier?: 'ram' | 'ssd'): Freed {
+  const freed: Freed = { ram: 0, ssd: 0 }
+  for (const record of blocks.flatMap((block) => block.records)) {
+    if (tier !== 'ssd') freed.ram += cache.bytesIn('ram', record)
+    if (tier !== 'ram') freed.ssd += cache.bytesIn('ssd', record)
+  }
+  return freed
+}
+
+function prefixesGone(blocks: readonly CachedBlock[], tier?: 'ram' | 'ssd'): number {
+  const isLast = (block: CachedBlock) =>
+    tier === undefined ||
+    block.records.every((record) =>
+      tier === 'ram' ? record.ssd !== 'stored' : record.extent === null,
+    )
+  return blocks.filter((block) => block.children.size === 0 && isLast(block)).length
+}
+
+function countPrefixes(cache: Cache): number {
+  let count = 0
+  for (const _ of leavesOf(cache.index)) count++
+  return count
+}

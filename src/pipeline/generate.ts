@@ -1,0 +1,109 @@
+/**
+ * A request is rendered and tokenised by the worker's own template. Its tokens are cut into blocks,
+ * and each block gets a chain hash inside a namespace. The plan finds the longest restorable prefix,
+ * decides whether restoring beats prefilling, and takes a lease on it. The worker restores the
+ * records into a sequence, computes the rest and decodes; the new prefix is saved, and the cache
+ * evicts to stay inside its limits.
+ */
+import { performance } from 'node:perf_hooks'
+import type { Cache, Namespace, Plan } from '../../cache/index.ts'
+import type { Engine } from '../../engines/index.ts'
+import { limits } from '../config/limits.ts'
+import { decode } from './decode.ts'
+import type { RateMeter } from './rates.ts'
+import { makeReceipt } from './receipt.ts'
+import { type Restored, restore } from './restore.ts'
+import { saveThrough } from './save.ts'
+import { roomForAnswer, tokenize } from './tokenize.ts'
+import type { GenerateEvent, GenerateRequest } from './types.ts'
+
+export interface GenerateContext {
+  readonly engine: Engine
+  readonly cache: Cache
+  /** Everything that must match before KV bytes may be reused; known once the worker is ready. */
+  readonly namespaceOf: (info: Awaited<ReturnType<Engine['ready']>>) => Namespace
+  readonly rates: RateMeter
+  /** A restore that did not work: counted and logged, never the client's error. */
+  readonly onRestored: (restored: Restored, plan: Plan) => void
+}
+
+const now = () => performance.now()
+
+export async function* generate(
+  request: GenerateRequest,
+  context: GenerateContext,
+  signal: AbortSignal,
+): AsyncGenerator<GenerateEvent> {
+  const { engine, cache, rates } = context
+  const arrivedAt = now()
+  const info = await engine.ready()
+  const tokens = await tokenize(engine, request.prompt)
+  const maxTokens = roomForAnswer(tokens, info, request.maxTokens, request.prompt.kind)
+  const tokenizedAt = now()
+
+  // Planning waits for the sequence: the requests before this one may save what it can use.
+  const sequence = await engine.openSequence(signal)
+  const admittedAt = now()
+  const lease = cache.lease({
+    namespace: context.namespaceOf(info),
+    tokens,
+    layout: info.layout,
+    rates: rates.rates(),
+    read: request.cache.read,
+  })
+  const stop = new AbortController()
+  try {
+    const ms = {
+      tokenize: tokenizedAt - arrivedAt,
+      queue: admittedAt - tokenizedAt,
+      plan: now() - admittedAt,
+    }
+    yield { type: 'planned', plan: lease.plan, ms }
+
+    const restored = await restore(sequence, lease)
+    context.onRestored(restored, lease.plan)
+    const events = sequence.generate(
+      {
+        tokens,
+        computeFrom: restored.tokenCount,
+        restoredOnGrid: restored.tokenCount === 0 || lease.isOnGrid(restored.tokenCount),
+        maxTokens,
+        sampling: request.sampling,
+        save: request.cache.write && info.layout.kinds.length > 0,
+        ignoreEnd: request.ignoreEnd,
+      },
+      saveThrough(lease),
+      AbortSignal.any([signal, stop.signal]),
+    )
+    const answer = yield* decode(events, request.stop, () => stop.abort(), now)
+    yield { type: 'finish', finishReason: answer.finishReason }
+
+    await sequence.close()
+    const finishedAt = now()
+    const savedTokens = await lease.settle(limits.saveConfirmMs)
+    const { done, firstTokenAt } = answer
+    rates.prefilled(done.computedTokens, done.prefillMs)
+    const receipt = makeReceipt({
+      plan: lease.plan,
+      restored,
+      done,
+      savedTokens,
+      prefix: lease.prefixId,
+      blockTokens: cache.blockTokens,
+      ms: {
+        ...ms,
+        restore: restored.restoreMs,
+        prefill: done.prefillMs,
+        decode: done.decodeMs,
+        save: done.exportMs + now() - finishedAt,
+        ttft: firstTokenAt === null ? null : firstTokenAt - arrivedAt,
+      },
+    })
+    yield { type: 'receipt', receipt }
+  } finally {
+    // The client may have gone away at any yield: end the work, then give the bytes back.
+    stop.abort()
+    await sequence.close()
+    lease.release()
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The worker restores the planned records into its sequence. A cache failure is never the client's
+ * error: whatever goes wrong here costs the hit, and the engine computes instead.
+ */
+import { performance } from 'node:perf_hooks'
+import type { LoadedRecord, PrefixLease } from '../../cache/index.ts'
+import type { RestoreRecord, Sequence } from '../../engines/index.ts'
+
+export interface Restored {
+  /** Tokens that the engine says stand in its sequence. */
+  readonly tokenCount: number
+  readonly sizeBytes: number
+  readonly restoreMs: number
+  /** Set when less was restored than planned. */
+  readonly failure: Error | null
+}
+
+const toRestore = ({ planned, storedTo, bytes, crc32s }: LoadedRecord): RestoreRecord => ({
+  kind: planned.kind,
+  from: planned.from,
+  to: storedTo,
+  keepTo: planned.to,
+  offset: bytes.offset,
+  sizeBytes: bytes.sizeBytes,
+  generation: bytes.generation,
+  crc32s,
+})
+
+/** The engine names the record that it refused by its place in the window. */
+const refusedIndex = (error: object): number | null => {
+  const index = (error as { recordIndex?: unknown }).recordIndex
+  return typeof index === 'number' ? index : null
+}
+
+/** Only a refusal of the bytes is ours to absorb; a dead worker is the request's error. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && (error as { code?: unknown }).code === 'PREFIXD_E_ENGINE_RESTORE'
+
+export async function restore(sequence: Sequence, lease: PrefixLease): Promise<Restored> {
+  const startedAt = performance.now()
+  let tokenCount = 0
+  let sizeBytes = 0
+  let doneCount = 0
+  try {
+    for await (const window of lease.windows()) {
+      const result = await sequence.restore(window.map(toRestore))
+      tokenCount = result.restoredTokens
+      doneCount += window.length
+      for (const record of window) sizeBytes += record.bytes.sizeBytes
+    }
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    // The engine has emptied the sequence: what was restored before is gone too.
+    lease.rejectRecord(doneCount + (refusedIndex(error) ?? 0))
+    return { tokenCount: 0, sizeBytes: 0, restoreMs: performance.now() - startedAt, failure: error }
+  }
+  const restoreMs = performance.now() - startedAt
+  lease.confirmRestored(tokenCount)
+  const failure =
+    tokenCount < lease.plan.computeFrom ? new Error('a stored block could not be read back') : null
+  return { tokenCount, sizeBytes, restoreMs, failure }
+}

@@ -1,0 +1,154 @@
+/** The product behind the API: one model, its engine and the cache. */
+import { performance } from 'node:perf_hooks'
+import { type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
+import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { PrefixdError } from '../errors.ts'
+import { createAdmin } from './admin.ts'
+import { type GenerateContext, generate } from './generate.ts'
+import { createRateMeter } from './rates.ts'
+import { createTally } from './tally.ts'
+import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
+
+export interface ServiceOptions {
+  readonly version: string
+  readonly directory: string
+  readonly reuse: 'token' | 'block'
+  /** False: requests only read the cache. */
+  readonly save: boolean
+  readonly model: {
+    readonly id: string
+    readonly aliases: readonly string[]
+    readonly weightsDigest: string
+    readonly engineName: string
+  }
+  readonly engine: Engine
+  readonly cache: Cache
+  readonly warn: (message: string, error: unknown) => void
+  /** Every request ends here once: with what the engine confirmed, or with its error. */
+  readonly onDone: (request: GenerateRequest, receipt: Receipt | null, error: Error | null) => void
+}
+
+export function createService(options: ServiceOptions): Service {
+  const { engine, cache, model } = options
+  const startedAtMs = Date.now()
+  const rates = createRateMeter()
+  const tally = createTally()
+  const modelNames = new Map<string, string>()
+  let info: ModelInfo | null = null
+
+  const namespaceFor = (ready: ModelInfo): Namespace => {
+    const namespace = namespaceOf({
+      fingerprint: ready.fingerprint,
+      weightsDigest: model.weightsDigest,
+      blockTokens: cache.blockTokens,
+      salt: '',
+    })
+    modelNames.set(namespace, model.id)
+    return namespace
+  }
+
+  // A worker that cannot start rejects every call; nobody has to listen here.
+  engine.ready().then(
+    (ready) => {
+      info = ready
+      namespaceFor(ready)
+    },
+    () => undefined,
+  )
+
+  const context: GenerateContext = {
+    engine,
+    cache,
+    namespaceOf: namespaceFor,
+    rates,
+    onRestored(restored, plan) {
+      if (restored.failure !== null) {
+        options.warn('a restore failed; the prompt is computed instead', restored.failure)
+      }
+      if (plan.records.length > 0) tally.restored(restored.failure === null)
+      if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.restoreMs)
+    },
+  }
+
+  /** Every route that takes a model refuses one that is not served. */
+  function known(name: string): Engine {
+    if (name === model.id || model.aliases.includes(name)) return engine
+    throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `The model '${name}' is not served here.`, {
+      field: 'model',
+      next: `Use '${model.id}', or start prefixd with --model ${name}.`,
+    })
+  }
+
+  async function* counted(
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<GenerateEvent> {
+    known(request.model)
+    const cache = { ...request.cache, write: request.cache.write && options.save }
+    try {
+      for await (const event of generate({ ...request, cache }, context, signal)) {
+        if (event.type === 'receipt') {
+          tally.finished(event.receipt, rates.rates().prefillTokensPerMs)
+          options.onDone(request, event.receipt, null)
+        }
+        yield event
+      }
+    } catch (error) {
+      tally.failed()
+      options.onDone(request, null, error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
+
+  return {
+    generate: counted,
+    models: (): ModelCard[] => [
+      {
+        id: model.id,
+        aliases: model.aliases,
+        createdAtMs: startedAtMs,
+        state: engine.status().state,
+        info,
+      },
+    ],
+    workers: () => [
+      {
+        model: model.id,
+        engine: model.engineName,
+        status: engine.status(),
+        contextTokens: info?.contextTokens ?? null,
+        layout: info?.layout ?? null,
+        device: info?.device ?? null,
+      },
+    ],
+    render: async (name, input) => known(name).render(input),
+    tokenize: async (name, text, how) => known(name).tokenize(text, how),
+    detokenize: async (name, tokens) => known(name).detokenize(tokens),
+    pieces: async (name, tokens) => known(name).pieces(tokens),
+    cache: createAdmin({
+      cache,
+      modelOf: (namespace) => modelNames.get(namespace) ?? 'another model',
+      now: () => Date.now(),
+      stats: () => {
+        const { prefillTokensPerMs, restoreBytesPerMs } = rates.rates()
+        return {
+          version: options.version,
+          upMs: performance.now(),
+          blockTokens: cache.blockTokens,
+          reuse: options.reuse,
+          directory: options.directory,
+          ...tally.counted(),
+          rates: {
+            prefillTokensPerSecond: perSecond(prefillTokensPerMs),
+            restoreBytesPerSecond: {
+              ram: perSecond(restoreBytesPerMs.ram),
+              ssd: perSecond(restoreBytesPerMs.ssd),
+            },
+          },
+        }
+      },
+    }),
+  }
+}
