@@ -27,7 +27,10 @@ export async function openAnswer(
   request: GenerateRequest,
   signal: AbortSignal,
 ): Promise<Answer> {
+  signal.throwIfAborted()
   const iterator = service.generate(request, signal)[Symbol.asyncIterator]()
+  // A run that waits for its reader does not see the abort by itself; this lets its sequence go.
+  signal.addEventListener('abort', () => void end(iterator), { once: true })
   const first = await nextEvent(iterator, signal)
   if (first?.type !== 'planned') {
     signal.throwIfAborted()
@@ -67,7 +70,7 @@ async function* remainingEvents(
     ended = true
     throw error
   } finally {
-    if (!ended) await iterator.return?.()
+    if (!ended) await end(iterator)
   }
 }
 
@@ -83,6 +86,11 @@ async function nextEvent(
     signal.throwIfAborted()
     throw error
   }
+}
+
+/** What fails while it ends has been reported where its events are read. */
+async function end(iterator: AsyncIterator<GenerateEvent>): Promise<void> {
+  await Promise.resolve(iterator.return?.()).catch(() => {})
 }
 
 const brokenPromise = (what: string) =>

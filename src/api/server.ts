@@ -52,6 +52,8 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     clientErrorHandler: answerBrokenHttp,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  server.server.maxConnections = limits.connections
+
   const context: ApiContext = { service, limits, answers: openAnswers() }
   acceptJsonOnly(server)
   server.setErrorHandler(answerError)
@@ -110,12 +112,15 @@ function invalidJson(body: string): PrefixdError {
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof ClientGone) {
-    request.log.info(error.message)
+    request.log.info({ statusCode: 499 }, error.message)
     return reply.code(499).send()
   }
   const { status, headers, body } = toErrorReply(error, request.id, request.routeOptions?.bodyLimit)
-  if (status >= 500) request.log.error({ err: error }, body.error.message)
-  else request.log.info({ code: headers['x-prefixd-error'] }, body.error.message)
+  const code = headers['x-prefixd-error']
+  // Messages may quote what the client sent, so the log has the field's name only.
+  if (status < 500) request.log.info({ code, param: body.error.param }, 'refused')
+  else if ('retry-after' in headers) request.log.warn({ code }, body.error.message)
+  else request.log.error({ err: error, code }, 'the request failed')
   return reply
     .code(status)
     .headers({ 'x-request-id': request.id, ...headers })

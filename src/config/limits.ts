@@ -81,6 +81,8 @@ export const limits = {
   /** Ids in one evict request, and prefixes on one page. */
   evictIds: 1000,
   prefixesPerPage: 1000,
+  /** Connections of clients; further ones are closed at once. */
+  connections: 1024,
   /** How long an idle connection stays open, and how long a request may take to arrive. */
   keepAliveMs: 75_000,
   requestArrivalMs: 300_000,
@@ -88,6 +90,8 @@ export const limits = {
   clientTimeoutMs: 10_000,
   clientReplyBytes: 64 * 1024 * 1024,
   listedPrefixes: 100_000,
+  /** How long `serve` may take to end; longer than `drainMs`, so that writes can follow. */
+  shutdownMs: 20_000,
   /** Failed polls in a row before `stats --watch` gives up. */
   watchFailures: 3,
 } as const

@@ -73,6 +73,8 @@ async function deliverStream(
   const [firstRequest, ...laterRequests] = delivery.requests
   if (firstRequest === undefined) throw new RangeError('a delivery needs at least one request')
   const first = open(firstRequest)
+  // The stream reads it; but a client may be gone before its stream begins.
+  first.catch(() => {})
   // In a long queue the headers go out before the plan is known; otherwise proxies give up.
   const opened = await firstWithin(first, limits.pingMs)
   if (opened) reply.headers(plannedHeaders(opened.planned))

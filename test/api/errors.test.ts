@@ -1,0 +1,273 @@
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { CacheError } from '../../cache/errors.ts'
+import { EngineError } from '../../engines/errors.ts'
+import { createServer } from '../../src/api/server.ts'
+import { limits } from '../../src/config/limits.ts'
+import { PrefixdError } from '../../src/errors.ts'
+import { failing, scriptedService } from '../support/scripted-service.ts'
+import { startApi } from '../support/start-api.ts'
+
+const chatUrl = '/v1/chat/completions'
+const user = { role: 'user', content: 'hi' }
+const json = { 'content-type': 'application/json' }
+
+async function refused(url: string, payload: object, service = scriptedService()) {
+  const reply = await createServer(service).inject({ method: 'POST', url, payload })
+  return { status: reply.statusCode, headers: reply.headers, error: reply.json().error }
+}
+
+test.each([
+  [{ messages: 'hi' }, 'messages', 'messages must be an array, not "hi".'],
+  [{ messages: [] }, 'messages', 'messages must be an array of at least 1, not an array of 0.'],
+  [{}, 'messages', 'messages is missing.'],
+  [{ model: 7, messages: [user] }, 'model', 'model must be a string or null, not 7.'],
+  [
+    { messages: [user, user, user, { role: 'user', content: 7 }] },
+    'messages[3].content',
+    'messages[3].content must be a string, an array or null, not 7.',
+  ],
+  [
+    { messages: [{ role: 'user', content: [{ text: 'hi' }] }] },
+    'messages[0].content[0].type',
+    'messages[0].content[0].type is missing.',
+  ],
+  [
+    { messages: [{ role: 'robot', content: 'hi' }] },
+    'messages[0].role',
+    'messages[0].role must be one of "developer", "system", "user", "assistant", "tool", ' +
+      'not "robot".',
+  ],
+  [{ messages: [{ content: 'hi' }] }, 'messages[0].role', 'messages[0].role is missing.'],
+  [
+    { messages: [user], stream: 'yes' },
+    'stream',
+    'stream must be true or false or null, not "yes".',
+  ],
+  [
+    { messages: [user], stream_options: { include_usage: 1 } },
+    'stream_options.include_usage',
+    'stream_options.include_usage must be true or false or null, not 1.',
+  ],
+  [
+    { messages: [user], max_tokens: -1 },
+    'max_tokens',
+    'max_tokens must be at least 0 or null, not -1.',
+  ],
+  [
+    { messages: [user], temperature: '1' },
+    'temperature',
+    'temperature must be a number or null, not "1".',
+  ],
+])('wrong type: %j names %s', async (payload, param, message) => {
+  const { status, headers, error } = await refused(chatUrl, payload)
+  expect(status).toBe(400)
+  expect(error).toEqual({ message, type: 'invalid_request_error', param, code: 'invalid_value' })
+  expect(headers['x-should-retry']).toBe('false')
+  expect(headers['x-prefixd-error']).toBe('PREFIXD_E_INVALID_VALUE')
+})
+
+test.each([
+  [{ temperature: 2.5 }, 'temperature'],
+  [{ top_p: -0.1 }, 'top_p'],
+  [{ top_k: 1.5 }, 'top_k'],
+  [{ min_p: 2 }, 'min_p'],
+  [{ repeat_penalty: 0 }, 'repeat_penalty'],
+  [{ repetition_penalty: 3 }, 'repetition_penalty'],
+  [{ frequency_penalty: 2.1 }, 'frequency_penalty'],
+  [{ presence_penalty: -2.1 }, 'presence_penalty'],
+  [{ seed: 0.5 }, 'seed'],
+  [{ stop: '' }, 'stop'],
+  [{ stop: ['a', ''] }, 'stop[1]'],
+  [{ stop: Array(limits.stopStrings + 1).fill('a') }, 'stop'],
+  [{ stop: ['a'.repeat(limits.stopStringLength + 1)] }, 'stop[0]'],
+])('out of range: %j names %s', async (fields, param) => {
+  const { status, error } = await refused(chatUrl, { messages: [user], ...fields })
+  expect(status).toBe(400)
+  expect(error).toMatchObject({ param, code: 'invalid_value' })
+})
+
+test.each([
+  [{ n: 2 }, 'n'],
+  [{ logprobs: true }, 'logprobs'],
+  [{ top_logprobs: 3 }, 'top_logprobs'],
+  [{ logit_bias: { 50: 1 } }, 'logit_bias'],
+  [{ response_format: { type: 'json_object' } }, 'response_format'],
+  [{ tool_choice: 'required' }, 'tool_choice'],
+  [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
+  [{ functions: [{ name: 'f' }] }, 'functions'],
+])('not supported yet: %j is refused by name, not ignored', async (fields, param) => {
+  const service = scriptedService()
+  const { status, error } = await refused(chatUrl, { messages: [user], ...fields }, service)
+  expect(status).toBe(400)
+  expect(error).toMatchObject({ param, code: 'unsupported_parameter' })
+  expect(service.requests).toHaveLength(0)
+})
+
+test('the same fields with values that ask for nothing are fine', async () => {
+  const payload = {
+    messages: [user],
+    n: 1,
+    logprobs: false,
+    top_logprobs: null,
+    logit_bias: {},
+    response_format: { type: 'text' },
+    tool_choice: 'auto',
+  }
+  const reply = await createServer(scriptedService()).inject({
+    method: 'POST',
+    url: chatUrl,
+    payload,
+  })
+  expect(reply.statusCode).toBe(200)
+})
+
+test.each(['image_url', 'input_audio', 'file'])('a part of type %s is named', async (type) => {
+  const content = [{ type: 'text', text: 'look' }, { type }]
+  const { status, error } = await refused(chatUrl, { messages: [user, { role: 'user', content }] })
+  expect(status).toBe(400)
+  expect(error).toMatchObject({ param: 'messages[1].content[1]', code: 'unsupported_parameter' })
+})
+
+test('a model that is not here is a 404 that says what is', async () => {
+  const { status, error } = await refused(chatUrl, { model: 'gpt-9', messages: [user] })
+  expect(status).toBe(404)
+  expect(error).toEqual({
+    message: 'There is no model "gpt-9" here. Served: fake.',
+    type: 'not_found_error',
+    param: 'model',
+    code: 'model_not_found',
+  })
+})
+
+test('a body that is no JSON says where it stopped', async () => {
+  const server = createServer(scriptedService())
+  const reply = await server.inject({
+    method: 'POST',
+    url: chatUrl,
+    headers: json,
+    payload: '{"a": 1 "b"}',
+  })
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error).toMatchObject({ param: null, code: 'invalid_json' })
+  expect(reply.json().error.message).toMatch(/^The body is not valid JSON\. .*position 8/)
+})
+
+test.each(['{"__proto__": {"a": 1}, "messages": []}', ''])(
+  'body %j is refused',
+  async (payload) => {
+    const server = createServer(scriptedService())
+    const reply = await server.inject({ method: 'POST', url: chatUrl, headers: json, payload })
+    expect(reply.statusCode).toBe(400)
+    expect(reply.json().error.code).toBe('invalid_json')
+  },
+)
+
+test('a form, as curl sends it without a header, is told which header is missing', async () => {
+  const reply = await createServer(scriptedService()).inject({
+    method: 'POST',
+    url: chatUrl,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    payload: '{"messages":[]}',
+  })
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error).toMatchObject({ param: 'content-type', code: 'invalid_value' })
+})
+
+test('a body over the limit is a 413 that names the limit', async () => {
+  const server = createServer(scriptedService(), { limits: { bodyBytes: 100 } })
+  const payload = { messages: [{ role: 'user', content: 'x'.repeat(200) }] }
+  const reply = await server.inject({ method: 'POST', url: chatUrl, payload })
+  expect(reply.statusCode).toBe(413)
+  expect(reply.json().error).toMatchObject({ code: 'request_too_large', param: null })
+  expect(reply.json().error.message).toContain('100 bytes')
+})
+
+test('an unknown route is a 404 in the same envelope', async () => {
+  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: '/v2/nothing' })
+  expect(reply.statusCode).toBe(404)
+  expect(reply.json()).toEqual({
+    error: {
+      message: 'There is no GET /v2/nothing here. docs/api.md lists every route.',
+      type: 'not_found_error',
+      param: null,
+      code: 'route_not_found',
+    },
+  })
+  expect(reply.headers['x-request-id']).toMatch(/^req_/)
+})
+
+test('the right path with the wrong method says which method it is', async () => {
+  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: chatUrl })
+  expect(reply.json().error.message).toContain('Use POST.')
+})
+
+test('a path that is no percent-encoding is a 404, not a crash', async () => {
+  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: '/v1/%zz' })
+  expect(reply.statusCode).toBe(404)
+  expect(reply.json().error.code).toBe('route_not_found')
+})
+
+test.each([
+  [new EngineError('PREFIXD_E_ENGINE_QUEUE_FULL', 'full'), 429, 'queue_full', '1', undefined],
+  [new EngineError('PREFIXD_E_ENGINE_LOADING', 'loading'), 503, 'model_loading', '1', undefined],
+  [new EngineError('PREFIXD_E_ENGINE_TIMEOUT', 'slow'), 504, 'timeout', undefined, 'false'],
+  [new CacheError('PREFIXD_E_CACHE_IO', 'disk'), 500, 'internal_error', undefined, 'false'],
+  [
+    new PrefixdError('PREFIXD_E_CONTEXT_LENGTH', 'too long', { field: 'messages' }),
+    400,
+    'context_length_exceeded',
+    undefined,
+    'false',
+  ],
+  [
+    new PrefixdError('PREFIXD_E_ENGINE_LOADING', 'loading', { retryAfterSeconds: 2.5 }),
+    503,
+    'model_loading',
+    '3',
+    undefined,
+  ],
+])('%s is %i %s', async (thrown, status, code, retryAfter, shouldRetry) => {
+  const reply = await refused(chatUrl, { messages: [user] }, scriptedService(failing(thrown)))
+  expect(reply.status).toBe(status)
+  expect(reply.error).toMatchObject({ message: expect.stringContaining(thrown.message), code })
+  expect(reply.headers['retry-after']).toBe(retryAfter)
+  expect(reply.headers['x-should-retry']).toBe(shouldRetry)
+})
+
+test('an error that nobody foresaw gives its id away, and nothing else', async () => {
+  const service = scriptedService(failing(new TypeError('secret is undefined')))
+  const { status, headers, error } = await refused(chatUrl, { messages: [user] }, service)
+  expect(status).toBe(500)
+  expect(error).toMatchObject({ type: 'api_error', param: null, code: 'internal_error' })
+  expect(error.message).toContain(headers['x-request-id'])
+  expect(error.message).not.toContain('secret')
+})
+
+test('a pipeline that ends without a receipt is an error, not an empty answer', async () => {
+  const service = scriptedService(async function* () {})
+  expect((await refused(chatUrl, { messages: [user] }, service)).status).toBe(500)
+})
+
+test('x-prefixd-cache with a word that it does not know is refused', async () => {
+  const reply = await createServer(scriptedService()).inject({
+    method: 'POST',
+    url: chatUrl,
+    payload: { messages: [user] },
+    headers: { 'x-prefixd-cache': 'no-store' },
+  })
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error.param).toBe('x-prefixd-cache')
+})
+
+test('what is not HTTP is answered in the envelope and closed', async () => {
+  const { port } = await startApi(scriptedService())
+  const socket = connect(port, '127.0.0.1')
+  socket.setEncoding('utf8')
+  socket.end('nonsense\r\n\r\n')
+  let text = ''
+  for await (const part of socket) text += part
+  const [head, body] = text.split('\r\n\r\n')
+  expect(head).toMatch(/^HTTP\/1\.1 400 /)
+  expect(Object.keys(JSON.parse(body ?? '').error)).toEqual(['message', 'type', 'param', 'code'])
+})

@@ -1,0 +1,190 @@
+import type { TSchema } from 'typebox'
+import Value from 'typebox/value'
+import { expect, test } from 'vitest'
+import {
+  CacheStatsSchema,
+  EvictReportSchema,
+  PrefixDetailSchema,
+  PrefixPageSchema,
+  WorkerListSchema,
+} from '../../src/api/native/schema.ts'
+import { createServer } from '../../src/api/server.ts'
+import { modelCard, scriptedService } from '../support/scripted-service.ts'
+
+const get = (url: string, service = scriptedService()) =>
+  createServer(service).inject({ method: 'GET', url })
+const post = (url: string, payload: object, service = scriptedService()) =>
+  createServer(service).inject({ method: 'POST', url, payload })
+
+test.each([
+  ['/v1/cache/stats', CacheStatsSchema],
+  ['/v1/cache/prefixes', PrefixPageSchema],
+  ['/v1/cache/prefixes/9f2c', PrefixDetailSchema],
+  ['/v1/workers', WorkerListSchema],
+])('GET %s keeps to its schema', async (url, schema: TSchema) => {
+  const reply = await get(url)
+  expect(reply.statusCode).toBe(200)
+  expect([...Value.Errors(schema, reply.json())]).toEqual([])
+})
+
+test('stats are in snake_case with units', async () => {
+  expect((await get('/v1/cache/stats')).json()).toMatchObject({
+    up_ms: 5000,
+    block_tokens: 256,
+    tiers: [{ tier: 'ram', used_bytes: 10, reclaimable_bytes: 10 }],
+    tokens: { restored_ram: 10, restored_ssd: 20 },
+    saved_prefill_ms: 1234,
+    rates: { prefill_tokens_per_second: 130, restore_bytes_per_second: { ssd: null } },
+  })
+})
+
+test('the query of prefixes is checked and passed on', async () => {
+  const service = scriptedService()
+  await get('/v1/cache/prefixes?sort=size&limit=5&tier=ssd&model=fake&cursor=abc', service)
+  await get('/v1/cache/prefixes', service)
+  expect(service.queries).toEqual([
+    { sort: 'size', limit: 5, tier: 'ssd', model: 'fake', cursor: 'abc' },
+    { sort: 'last', limit: 50 },
+  ])
+})
+
+test.each([
+  ['limit=0', 'limit'],
+  ['limit=1001', 'limit'],
+  ['limit=many', 'limit'],
+  ['sort=beauty', 'sort'],
+  ['tier=tape', 'tier'],
+  ['sort=size&sort=last', 'sort'],
+])('the query %s is refused, naming %s', async (query, param) => {
+  const reply = await get(`/v1/cache/prefixes?${query}`)
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error.param).toBe(param)
+})
+
+test('a prefix that is not there is a 404', async () => {
+  const reply = await get('/v1/cache/prefixes/ffff')
+  expect(reply.statusCode).toBe(404)
+  expect(reply.json().error.code).toBe('prefix_not_found')
+})
+
+test.each([
+  [{ ids: ['9f2c'] }, { ids: ['9f2c'] }],
+  [{ model: 'fake' }, { model: 'fake' }],
+  [{ older_than_ms: 0 }, { olderThanMs: 0 }],
+  [{ tier: 'ram' }, { tier: 'ram' }],
+  [{ all: true }, { all: true }],
+])('evict %j chooses %j', async (payload, selector) => {
+  const service = scriptedService()
+  const reply = await post('/v1/cache/evict', payload, service)
+  expect([...Value.Errors(EvictReportSchema, reply.json())]).toEqual([])
+  await post('/v1/cache/evict', { ...payload, dry_run: true }, service)
+  expect(service.evictions).toEqual([
+    { selector, dryRun: false },
+    { selector, dryRun: true },
+  ])
+})
+
+test.each([
+  [{}, 'ids'],
+  [{ dry_run: true }, 'ids'],
+  [{ all: true, model: 'fake' }, 'all'],
+  [{ all: false }, 'all'],
+  [{ ids: [] }, 'ids'],
+  [{ ids: ['a'], tier: 'ssd' }, 'tier'],
+  [{ older_than_ms: -1 }, 'older_than_ms'],
+  [{ all: true, dry_run: 'yes' }, 'dry_run'],
+])('evict %j is refused, and nothing goes', async (payload, param) => {
+  const service = scriptedService()
+  const reply = await post('/v1/cache/evict', payload, service)
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error.param).toBe(param)
+  expect(service.evictions).toEqual([])
+})
+
+test('models say how long a prompt may be, in the words of llama-server and vLLM', async () => {
+  const model = {
+    id: 'fake',
+    object: 'model',
+    created: 1_700_000_000,
+    owned_by: 'prefixd',
+    max_model_len: 8192,
+    meta: { n_ctx: 8192, n_ctx_train: 16384, n_params: 134_515_008, size: 100_000_000 },
+  }
+  expect((await get('/v1/models')).json()).toMatchObject({ object: 'list', data: [model] })
+  expect((await get('/v1/models/fake')).json()).toMatchObject(model)
+  expect((await get('/v1/models/other')).statusCode).toBe(404)
+})
+
+test('a model whose name has slashes is found, and says when it is not loaded yet', async () => {
+  const service = scriptedService()
+  service.cards = [modelCard({ id: 'owner/name', state: 'starting', info: null })]
+  const expected = { id: 'owner/name', state: 'starting', meta: null, max_model_len: null }
+  expect((await get('/v1/models/owner/name', service)).json()).toMatchObject(expected)
+  expect((await get('/v1/models/owner%2Fname', service)).json()).toMatchObject(expected)
+})
+
+test.each([
+  ['starting', 'model_loading'],
+  ['restarting', 'worker_restarting'],
+  ['failed', 'worker_failed'],
+  ['stopped', 'shutting_down'],
+] as const)('health of a model that is %s is a 503 with %s', async (state, code) => {
+  const service = scriptedService()
+  service.cards = [modelCard({ state, info: null })]
+  for (const url of ['/health', '/v1/health']) {
+    const reply = await get(url, service)
+    expect(reply.statusCode).toBe(503)
+    expect(reply.json().error.code).toBe(code)
+    expect(reply.headers['retry-after']).toBe('1')
+  }
+})
+
+test('health is ok as soon as one model answers', async () => {
+  const service = scriptedService()
+  service.cards = [modelCard({ id: 'other', state: 'starting' }), modelCard()]
+  expect((await get('/health', service)).json()).toEqual({ status: 'ok' })
+})
+
+test('tokenize and detokenize are each other’s inverse', async () => {
+  const { tokens } = (await post('/tokenize', { content: 'hé' })).json()
+  expect(tokens).toEqual([104, 195, 169])
+  expect((await post('/detokenize', { tokens })).json()).toEqual({ content: 'hé' })
+})
+
+test('a piece that is part of a character is given as bytes', async () => {
+  const reply = await post('/tokenize', { content: 'hé', with_pieces: true })
+  expect(reply.json().tokens).toEqual([
+    { id: 104, piece: 'h' },
+    { id: 195, piece: [195] },
+    { id: 169, piece: [169] },
+  ])
+})
+
+test('apply-template renders what a chat with the same body would be prefilled with', async () => {
+  const service = scriptedService()
+  const body = {
+    messages: [{ role: 'developer', content: [{ type: 'text', text: 'hi' }] }],
+    tools: [{ type: 'function', function: { name: 'f' } }],
+    chat_template_kwargs: { enable_thinking: false },
+    reasoning_effort: 'low',
+  }
+  const reply = await post('/apply-template', body, service)
+  expect(reply.json()).toEqual({ prompt: '<system>hi' })
+  await post('/v1/chat/completions', body, service)
+  expect(service.requests[0]?.prompt).toEqual({ kind: 'chat', input: service.rendered[0] })
+  expect(service.rendered[0]).toMatchObject({
+    addGenerationPrompt: true,
+    templateArgs: { enable_thinking: false, reasoning_effort: 'low' },
+  })
+})
+
+test('with several models a request must say which', async () => {
+  const service = scriptedService()
+  service.cards = [modelCard({ id: 'a', aliases: [] }), modelCard({ id: 'b', aliases: [] })]
+  const reply = await post('/tokenize', { content: 'x' }, service)
+  expect(reply.statusCode).toBe(400)
+  expect(reply.json().error).toMatchObject({
+    param: 'model',
+    message: expect.stringContaining('a, b'),
+  })
+})

@@ -1,0 +1,57 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { sumReceipts, toTimings, toUsage } from '../../src/api/openai/usage.ts'
+import { receiptOf } from '../support/scripted-service.ts'
+
+const tokens = fc.nat({ max: 1_000_000 })
+const receipts = fc
+  .record({ restored: tokens, computed: tokens, saved: tokens, generated: tokens })
+  .map(({ restored, computed, saved, generated }) =>
+    receiptOf({
+      promptTokens: restored + computed,
+      restoredTokens: restored,
+      computedTokens: computed,
+      savedTokens: Math.min(saved, computed),
+      generatedTokens: generated,
+    }),
+  )
+
+test('property: the details of usage are parts of the prompt', () => {
+  fc.assert(
+    fc.property(receipts, (receipt) => {
+      const usage = toUsage(receipt)
+      const { cached_tokens, cache_write_tokens } = usage.prompt_tokens_details
+      expect(cached_tokens + cache_write_tokens).toBeLessThanOrEqual(usage.prompt_tokens)
+      expect(usage.total_tokens).toBe(usage.prompt_tokens + usage.completion_tokens)
+    }),
+  )
+})
+
+test('property: usage of a sum is the sum of usages', () => {
+  fc.assert(
+    fc.property(fc.array(receipts, { minLength: 1, maxLength: 5 }), (parts) => {
+      const whole = toUsage(sumReceipts(parts))
+      const sum = (read: (usage: typeof whole) => number) =>
+        parts.map(toUsage).reduce((total, usage) => total + read(usage), 0)
+      expect(whole.prompt_tokens).toBe(sum((usage) => usage.prompt_tokens))
+      expect(whole.completion_tokens).toBe(sum((usage) => usage.completion_tokens))
+      expect(whole.prompt_tokens_details.cached_tokens).toBe(
+        sum((usage) => usage.prompt_tokens_details.cached_tokens),
+      )
+    }),
+  )
+})
+
+test('rates of nothing are null, never NaN or infinite', () => {
+  const receipt = receiptOf({
+    computedTokens: 0,
+    generatedTokens: 0,
+    ms: { ...receiptOf().ms, prefill: 0, decode: 0 },
+  })
+  expect(toTimings(receipt)).toMatchObject({
+    prompt_per_token_ms: null,
+    prompt_per_second: null,
+    predicted_per_token_ms: null,
+    predicted_per_second: null,
+  })
+})

@@ -1,0 +1,289 @@
+/** A `Service` that says what a test tells it to, and remembers what it was asked. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Plan } from '../../cache/types.ts'
+import type { ModelInfo } from '../../engines/types.ts'
+import { PrefixdError } from '../../src/errors.ts'
+import type {
+  CacheStats,
+  EvictSelector,
+  GenerateEvent,
+  GenerateRequest,
+  ModelCard,
+  PrefixDetail,
+  PrefixQuery,
+  Receipt,
+  Service,
+  WorkerReport,
+} from '../../src/pipeline/types.ts'
+
+export type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>
+
+export interface ScriptedService extends Service {
+  readonly requests: readonly GenerateRequest[]
+  readonly rendered: readonly unknown[]
+  readonly evictions: readonly { selector: EvictSelector; dryRun: boolean }[]
+  readonly queries: readonly PrefixQuery[]
+  script: Script
+  cards: ModelCard[]
+}
+
+export function planOf(overrides: Partial<Plan> = {}): Plan {
+  return {
+    outcome: 'hit',
+    promptTokens: 1024,
+    records: [],
+    computeFrom: 1023,
+    matchedTokens: 1024,
+    tier: 'ssd',
+    miss: null,
+    estimate: { restoreMs: 12.5, prefillMs: 4000 },
+    reasons: ['all 1,024 tokens are stored'],
+    ...overrides,
+  }
+}
+
+export const plannedOf = (overrides: Partial<Plan> = {}): GenerateEvent => ({
+  type: 'planned',
+  plan: planOf(overrides),
+  ms: { queue: 0.5, tokenize: 2, plan: 0.25 },
+})
+
+export function receiptOf(overrides: Partial<Receipt> = {}): Receipt {
+  return {
+    promptTokens: 1024,
+    restoredTokens: 1000,
+    computedTokens: 24,
+    savedTokens: 20,
+    generatedTokens: 2,
+    status: 'hit',
+    tier: 'ssd',
+    prefix: '9f2c41d07ab3',
+    blocks: { hit: 4, total: 4, blockTokens: 256 },
+    miss: null,
+    reasons: ['all 1,024 tokens are stored'],
+    ms: {
+      queue: 0.5,
+      tokenize: 2,
+      plan: 0.25,
+      restore: 11,
+      prefill: 48,
+      decode: 10,
+      save: 3,
+      ttft: 64,
+    },
+    ...overrides,
+  }
+}
+
+/** Plan, progress, these pieces of text, the end, the receipt. */
+export function answering(
+  pieces: readonly string[] = ['Hello', ' world'],
+  receipt: Receipt = receiptOf(),
+): Script {
+  return async function* () {
+    yield plannedOf()
+    yield { type: 'prefill', processedTokens: 1024, totalTokens: 1024 }
+    for (const text of pieces) yield { type: 'text', text }
+    yield { type: 'finish', finishReason: 'stop' }
+    yield { type: 'receipt', receipt }
+  }
+}
+
+/** Ends as the pipeline does when its signal aborts; never by itself. */
+export async function untilAborted(signal: AbortSignal): Promise<never> {
+  await delay(600_000, null, { signal, ref: false })
+  throw new Error('nobody aborted')
+}
+
+/** Yields the plan, then waits for ever. `aborted` resolves with the reason. */
+export function hanging(): { script: Script; started: Promise<void>; aborted: Promise<unknown> } {
+  const started = Promise.withResolvers<void>()
+  const aborted = Promise.withResolvers<unknown>()
+  return {
+    started: started.promise,
+    aborted: aborted.promise,
+    script: async function* (_request, signal) {
+      signal.addEventListener('abort', () => aborted.resolve(signal.reason))
+      yield plannedOf()
+      started.resolve()
+      await untilAborted(signal)
+    },
+  }
+}
+
+/** Fails before its plan. */
+export const failing = (error: unknown): Script =>
+  // biome-ignore lint/correctness/useYield: it fails before there is anything to yield
+  async function* () {
+    throw error
+  }
+
+export const modelInfo: ModelInfo = {
+  fingerprint: {
+    engine: 'fake',
+    build: 'fake 1',
+    stateFormat: 'fake/1',
+    architecture: 'fake',
+    kvTypes: 'f16/f16',
+    flashAttention: true,
+    settings: {},
+  },
+  layout: {
+    kinds: ['kv'],
+    sliceable: true,
+    refusal: null,
+    kvBytesPerToken: 64,
+    kvFixedBytes: 16,
+  },
+  contextTokens: 8192,
+  trainedContextTokens: 16384,
+  vocabularySize: 49152,
+  parameterCount: 134_515_008,
+  weightsBytes: 100_000_000,
+  sequences: 2,
+  hasChatTemplate: true,
+  device: 'CPU, 1 thread',
+}
+
+export const modelCard = (overrides: Partial<ModelCard> = {}): ModelCard => ({
+  id: 'fake',
+  aliases: ['default'],
+  createdAtMs: 1_700_000_000_000,
+  state: 'ready',
+  info: modelInfo,
+  ...overrides,
+})
+
+const stats: CacheStats = {
+  version: '0.1.0',
+  upMs: 5000,
+  blockTokens: 256,
+  reuse: 'token',
+  directory: 'data',
+  tiers: [
+    {
+      tier: 'ram',
+      usedBytes: 10,
+      capacityBytes: 100,
+      blocks: 1,
+      reclaimableBytes: 10,
+      evictedBlocks: 0,
+      readBytes: 1,
+      writtenBytes: 2,
+    },
+  ],
+  prefixes: 1,
+  blocks: 4,
+  requests: { total: 4, hit: 1, partial: 1, miss: 1, bypass: 1, failed: 0 },
+  tokens: {
+    prompt: 100,
+    restoredRam: 10,
+    restoredSsd: 20,
+    computed: 70,
+    saved: 70,
+    generated: 5,
+  },
+  savedPrefillMs: 1234,
+  restores: { ok: 2, failed: 0 },
+  corruptBlocks: 0,
+  failedWrites: 0,
+  ttftMs: { hit: 12, miss: null },
+  rates: {
+    prefillTokensPerSecond: 130,
+    restoreBytesPerSecond: { ram: 1e9, ssd: null },
+  },
+}
+
+const prefix: PrefixDetail = {
+  id: '9f2c41d07ab3',
+  model: 'fake',
+  namespace: 'n',
+  tokens: 1024,
+  sizeBytes: 65_552,
+  uniqueBytes: 16_400,
+  tiers: ['ram', 'ssd'],
+  hits: 3,
+  createdAtMs: 1_700_000_000_000,
+  lastUsedAtMs: 1_700_000_001_000,
+  leased: false,
+  blocks: [
+    {
+      hash: '9f2c41d07ab30000',
+      from: 768,
+      to: 1024,
+      sizeBytes: 16_400,
+      tiers: ['ssd'],
+      sharedBy: 1,
+      grid: true,
+    },
+  ],
+  reclaimableBytes: 16_400,
+}
+
+const worker: WorkerReport = {
+  model: 'fake',
+  engine: 'fake',
+  status: {
+    state: 'ready',
+    pid: 42,
+    restarts: 0,
+    startedAtMs: 1_700_000_000_000,
+    lastError: null,
+    busySequences: 0,
+    queuedRequests: 0,
+  },
+  contextTokens: 8192,
+  layout: modelInfo.layout,
+  device: 'CPU, 1 thread',
+}
+
+/** One token per UTF-8 byte. */
+export function scriptedService(script: Script = answering()): ScriptedService {
+  const requests: GenerateRequest[] = []
+  const rendered: unknown[] = []
+  const evictions: { selector: EvictSelector; dryRun: boolean }[] = []
+  const queries: PrefixQuery[] = []
+  const service: ScriptedService = {
+    requests,
+    rendered,
+    evictions,
+    queries,
+    script,
+    cards: [modelCard()],
+    generate(request, signal) {
+      requests.push(request)
+      return service.script(request, signal)
+    },
+    models: () => service.cards,
+    workers: () => [worker],
+    render: async (_model, input) => {
+      rendered.push(input)
+      return input.messages.map(({ role, content }) => `<${role}>${content}`).join('')
+    },
+    tokenize: async (_model, text) => Uint32Array.from(Buffer.from(text)),
+    detokenize: async (_model, tokens) => Buffer.from(tokens).toString(),
+    pieces: async (_model, tokens) => [...tokens].map((token) => Uint8Array.of(token)),
+    cache: {
+      stats: () => stats,
+      prefixes: (query) => {
+        queries.push(query)
+        return { prefixes: [prefix], total: 1, nextCursor: null }
+      },
+      prefix: (id) => {
+        if (prefix.id.startsWith(id)) return prefix
+        throw new PrefixdError('PREFIXD_E_PREFIX_NOT_FOUND', `There is no prefix "${id}".`)
+      },
+      evict: async (selector, dryRun) => {
+        evictions.push({ selector, dryRun })
+        return {
+          dryRun,
+          blocks: 4,
+          prefixes: 1,
+          freedBytes: { ram: 0, ssd: 65_552 },
+          keptBlocks: 0,
+        }
+      },
+    },
+  }
+  return service
+}
