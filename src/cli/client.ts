@@ -1,0 +1,144 @@
+/** Typed calls of a running service. Every failure becomes one of our own errors. */
+import type {
+  CacheStatsJson,
+  ErrorBodyJson,
+  EvictReportJson,
+  EvictRequestJson,
+  PrefixDetailJson,
+  PrefixPageJson,
+  PrefixQueryString,
+  WorkerListJson,
+} from '../api/native/schema.ts'
+import { limits } from '../config/limits.ts'
+import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
+
+export interface Client {
+  readonly url: URL
+  stats(): Promise<CacheStatsJson>
+  prefixes(query: PrefixQueryString): Promise<PrefixPageJson>
+  prefix(id: string): Promise<PrefixDetailJson>
+  evict(request: EvictRequestJson): Promise<EvictReportJson>
+  workers(): Promise<WorkerListJson>
+}
+
+export interface ClientOptions {
+  /** Root of the service, or its `/v1`. */
+  readonly url: URL
+  readonly fetch: (url: URL, init: RequestInit) => Promise<Response>
+  readonly timeoutMs?: number
+  /** Ends a call that is under way. */
+  readonly signal?: AbortSignal
+}
+
+/** Rejections: `PREFIXD_E_UNREACHABLE`, or the code that the service answered with. */
+export function createClient(options: ClientOptions): Client {
+  const get = (path: string) => call(options, path, { method: 'GET' })
+  return {
+    url: options.url,
+    stats: async () => (await get('cache/stats')) as CacheStatsJson,
+    prefixes: async (query) =>
+      (await get(`cache/prefixes?${new URLSearchParams(defined(query))}`)) as PrefixPageJson,
+    prefix: async (id) =>
+      (await get(`cache/prefixes/${encodeURIComponent(id)}`)) as PrefixDetailJson,
+    evict: async (request) =>
+      (await call(options, 'cache/evict', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(request),
+      })) as EvictReportJson,
+    workers: async () => (await get('workers')) as WorkerListJson,
+  }
+}
+
+function defined(query: PrefixQueryString): Record<string, string> {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined))
+}
+
+/** Both `http://host:port` and the `http://host:port/v1` of OpenAI clients are accepted. */
+function endpoint(base: URL, path: string): URL {
+  const root = base.href.replace(/\/+$/, '').replace(/\/v1$/, '')
+  return new URL(`${root}/v1/${path}`)
+}
+
+async function call(options: ClientOptions, path: string, init: RequestInit): Promise<unknown> {
+  const timeoutMs = options.timeoutMs ?? limits.clientTimeoutMs
+  const deadline = AbortSignal.timeout(timeoutMs)
+  const signals = options.signal === undefined ? [deadline] : [deadline, options.signal]
+  try {
+    const url = endpoint(options.url, path)
+    const response = await options.fetch(url, { ...init, signal: AbortSignal.any(signals) })
+    const body = parse(await readBounded(response))
+    if (response.ok && body !== undefined) return body
+    throw response.ok
+      ? notPrefixd(options.url, 'did not answer in JSON')
+      : refusal(options.url, response, body)
+  } catch (error) {
+    if (error instanceof PrefixdError || options.signal?.aborted) throw error
+    throw unreachable(options.url, error, deadline.aborted ? timeoutMs : null)
+  }
+}
+
+async function readBounded(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of response.body ?? []) {
+    sizeBytes += chunk.byteLength
+    if (sizeBytes > limits.clientReplyBytes) throw new Error('the reply is too long')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Undefined where the text is no JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function unreachable(url: URL, cause: unknown, timedOutMs: number | null): PrefixdError {
+  if (timedOutMs !== null) {
+    return new PrefixdError(
+      'PREFIXD_E_UNREACHABLE',
+      `prefixd at ${url.origin} did not answer within ${timedOutMs / 1000} s`,
+      { next: 'see what it is doing in the terminal of `prefixd serve`, then try again', cause },
+    )
+  }
+  const reason = systemCode(cause)
+  const why = reason === null || reason === 'ECONNREFUSED' ? '' : ` (${reason})`
+  return new PrefixdError(
+    'PREFIXD_E_UNREACHABLE',
+    `prefixd is not running at ${url.origin}${why}`,
+    { next: 'start it with `prefixd serve`, or name another address with --url', cause },
+  )
+}
+
+/** `fetch` hides the system's error code one or two causes deep. */
+function systemCode(error: unknown): string | null {
+  let current: unknown = error
+  for (let depth = 0; depth < 4 && current instanceof Error; depth += 1) {
+    const { code, errors } = current as { code?: unknown; errors?: readonly unknown[] }
+    if (typeof code === 'string') return code
+    current = errors?.[0] ?? current.cause
+  }
+  return null
+}
+
+function notPrefixd(url: URL, how: string): PrefixdError {
+  return new PrefixdError('PREFIXD_E_UNREACHABLE', `the server at ${url.origin} ${how}`, {
+    next: 'check that prefixd listens there, or name another address with --url',
+  })
+}
+
+/** The service's own words, under the code that it had on the other side of the wire. */
+function refusal(url: URL, response: Response, body: unknown): PrefixdError {
+  const error = (body as Partial<ErrorBodyJson> | null)?.error
+  if (typeof error?.message !== 'string') {
+    return notPrefixd(url, `answered ${response.status}, but not as prefixd does`)
+  }
+  const code = response.headers.get('x-prefixd-error') ?? ''
+  const known = Object.hasOwn(errorKinds, code) ? (code as ErrorCode) : 'PREFIXD_E_INTERNAL'
+  return new PrefixdError(known, error.message, error.param ? { field: error.param } : {})
+}

@@ -1,0 +1,103 @@
+/** `prefixd evict`: says what would go, asks where somebody can answer, frees, says what went. */
+import type { EvictReportJson, EvictRequestJson } from '../../api/native/schema.ts'
+import { formatSize } from '../../config/sizes.ts'
+import { PrefixdError } from '../../errors.ts'
+import type { Client } from '../client.ts'
+import { type ClientFlags, connect } from '../connection.ts'
+import { type CliContext, writeJson, writeLines } from '../context.ts'
+import { usageError } from '../failure.ts'
+import { formatPlural } from '../render/count.ts'
+import { wrap } from '../render/text.ts'
+
+export interface EvictFlags extends ClientFlags {
+  readonly model?: string
+  readonly olderThan?: number
+  readonly tier?: 'ram' | 'ssd'
+  readonly all?: boolean
+  readonly dryRun?: boolean
+  readonly yes?: boolean
+}
+
+export async function evict(
+  this: CliContext,
+  flags: EvictFlags,
+  ...ids: readonly string[]
+): Promise<void> {
+  const selector = chosen(flags, ids)
+  const client = await connect(this, flags)
+  if (flags.yes && !flags.dryRun) return carryOut(this, client, selector, flags)
+
+  const preview = await client.evict({ ...selector, dry_run: true })
+  if (flags.dryRun) {
+    if (flags.json) return writeJson(this.out, preview)
+    return writeLines(this.out, wrap(sentence(preview, 'would free'), this.out.width))
+  }
+  refuseInUse(preview)
+  if (preview.blocks === 0) return report(this, flags, preview)
+  const question = `${sentence(preview, 'This frees')}\nEvict? [y/N] `
+  const answer = await this.ask(question)
+  if (answer === null) {
+    throw usageError(
+      `${sentence(preview, 'this would free')} Nobody can be asked here`,
+      'add --yes to evict, or --dry-run to look only',
+    )
+  }
+  if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was evicted'])
+  return carryOut(this, client, selector, flags)
+}
+
+/** Exactly one way of choosing, so that no combination can mean more than somebody thought. */
+function chosen(flags: EvictFlags, ids: readonly string[]): EvictRequestJson {
+  const ways: EvictRequestJson[] = []
+  if (ids.length > 0) ways.push({ ids: [...ids] })
+  if (flags.model !== undefined) ways.push({ model: flags.model })
+  if (flags.olderThan !== undefined) ways.push({ older_than_ms: flags.olderThan })
+  if (flags.tier !== undefined) ways.push({ tier: flags.tier })
+  if (flags.all) ways.push({ all: true })
+  const [only] = ways
+  if (only === undefined || ways.length > 1) {
+    throw usageError(
+      only === undefined
+        ? 'say what to evict: ids, --model, --older-than, --tier or --all'
+        : 'choose in one way only: ids, --model, --older-than, --tier or --all',
+      'see what is stored: prefixd ls',
+    )
+  }
+  return only
+}
+
+async function carryOut(
+  context: CliContext,
+  client: Client,
+  selector: EvictRequestJson,
+  flags: EvictFlags,
+): Promise<void> {
+  const done = await client.evict(selector)
+  report(context, flags, done)
+  refuseInUse(done)
+}
+
+function report(context: CliContext, flags: EvictFlags, done: EvictReportJson): void {
+  if (flags.json) writeJson(context.out, done)
+  else writeLines(context.out, wrap(sentence(done, 'freed'), context.out.width))
+}
+
+function refuseInUse(report: EvictReportJson): void {
+  if (report.blocks > 0 || report.kept_blocks === 0) return
+  throw new PrefixdError(
+    'PREFIXD_E_PREFIX_IN_USE',
+    `nothing can be evicted: ${formatPlural(report.kept_blocks, 'block')} in use by requests`,
+    { next: 'wait until they have ended: prefixd ps' },
+  )
+}
+
+/** E.g. `freed 1.2 GiB of ram and 3.4 GiB of ssd: 12 prefixes, 480 blocks.` */
+function sentence(report: EvictReportJson, verb: string): string {
+  if (report.blocks === 0) return 'Nothing that is stored matches.'
+  const { ram, ssd } = report.freed_bytes
+  const freed = `${formatSize(ram)} of ram and ${formatSize(ssd)} of ssd`
+  const prefixes = formatPlural(report.prefixes, 'prefix', 'prefixes')
+  const kept =
+    report.kept_blocks === 0 ? '' : ` ${formatPlural(report.kept_blocks, 'block')} in use stay.`
+  return `${verb} ${freed}: ${prefixes}, ${formatPlural(report.blocks, 'block')}.${kept}`
+}

@@ -1,0 +1,117 @@
+/** `prefixd inspect`: one prefix, its cost, and with `--blocks` where each block lies. */
+import type { PrefixBlockJson, PrefixDetailJson } from '../../api/native/schema.ts'
+import { formatSize } from '../../config/sizes.ts'
+import { type ClientFlags, connect } from '../connection.ts'
+import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { formatCount, formatPlural } from '../render/count.ts'
+import { formatAge } from '../render/duration.ts'
+import { type Column, tableLines } from '../render/table.ts'
+import { pad, printable } from '../render/text.ts'
+
+export interface InspectFlags extends ClientFlags {
+  readonly blocks?: boolean
+}
+
+export async function inspect(this: CliContext, flags: InspectFlags, id: string): Promise<void> {
+  const prefix = await (await connect(this, flags)).prefix(id)
+  if (flags.json) return writeJson(this.out, prefix)
+  const rows = flags.blocks ? prefix.blocks.map(single) : runs(prefix.blocks)
+  writeLines(this.out, [
+    ...facts(prefix, this.now()),
+    '',
+    ...tableLines(blockColumns, rows, this.out.width, (line) => style(this.out, 'bold', line)),
+    '',
+    freeing(prefix),
+    ...(flags.blocks ? [] : [`Every block: prefixd inspect ${prefix.id} --blocks`]),
+  ])
+}
+
+function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
+  const blocks = formatPlural(prefix.blocks.length, 'block')
+  const created = formatAge(nowMs - prefix.created_at_ms)
+  const used = formatAge(nowMs - prefix.last_used_at_ms)
+  const pairs: [string, string][] = [
+    ['prefix', prefix.id],
+    ['model', prefix.model],
+    ['length', `${formatPlural(prefix.tokens, 'token')} in ${blocks}`],
+    [
+      'size',
+      `${formatSize(prefix.size_bytes)}, ${formatSize(prefix.unique_bytes)} shared with no other`,
+    ],
+    ['tiers', prefix.tiers.join(' + ')],
+    ['created', created],
+    ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
+    ['keeps', prefix.leased ? 'in use now' : 'lru'],
+    ['namespace', prefix.namespace],
+  ]
+  return pairs.map(([name, value]) => `${pad(name, 9, 'left')}  ${printable(value)}`)
+}
+
+function freeing(prefix: PrefixDetailJson): string {
+  const freed = formatSize(prefix.reclaimable_bytes)
+  const rest = prefix.reclaimable_bytes < prefix.size_bytes ? '; the rest is shared or in use' : ''
+  return `Evicting this frees ${freed}${rest}.`
+}
+
+/** Consecutive blocks that differ in nothing that a person asks about. */
+interface BlockRun {
+  readonly first: number
+  readonly last: number
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tiers: string
+  readonly sharedBy: number
+  readonly grid: boolean
+  /** Of the last block. */
+  readonly hash: string
+}
+
+function single(block: PrefixBlockJson, index: number): BlockRun {
+  return {
+    first: index,
+    last: index,
+    from: block.from,
+    to: block.to,
+    sizeBytes: block.size_bytes,
+    tiers: block.tiers.join('+'),
+    sharedBy: block.shared_by,
+    grid: block.grid,
+    hash: block.hash,
+  }
+}
+
+function runs(blocks: readonly PrefixBlockJson[]): BlockRun[] {
+  const joined: BlockRun[] = []
+  for (const [index, block] of blocks.entries()) {
+    const next = single(block, index)
+    const run = joined.at(-1)
+    const alike =
+      run?.tiers === next.tiers && run.sharedBy === next.sharedBy && run.grid === next.grid
+    if (run === undefined || !alike) {
+      joined.push(next)
+      continue
+    }
+    const sizeBytes = run.sizeBytes + next.sizeBytes
+    joined[joined.length - 1] = { ...next, first: run.first, from: run.from, sizeBytes }
+  }
+  return joined
+}
+
+const blockColumns: readonly Column<BlockRun>[] = [
+  {
+    title: 'BLOCKS',
+    priority: 0,
+    value: ({ first, last }) => (first === last ? `${first}` : `${first}–${last}`),
+  },
+  {
+    title: 'TOKENS',
+    priority: 0,
+    value: ({ from, to }) => `${formatCount(from)}–${formatCount(to)}`,
+  },
+  { title: 'SIZE', priority: 1, align: 'right', value: (run) => formatSize(run.sizeBytes) },
+  { title: 'TIER', priority: 1, value: (run) => run.tiers },
+  { title: 'SHARED BY', priority: 2, align: 'right', value: (run) => formatCount(run.sharedBy) },
+  { title: 'COMPUTED', priority: 3, value: (run) => (run.grid ? 'prefilled' : 'decoded or tail') },
+  { title: 'LAST HASH', priority: 4, value: (run) => run.hash },
+]

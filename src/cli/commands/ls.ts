@@ -1,0 +1,88 @@
+/** `prefixd ls`: what is stored, one line for each prefix. */
+import type { PrefixPageJson, PrefixSort, PrefixSummaryJson } from '../../api/native/schema.ts'
+import { limits } from '../../config/limits.ts'
+import { formatSize } from '../../config/sizes.ts'
+import type { Client } from '../client.ts'
+import { type ClientFlags, connect } from '../connection.ts'
+import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { formatCount, formatPlural } from '../render/count.ts'
+import { formatAge } from '../render/duration.ts'
+import { type Column, tableLines } from '../render/table.ts'
+
+export interface LsFlags extends ClientFlags {
+  readonly model?: string
+  readonly tier?: 'ram' | 'ssd'
+  readonly sort: PrefixSort
+  readonly limit: number
+}
+
+export async function ls(this: CliContext, flags: LsFlags): Promise<void> {
+  const page = await readPages(await connect(this, flags), flags)
+  if (flags.json) return writeJson(this.out, page)
+  if (page.data.length === 0) {
+    const chosen = flags.model !== undefined || flags.tier !== undefined
+    const advice = chosen ? 'no stored prefix matches' : 'nothing is stored yet'
+    return writeLines(this.out, [advice])
+  }
+  writeLines(this.out, [
+    ...tableLines(columns(this.now()), page.data, this.out.width, (line) =>
+      style(this.out, 'bold', line),
+    ),
+    '',
+    `${formatCount(page.data.length)} of ${formatPlural(page.total, 'prefix', 'prefixes')}`,
+  ])
+}
+
+/** Follows the cursor until `limit` prefixes are there; each page is one request. */
+async function readPages(client: Client, flags: LsFlags): Promise<PrefixPageJson> {
+  const prefixes: PrefixSummaryJson[] = []
+  let cursor: string | null = null
+  let total = 0
+  do {
+    const page: PrefixPageJson = await client.prefixes({
+      sort: flags.sort,
+      limit: String(Math.min(flags.limit - prefixes.length, limits.prefixesPerPage)),
+      ...(flags.model === undefined ? {} : { model: flags.model }),
+      ...(flags.tier === undefined ? {} : { tier: flags.tier }),
+      ...(cursor === null ? {} : { cursor }),
+    })
+    prefixes.push(...page.data)
+    total = page.total
+    // An empty page with a cursor would otherwise be asked for ever.
+    cursor = page.data.length === 0 ? null : page.next_cursor
+  } while (cursor !== null && prefixes.length < flags.limit)
+  return { object: 'list', data: prefixes, total, next_cursor: cursor }
+}
+
+function columns(nowMs: number): Column<PrefixSummaryJson>[] {
+  return [
+    { title: 'PREFIX', priority: 0, value: (prefix) => prefix.id },
+    { title: 'MODEL', priority: 4, maxCells: 32, value: (prefix) => prefix.model },
+    {
+      title: 'TOKENS',
+      priority: 0,
+      align: 'right',
+      value: (prefix) => formatCount(prefix.tokens),
+    },
+    {
+      title: 'SIZE',
+      priority: 1,
+      align: 'right',
+      value: (prefix) => formatSize(prefix.size_bytes),
+    },
+    {
+      title: 'UNIQUE',
+      priority: 5,
+      align: 'right',
+      value: (prefix) => formatSize(prefix.unique_bytes),
+    },
+    { title: 'TIER', priority: 2, value: (prefix) => prefix.tiers.join('+') },
+    { title: 'HITS', priority: 2, align: 'right', value: (prefix) => formatCount(prefix.hits) },
+    {
+      title: 'LAST USED',
+      priority: 3,
+      value: (prefix) => formatAge(nowMs - prefix.last_used_at_ms),
+    },
+    { title: 'KEEPS', priority: 6, value: (prefix) => (prefix.leased ? 'in use' : 'lru') },
+  ]
+}

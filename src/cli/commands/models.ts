@@ -1,0 +1,156 @@
+/** `prefixd models pull|ls|rm`: the weights on this disk. Asks no service. */
+import { formatSize } from '../../config/sizes.ts'
+import { type CliContext, type ModelsDoor, style, writeJson, writeLines } from '../context.ts'
+import { usageError } from '../failure.ts'
+import { withProgress } from '../model-pull.ts'
+import { type Column, tableLines } from '../render/table.ts'
+import { printable } from '../render/text.ts'
+
+export interface ModelsLsFlags {
+  readonly json?: boolean
+}
+export interface ModelsPullFlags {
+  readonly json?: boolean
+}
+export interface ModelsRmFlags {
+  readonly json?: boolean
+  readonly yes?: boolean
+}
+
+type ModelList = Awaited<ReturnType<ModelsDoor['listModels']>>
+type StoredModel = ModelList['stored'][number]
+
+export async function modelsPull(
+  this: CliContext,
+  flags: ModelsPullFlags,
+  spec: string,
+): Promise<void> {
+  const { pullModel } = await this.loadModels()
+  const pulled = await withProgress(this, spec, this.interrupted(), (options) =>
+    pullModel(spec, options),
+  )
+  if (flags.json) {
+    return writeJson(this.out, { ...storedJson(pulled), was_present: pulled.wasPresent })
+  }
+  const verb = pulled.wasPresent ? 'is here already' : 'pulled'
+  const size = formatSize(pulled.sizeBytes)
+  writeLines(this.out, [
+    `${printable(pulled.name)} ${verb}: ${size} at ${printable(pulled.path)}`,
+    `${style(this.out, 'bold', 'try')}    prefixd serve --model ${printable(pulled.name)}`,
+  ])
+}
+
+export async function modelsLs(this: CliContext, flags: ModelsLsFlags): Promise<void> {
+  const { listModels } = await this.loadModels()
+  const list = await listModels(this.around)
+  if (flags.json) return writeJson(this.out, listJson(list))
+  writeLines(this.out, [
+    ...tableLines(columns, rows(list), this.out.width, (line) => style(this.out, 'bold', line)),
+    '',
+    `pulled models lie in ${printable(list.directory)}`,
+  ])
+}
+
+export async function modelsRm(
+  this: CliContext,
+  flags: ModelsRmFlags,
+  spec: string,
+): Promise<void> {
+  const { removeModel } = await this.loadModels()
+  if (!flags.yes) {
+    const answer = await this.ask(`Delete ${printable(spec)} from this disk? [y/N] `)
+    if (answer === null) {
+      throw usageError('nobody can be asked here', 'add --yes to delete without asking')
+    }
+    if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was deleted'])
+  }
+  const removed = await removeModel(spec, this.around)
+  if (flags.json) {
+    const { name, path, freedBytes } = removed
+    return writeJson(this.out, { name, path, freed_bytes: freedBytes })
+  }
+  writeLines(this.out, [
+    `deleted ${printable(removed.name)}, freed ${formatSize(removed.freedBytes)}`,
+  ])
+}
+
+const storedJson = ({ name, path, sizeBytes, digest, source, pulledAtMs }: StoredModel) => ({
+  name,
+  path,
+  size_bytes: sizeBytes,
+  sha256: digest,
+  source,
+  pulled_at_ms: pulledAtMs,
+})
+
+/** Stable; docs/cli.md shows it. */
+const listJson = (list: ModelList) => ({
+  directory: list.directory,
+  stored: list.stored.map(storedJson),
+  partial: list.partial.map(({ name, receivedBytes, totalBytes, source }) => ({
+    name,
+    received_bytes: receivedBytes,
+    total_bytes: totalBytes,
+    source,
+  })),
+  discovered: list.discovered.map(({ name, fullName, path, sizeBytes, origin, digest }) => ({
+    name,
+    full_name: fullName,
+    path,
+    size_bytes: sizeBytes,
+    origin,
+    sha256: digest,
+  })),
+  available: list.available.map(({ name, title, licence, sizeBytes, sha256 }) => ({
+    name,
+    title,
+    licence,
+    size_bytes: sizeBytes,
+    sha256,
+  })),
+})
+
+interface Row {
+  readonly name: string
+  readonly size: string
+  readonly where: string
+  readonly about: string
+}
+
+function rows(list: ModelList): Row[] {
+  const half = (received: number, total: number | null) =>
+    total === null ? 'half pulled' : `half pulled, ${Math.floor((100 * received) / total)}%`
+  return [
+    ...list.stored.map((model) => ({
+      name: model.name,
+      size: formatSize(model.sizeBytes),
+      where: 'here',
+      about: model.path,
+    })),
+    ...list.partial.map((model) => ({
+      name: model.name,
+      size: model.totalBytes === null ? '-' : formatSize(model.totalBytes),
+      where: half(model.receivedBytes, model.totalBytes),
+      about: model.source,
+    })),
+    ...list.discovered.map((model) => ({
+      name: model.name,
+      size: formatSize(model.sizeBytes),
+      where: `here, ${model.origin}`,
+      about: model.path,
+    })),
+    ...list.available.map((model) => ({
+      name: model.name,
+      size: formatSize(model.sizeBytes),
+      where: 'can be pulled',
+      about: `${model.title}, ${model.licence}`,
+    })),
+  ]
+}
+
+const columns: readonly Column<Row>[] = [
+  { title: 'NAME', priority: 0, maxCells: 40, value: (row) => row.name },
+  { title: 'SIZE', priority: 1, align: 'right', value: (row) => row.size },
+  { title: 'WHERE', priority: 0, value: (row) => row.where },
+  { title: 'ABOUT', priority: 2, maxCells: 60, value: (row) => row.about },
+]

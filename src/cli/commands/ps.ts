@@ -1,0 +1,55 @@
+/** `prefixd ps`: one line for each worker. */
+import type { WorkerJson } from '../../api/native/schema.ts'
+import { type ClientFlags, connect } from '../connection.ts'
+import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { formatCount } from '../render/count.ts'
+import { formatDuration } from '../render/duration.ts'
+import { type Column, tableLines } from '../render/table.ts'
+import { printable, wrap } from '../render/text.ts'
+
+export async function ps(this: CliContext, flags: ClientFlags): Promise<void> {
+  const client = await connect(this, flags)
+  const workers = await client.workers()
+  if (flags.json) return writeJson(this.out, workers)
+  if (workers.data.length === 0) return writeLines(this.out, ['no workers'])
+  writeLines(this.out, [
+    ...tableLines(columns(this.now()), workers.data, this.out.width, (line) =>
+      style(this.out, 'bold', line),
+    ),
+    ...workers.data.flatMap(notes).flatMap((note) => ['', ...wrap(note, this.out.width)]),
+  ])
+}
+
+function columns(nowMs: number): Column<WorkerJson>[] {
+  return [
+    { title: 'MODEL', priority: 0, maxCells: 32, value: (worker) => worker.model },
+    { title: 'ENGINE', priority: 3, value: (worker) => worker.engine },
+    { title: 'STATE', priority: 0, value: (worker) => worker.state },
+    { title: 'BUSY', priority: 1, align: 'right', value: (worker) => `${worker.busy_sequences}` },
+    { title: 'QUEUE', priority: 1, align: 'right', value: (worker) => `${worker.queued_requests}` },
+    {
+      title: 'CONTEXT',
+      priority: 2,
+      align: 'right',
+      value: ({ context_tokens: tokens }) => (tokens === null ? '-' : formatCount(tokens)),
+    },
+    { title: 'PID', priority: 4, align: 'right', value: (worker) => `${worker.pid ?? '-'}` },
+    { title: 'RESTARTS', priority: 5, align: 'right', value: (worker) => `${worker.restarts}` },
+    { title: 'UP', priority: 4, value: (worker) => upFor(worker, nowMs) },
+    { title: 'DEVICE', priority: 6, value: (worker) => worker.device ?? '-' },
+  ]
+}
+
+function upFor(worker: WorkerJson, nowMs: number): string {
+  return worker.pid === null ? '-' : formatDuration(Math.max(0, nowMs - worker.started_at_ms))
+}
+
+/** What the table has no room for, and what needs somebody's attention. */
+function notes(worker: WorkerJson): string[] {
+  const name = printable(worker.model)
+  const { layout, last_error: lastError } = worker
+  return [
+    ...(layout?.refusal ? [`${name} is served without cache: ${printable(layout.refusal)}`] : []),
+    ...(lastError === null ? [] : [`${name}, last error: ${printable(lastError)}`]),
+  ]
+}

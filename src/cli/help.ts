@@ -1,0 +1,132 @@
+/** Help that teaches: what each command is for, with examples that work. */
+
+export interface CommandHelp {
+  readonly brief: string
+  /** Arguments, as the usage line shows them. */
+  readonly arguments?: string
+  readonly about: string
+  readonly examples: readonly (readonly [command: string, what: string])[]
+}
+
+export const commandHelp = {
+  serve: {
+    brief: 'Start the service in the foreground',
+    about:
+      'Loads the model (pulling it on first use), serves an OpenAI-compatible endpoint, and prints ' +
+      'one line for each request. Ctrl-C finishes what is under way; a second one ends at once. ' +
+      'Everything is also a line of the config file and an environment variable: prefixd config.',
+    examples: [
+      ['prefixd serve', 'the default model on http://127.0.0.1:8787/v1'],
+      ['prefixd serve --model ~/models/qwen.gguf --ctx 32768', 'a GGUF file of yours'],
+      ['prefixd serve --ram 8GiB --ssd 100GiB --dir /fast/prefixd', 'larger tiers, elsewhere'],
+      ['prefixd serve --reuse block', 'bit-identical to cold answers, whole blocks only'],
+    ],
+  },
+  ps: {
+    brief: 'Show the workers: which models are loaded, and what they do',
+    about: 'One line for each worker, and below it whatever needs attention.',
+    examples: [['prefixd ps', 'state, queue and memory of the models']],
+  },
+  stats: {
+    brief: 'Show hit rates, tiers and savings',
+    about:
+      'How full each tier is, which share of all prompt tokens came from it since the start, and ' +
+      'what that saved. --watch redraws in place; into a pipe it prints one line per interval.',
+    examples: [
+      ['prefixd stats', 'since the start of the service'],
+      ['prefixd stats --watch --interval 5', 'every five seconds, until Ctrl-C'],
+      ['prefixd stats --watch --json | jq .tokens', 'one JSON object per line'],
+    ],
+  },
+  ls: {
+    brief: 'List the stored prefixes',
+    about:
+      'One line for each stored prompt beginning. UNIQUE is what it shares with no other prefix, ' +
+      'and so what evicting it frees.',
+    examples: [
+      ['prefixd ls', 'the twenty that were used last'],
+      ['prefixd ls --sort size --limit 5', 'the largest'],
+      ['prefixd ls --tier ssd --model smollm2-135m', 'only these'],
+    ],
+  },
+  inspect: {
+    brief: 'Show one prefix: its blocks, where they lie, who shares them',
+    arguments: '<id>',
+    about: 'Takes the beginning of an id, as long as it names one prefix only.',
+    examples: [
+      ['prefixd inspect 9f2c', 'blocks that are alike are joined'],
+      ['prefixd inspect 9f2c --blocks', 'every block on its own line'],
+    ],
+  },
+  evict: {
+    brief: 'Free stored prefixes, after saying what would go',
+    arguments: '[<id>…]',
+    about:
+      'Choose in exactly one way: ids, --model, --older-than, --tier or --all. Shows first what it ' +
+      'would free and asks on a terminal; elsewhere it needs --yes. What a request uses stays. ' +
+      '--tier ram clears memory and keeps the copies on the ssd.',
+    examples: [
+      ['prefixd evict 9f2c 51aa', 'two prefixes; what others share stays'],
+      ['prefixd evict --older-than 7d --dry-run', 'what was not used for a week'],
+      ['prefixd evict --all --yes', 'everything, without asking'],
+    ],
+  },
+  'models pull': {
+    brief: 'Fetch a model before its first use',
+    arguments: '<model>',
+    about: 'Resumes where an earlier pull stopped, and checks the sum before the file is used.',
+    examples: [
+      ['prefixd models pull smollm2-135m', 'a name of the catalogue'],
+      ['prefixd models pull hf:owner/repo/file.gguf', 'a file of the hub'],
+    ],
+  },
+  'models ls': {
+    brief: 'List the models on this disk and in the catalogue',
+    about: 'Also those that other programs already have here; `serve --model` takes each name.',
+    examples: [['prefixd models ls', 'names, sizes and where they lie']],
+  },
+  'models rm': {
+    brief: 'Delete a model that prefixd pulled',
+    arguments: '<name>',
+    about: 'Models that belong to other programs stay. Asks on a terminal; elsewhere needs --yes.',
+    examples: [['prefixd models rm smollm2-135m', 'it is pulled again when it is needed']],
+  },
+  config: {
+    brief: 'Show every setting, and where its value comes from',
+    about: 'Takes the flags of `serve`, to see what they would do. Asks no service.',
+    examples: [
+      ['prefixd config', 'effective values'],
+      ['PREFIXD_RAM=2GiB prefixd config --port 9000', 'with a variable and a flag'],
+    ],
+  },
+} as const satisfies Record<string, CommandHelp>
+
+/** What bare `prefixd` prints: the way from nothing to a warm cache, and back. */
+export function overview(version: string): string {
+  return `prefixd ${version}: never prefill the same prefix twice.
+
+  An OpenAI-compatible endpoint with a KV cache that survives: the beginning of a
+  prompt that was computed once comes back from memory or disk, also after a
+  restart.
+
+START
+  prefixd serve                       serve the default model on port 8787
+  export OPENAI_BASE_URL=http://127.0.0.1:8787/v1 OPENAI_API_KEY=local
+
+LOOK
+  prefixd stats --watch               hit rates, tiers and savings
+  prefixd ls                          the stored prefixes
+  prefixd inspect <id>                one prefix, block by block
+  prefixd ps                          the workers behind the endpoint
+
+KEEP HOUSE
+  prefixd evict --older-than 7d       free what nobody used for a week
+  prefixd models pull|ls|rm           the models on this disk
+  prefixd config                      every setting, and where it comes from
+
+  prefixd help <command>              explain a command, with examples
+  prefixd --version                   print the version
+
+Commands that ask a running service take --url; what shows data takes --json.
+`
+}

@@ -1,0 +1,169 @@
+/** Every command with its flags. What a command does is loaded only when it runs. */
+import { buildCommand, buildRouteMap } from '@stricli/core'
+import type { PrefixSort } from '../api/native/schema.ts'
+import { limits } from '../config/limits.ts'
+import type { ConfigFlags } from './commands/config.ts'
+import type { EvictFlags } from './commands/evict.ts'
+import type { InspectFlags } from './commands/inspect.ts'
+import type { LsFlags } from './commands/ls.ts'
+import type { ModelsLsFlags, ModelsPullFlags, ModelsRmFlags } from './commands/models.ts'
+import type { ServeFlags } from './commands/serve.ts'
+import type { StatsFlags } from './commands/stats.ts'
+import { type ClientFlags, clientFlags } from './connection.ts'
+import type { CliContext } from './context.ts'
+import { commandHelp } from './help.ts'
+import { parseAge } from './render/duration.ts'
+import { configFlags, settingFlags } from './setting-flags.ts'
+
+const docs = (name: keyof typeof commandHelp) => ({ brief: commandHelp[name].brief })
+
+const onOff = (brief: string) =>
+  ({ kind: 'boolean', optional: true, withNegated: false, brief }) as const
+
+const text = (placeholder: string, brief: string) =>
+  ({ kind: 'parsed', parse: (input: string) => input, optional: true, placeholder, brief }) as const
+
+const tier = (brief: string) =>
+  ({ kind: 'enum', values: ['ram', 'ssd'] as const, optional: true, brief }) as const
+
+/** A whole number of at least 1, as a flag with a default. */
+const count = (max: number, byDefault: number, brief: string) =>
+  ({
+    kind: 'parsed',
+    parse: (input: string) => {
+      const value = /^\d{1,9}$/.test(input) ? Number(input) : Number.NaN
+      if (value >= 1 && value <= max) return value
+      throw new Error(`it must be a whole number from 1 to ${max}`)
+    },
+    default: String(byDefault),
+    placeholder: 'count',
+    brief,
+  }) as const
+
+function parseAgeFlag(input: string): number {
+  const ageMs = parseAge(input)
+  if (ageMs !== null) return ageMs
+  throw new Error('it must be an age such as 90s, 30m, 12h, 7d or 2w')
+}
+
+/** One argument, or as many as somebody types. */
+const argument = (placeholder: string, brief: string) =>
+  ({ placeholder, brief, parse: (input: string) => input }) as const
+
+const json = onOff('Print JSON')
+
+const serve = buildCommand<ServeFlags, [], CliContext>({
+  docs: docs('serve'),
+  parameters: { flags: settingFlags },
+  loader: async () => (await import('./commands/serve.ts')).serve,
+})
+
+const ps = buildCommand<ClientFlags, [], CliContext>({
+  docs: docs('ps'),
+  parameters: { flags: clientFlags },
+  loader: async () => (await import('./commands/ps.ts')).ps,
+})
+
+const stats = buildCommand<StatsFlags, [], CliContext>({
+  docs: docs('stats'),
+  parameters: {
+    flags: {
+      watch: onOff('Keep showing them until Ctrl-C'),
+      interval: count(3600, 1, 'Seconds between two looks with --watch'),
+      ...clientFlags,
+    },
+  },
+  loader: async () => (await import('./commands/stats.ts')).stats,
+})
+
+const sorts: readonly PrefixSort[] = ['last', 'size', 'hits', 'age', 'tokens']
+
+const ls = buildCommand<LsFlags, [], CliContext>({
+  docs: docs('ls'),
+  parameters: {
+    flags: {
+      model: text('name', 'Only prefixes of this model'),
+      tier: tier('Only prefixes with a copy there'),
+      sort: { kind: 'enum', values: sorts, default: 'last', brief: 'What comes first' },
+      limit: count(limits.listedPrefixes, 20, 'Prefixes to show at most'),
+      ...clientFlags,
+    },
+  },
+  loader: async () => (await import('./commands/ls.ts')).ls,
+})
+
+const inspect = buildCommand<InspectFlags, [string], CliContext>({
+  docs: docs('inspect'),
+  parameters: {
+    flags: { blocks: onOff('Every block on its own line'), ...clientFlags },
+    positional: { kind: 'tuple', parameters: [argument('id', 'Beginning of the id')] },
+  },
+  loader: async () => (await import('./commands/inspect.ts')).inspect,
+})
+
+const evict = buildCommand<EvictFlags, string[], CliContext>({
+  docs: docs('evict'),
+  parameters: {
+    flags: {
+      model: text('name', 'Everything of this model'),
+      olderThan: {
+        kind: 'parsed',
+        parse: parseAgeFlag,
+        optional: true,
+        placeholder: 'age',
+        brief: 'What was not used for this long, e.g. 12h, 7d',
+      },
+      tier: tier('Everything in this tier; copies in the other one stay'),
+      all: onOff('Everything in both tiers'),
+      dryRun: onOff('Only say what would go'),
+      yes: onOff('Do not ask'),
+      ...clientFlags,
+    },
+    positional: {
+      kind: 'array',
+      parameter: argument('id', 'Beginnings of ids'),
+      maximum: limits.evictIds,
+    },
+  },
+  loader: async () => (await import('./commands/evict.ts')).evict,
+})
+
+const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
+  docs: docs('models pull'),
+  parameters: {
+    flags: { json },
+    positional: { kind: 'tuple', parameters: [argument('model', 'Name, or hf:owner/repo/file')] },
+  },
+  loader: async () => (await import('./commands/models.ts')).modelsPull,
+})
+
+const modelsLs = buildCommand<ModelsLsFlags, [], CliContext>({
+  docs: docs('models ls'),
+  parameters: { flags: { json } },
+  loader: async () => (await import('./commands/models.ts')).modelsLs,
+})
+
+const modelsRm = buildCommand<ModelsRmFlags, [string], CliContext>({
+  docs: docs('models rm'),
+  parameters: {
+    flags: { yes: onOff('Do not ask'), json },
+    positional: { kind: 'tuple', parameters: [argument('name', 'Name of `prefixd models ls`')] },
+  },
+  loader: async () => (await import('./commands/models.ts')).modelsRm,
+})
+
+const config = buildCommand<ConfigFlags, [], CliContext>({
+  docs: docs('config'),
+  parameters: { flags: configFlags },
+  loader: async () => (await import('./commands/config.ts')).config,
+})
+
+const models = buildRouteMap<string, CliContext>({
+  routes: { pull: modelsPull, ls: modelsLs, rm: modelsRm },
+  docs: { brief: 'Pull, list and delete models' },
+})
+
+export const routes = buildRouteMap<string, CliContext>({
+  routes: { serve, ps, stats, ls, inspect, evict, models, config },
+  docs: { brief: 'Never prefill the same prefix twice' },
+})

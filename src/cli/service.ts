@@ -1,0 +1,36 @@
+/**
+ * What `prefixd serve` and the composition root (src/main.ts) say to each other. Types only, so
+ * that no other command loads the server.
+ */
+import type { Config } from '../config/schema.ts'
+import type { Receipt } from '../pipeline/types.ts'
+
+/** One answered request, for the line that `serve` prints. */
+export interface RequestDone {
+  /** Last part of the route, e.g. `chat`, `completions`. */
+  readonly route: string
+  readonly model: string
+  /** Null when the request failed before the engine confirmed anything. */
+  readonly receipt: Receipt | null
+  /** Message of the error, where the request failed. */
+  readonly error?: string
+}
+
+/** The service's way to the terminal. */
+export interface ServiceIo {
+  /** Diagnostics, one line, no newline at its end. */
+  log(line: string): void
+  requestDone(done: RequestDone): void
+}
+
+export interface RunningService {
+  /** Where it listens, without a path, e.g. `http://127.0.0.1:8787`. */
+  readonly url: string
+  /** Drains the requests under way and writes what is acknowledged. */
+  close(): Promise<void>
+}
+
+export interface ServiceModule {
+  /** Resolves when the service listens. Rejects with a typed error when it cannot start. */
+  serve(config: Config, io: ServiceIo): Promise<RunningService>
+}

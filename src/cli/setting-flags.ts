@@ -1,0 +1,75 @@
+/** The flags of `serve` and `config`: one for each line of the configuration's schema. */
+import type { FlagParametersForType } from '@stricli/core'
+import type { Flags, LoadedConfig } from '../config/load.ts'
+import { type Setting, settingList } from '../config/schema.ts'
+import type { CliContext } from './context.ts'
+
+/** Values are read by the configuration itself, so that flag, variable and file agree. */
+interface TextFlag {
+  readonly kind: 'parsed'
+  readonly parse: (input: string) => string
+  readonly optional: true
+  readonly placeholder: string
+  readonly brief: string
+}
+
+interface SwitchFlag {
+  readonly kind: 'boolean'
+  readonly optional: true
+  readonly withNegated?: boolean
+  readonly brief: string
+}
+
+type TableFlags = FlagParametersForType<Readonly<Record<string, unknown>>, CliContext>
+
+/** stricli derives the kind of a flag from the type of its value, which a table does not have. */
+function table(flags: Readonly<Record<string, TextFlag | SwitchFlag>>): TableFlags {
+  return flags as TableFlags
+}
+
+const sameText = (input: string): string => input
+
+const configFileFlag: TextFlag = {
+  kind: 'parsed',
+  parse: sameText,
+  optional: true,
+  placeholder: 'file',
+  brief: 'TOML file with settings (PREFIXD_CONFIG)',
+}
+
+/** By key, e.g. `block-tokens`, and `config`; switches also take `--no-save`. */
+export const settingFlags = table({
+  ...Object.fromEntries(settingList.map(([, setting]) => [setting.key, flagOf(setting)])),
+  config: configFileFlag,
+})
+
+/** Those of the table, and `--json`. */
+export const configFlags = {
+  ...settingFlags,
+  ...table({
+    json: { kind: 'boolean', optional: true, withNegated: false, brief: 'Print JSON' },
+  }),
+}
+
+function flagOf(setting: Setting<unknown>): TextFlag | SwitchFlag {
+  const brief = `${setting.description} Default: ${setting.defaultText}`
+  if (setting.kind.isSwitch) return { kind: 'boolean', optional: true, brief }
+  const { placeholder } = setting.kind
+  return { kind: 'parsed', parse: sameText, optional: true, placeholder, brief }
+}
+
+/** The configuration with these flags on top; other flags of the command are left out. */
+export async function loadWithFlags(
+  context: CliContext,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<LoadedConfig> {
+  const { loadConfig } = await import('../config/load.ts')
+  const given: Record<string, Flags[string]> = {}
+  for (const [, { key }] of settingList) given[key] = flags[key] as Flags[string]
+  const configFile = flags.config
+  return loadConfig({
+    flags: given,
+    around: context.around,
+    ...(typeof configFile === 'string' ? { configFile } : {}),
+  })
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest'
+import { evictFixture, refusal, startFixtureService } from './fixture-service.ts'
+import { prefixd } from './run.ts'
+
+const nothingEvicted = { ...evictFixture, blocks: 0, prefixes: 0, freed_bytes: { ram: 0, ssd: 0 } }
+
+describe('prefixd evict', () => {
+  it('shows on a terminal what would go, asks, and evicts after a yes', async () => {
+    await using service = await startFixtureService()
+    const ran = await prefixd(['evict', '9f2c', '51aa', '--url', service.url], { answer: 'y' })
+    expect(ran).toMatchObject({ exit: 0, err: '' })
+    expect(ran.questions).toEqual([
+      'This frees 1.20 GiB of ram and 3.40 GiB of ssd: 12 prefixes, 480 blocks. ' +
+        '2 blocks in use stay.\nEvict? [y/N] ',
+    ])
+    expect(service.requests.map(({ body }) => body)).toEqual([
+      { ids: ['9f2c', '51aa'], dry_run: true },
+      { ids: ['9f2c', '51aa'] },
+    ])
+    expect(ran.out).toMatch(/^freed 1\.20 GiB of ram/)
+  })
+
+  for (const answer of ['', 'n', 'nay', 'yesterday']) {
+    it(`evicts nothing after "${answer}"`, async () => {
+      await using service = await startFixtureService()
+      const ran = await prefixd(['evict', '--all', '--url', service.url], { answer })
+      expect(ran).toMatchObject({ exit: 0, out: '', err: 'nothing was evicted\n' })
+      expect(service.requests.map(({ body }) => body)).toEqual([{ all: true, dry_run: true }])
+    })
+  }
+
+  it('needs --yes where nobody can be asked', async () => {
+    await using service = await startFixtureService()
+    const ran = await prefixd(['evict', '--tier', 'ram', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 2, out: '' })
+    expect(ran.err).toMatch(/try {4}add --yes to evict, or --dry-run to look only\n$/)
+    expect(service.requests.map(({ body }) => body)).toEqual([{ tier: 'ram', dry_run: true }])
+  })
+
+  it('asks nobody with --yes, and sends nothing but the order', async () => {
+    await using service = await startFixtureService()
+    const words = ['evict', '--older-than', '7d', '--yes', '--url', service.url]
+    expect(await prefixd(words)).toMatchObject({ exit: 0, questions: [] })
+    expect(service.requests.map(({ body }) => body)).toEqual([{ older_than_ms: 604_800_000 }])
+  })
+
+  it('never evicts with --dry-run, --yes or not', async () => {
+    await using service = await startFixtureService()
+    const words = ['evict', '--model', 'm', '--dry-run', '--yes', '--url', service.url]
+    const ran = await prefixd(words)
+    expect(ran.out).toMatch(/^would free 1\.20 GiB of ram/)
+    expect(service.requests.map(({ body }) => body)).toEqual([{ model: 'm', dry_run: true }])
+  })
+
+  it('ends with exit code 3 when everything that was chosen is in use', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': { status: 200, body: { ...nothingEvicted, kept_blocks: 5 } },
+    })
+    const ran = await prefixd(['evict', '9f2c', '--yes', '--url', service.url])
+    expect(ran.exit).toBe(3)
+    expect(ran.err).toContain('nothing can be evicted: 5 blocks in use by requests')
+  })
+
+  it('ends with exit code 3 when the service refuses', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': refusal('PREFIXD_E_PREFIX_IN_USE', 'Prefix 9f2c is in use.'),
+    })
+    const ran = await prefixd(['evict', '9f2c', '--yes', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 3, out: '' })
+    expect(ran.err).toContain('Prefix 9f2c is in use.')
+  })
+
+  it('asks nothing when nothing matches', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': { status: 200, body: { ...nothingEvicted, kept_blocks: 0 } },
+    })
+    const ran = await prefixd(['evict', '--all', '--url', service.url], { answer: 'y' })
+    expect(ran).toMatchObject({
+      exit: 0,
+      out: 'Nothing that is stored matches.\n',
+      questions: [],
+    })
+  })
+})

@@ -1,0 +1,68 @@
+import { expect, it } from 'vitest'
+import { startFixtureService } from './fixture-service.ts'
+import { prefixd } from './run.ts'
+
+const listings = [
+  ['stats'],
+  ['ps'],
+  ['ls', '--limit', '4'],
+  ['inspect', '9f2c'],
+  ['inspect', '9f2c', '--blocks'],
+  ['evict', '--older-than', '7d', '--yes'],
+] as const
+
+for (const words of listings) {
+  const command = words.join(' ')
+  const file = `golden/${words.join('-').replaceAll('--', '')}`
+
+  for (const width of [80, 120]) {
+    it(`prints "${command}" within ${width} columns`, async () => {
+      await using service = await startFixtureService()
+      const ran = await prefixd([...words, '--url', service.url], { width })
+      await expect(ran.out).toMatchFileSnapshot(`${file}.${width}.txt`)
+      expect(ran).toMatchObject({ exit: 0, err: '' })
+      expect(Math.max(...ran.out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(width)
+    })
+  }
+
+  it(`prints "${command} --json" as the service said it`, async () => {
+    await using service = await startFixtureService()
+    const ran = await prefixd([...words, '--url', service.url, '--json'])
+    await expect(ran.out).toMatchFileSnapshot(`${file}.json.txt`)
+    expect(JSON.parse(ran.out)).toBeTypeOf('object')
+    expect(ran).toMatchObject({ exit: 0, err: '' })
+  })
+}
+
+it('shows whole values and every column where there is no terminal', async () => {
+  await using service = await startFixtureService()
+  const ran = await prefixd(['ls', '--url', service.url])
+  expect(ran.out.split('\n')[0]?.split(/ {2,}/)).toEqual([
+    'PREFIX',
+    'MODEL',
+    'TOKENS',
+    'SIZE',
+    'UNIQUE',
+    'TIER',
+    'HITS',
+    'LAST USED',
+    'KEEPS',
+  ])
+})
+
+it('writes out what a hostile name would do to the terminal', async () => {
+  await using service = await startFixtureService()
+  const ran = await prefixd(['ls', '--url', service.url], { width: 120, color: true })
+  expect(ran.out).toContain('gemma\\x1b[2J-4\\u202e-12b')
+  expect(ran.out).not.toContain('\u001b[2J')
+  expect(ran.out).not.toContain('\u202e')
+})
+
+it('colours only where the terminal does', async () => {
+  await using service = await startFixtureService()
+  const words = ['ls', '--url', service.url]
+  const plain = await prefixd(words, { width: 80 })
+  const coloured = await prefixd(words, { width: 80, color: true })
+  expect(plain.out).not.toContain('\u001b')
+  expect(coloured.out).toContain('\u001b[1m')
+})
