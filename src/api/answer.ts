@@ -1,4 +1,4 @@
-/** One run of `service.generate`, as the routes see it: the plan first, then text, then the receipt. */
+/** One run of `service.generate`, as the routes see it: the plan, then text, then the receipt. */
 import { PrefixdError } from '../errors.ts'
 import type { GenerateEvent, GenerateRequest, Receipt, Service } from '../pipeline/types.ts'
 

@@ -3,9 +3,9 @@ import { PrefixdError } from '../errors.ts'
 import type { CacheDirective } from '../pipeline/types.ts'
 
 /**
- * `cache_prompt: false` (llama-server's word) means neither read nor write; the header says them one
- * by one. The stricter of both holds. Throws `PREFIXD_E_INVALID_VALUE` for a word that is not known,
- * since a client that asks for `no-write` in a spelling of its own relies on it.
+ * `cache_prompt: false` (llama-server's word) means neither read nor write; the header says them
+ * one by one. The stricter of both holds. Throws `PREFIXD_E_INVALID_VALUE` for a word that is not
+ * known, since a client that asks for `no-write` in a spelling of its own relies on it.
  */
 export function readCacheDirective(
   cachePrompt: boolean | null | undefined,

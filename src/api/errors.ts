@@ -51,8 +51,8 @@ function translate(error: unknown, bodyLimitBytes: number): unknown {
 }
 
 /**
- * Four keys, always. An error that nobody foresaw is our bug: it is answered without its text, which
- * may say too much, and with the id under which the log has it.
+ * Four keys, always. An error that nobody foresaw is our bug: it is answered without its text,
+ * which may say too much, and with the id under which the log has it.
  */
 export function toErrorReply(
   thrown: unknown,

@@ -22,8 +22,8 @@ export function fieldName(instancePath: string): string {
 }
 
 /**
- * A union fails once per branch. When the failures below it all point to one place, that place is the
- * mistake; when they point to several, the union itself is described.
+ * A union fails once per branch. When the failures below it all point to one place, that place is
+ * the mistake; when they point to several, the union itself is described.
  */
 export function invalidRequest(
   failures: readonly FastifySchemaValidationError[],

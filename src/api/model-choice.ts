@@ -3,8 +3,9 @@ import { PrefixdError } from '../errors.ts'
 import type { ModelCard } from '../pipeline/types.ts'
 
 /**
- * By id or alias. A request without a name gets the only model there is (llama-server's clients leave
- * it out). Throws `PREFIXD_E_MODEL_NOT_FOUND`, or `PREFIXD_E_INVALID_VALUE` when a name is needed.
+ * By id or alias. A request without a name gets the only model there is (llama-server's clients
+ * leave it out). Throws `PREFIXD_E_MODEL_NOT_FOUND`, or `PREFIXD_E_INVALID_VALUE` when a name is
+ * needed.
  */
 export function chooseModel(
   cards: readonly ModelCard[],

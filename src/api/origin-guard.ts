@@ -1,18 +1,14 @@
 /**
- * Which web pages may speak to this server. A browser lets any page send requests to localhost; these
- * rules keep foreign pages from reading replies (CORS) and from posing as local through a DNS name
- * that they re-point to 127.0.0.1 (the `Host` check).
+ * Which web pages may speak to this server. A browser lets any page send requests to localhost;
+ * these rules keep foreign pages from reading replies (CORS) and from posing as local through a DNS
+ * name that they re-point to 127.0.0.1 (the `Host` check).
  */
-import { isIP } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isLoopback } from '../config/loopback.ts'
 import { PrefixdError } from '../errors.ts'
 
-/** `localhost` and its subdomains, 127.0.0.0/8 and ::1; brackets as in URLs are understood. */
-export function isLoopback(hostname: string): boolean {
-  const name = hostname.toLowerCase().replace(/^\[|\]$/g, '')
-  if (name === 'localhost' || name.endsWith('.localhost') || name === '::1') return true
-  return isIP(name) === 4 && name.startsWith('127.')
-}
+/** Browsers keep every name under `.localhost` on this machine. */
+const isLocal = (hostname: string) => isLoopback(hostname) || hostname.endsWith('.localhost')
 
 /** Null when it is not a host with an optional port. */
 function hostnameOf(host: string): string | null {
@@ -29,7 +25,7 @@ const bare = (address: string) => address.replace(/^\[|\]$/g, '').replace(/^::ff
 export function checkHost(request: FastifyRequest, configuredHost: string): void {
   const hostname = hostnameOf(request.headers.host ?? '')
   if (hostname !== null) {
-    if (isLoopback(hostname) || bare(hostname) === configuredHost.toLowerCase()) return
+    if (isLocal(hostname) || bare(hostname) === configuredHost.toLowerCase()) return
     const localAddress = request.socket.localAddress
     if (localAddress !== undefined && bare(hostname) === bare(localAddress)) return
   }
@@ -46,7 +42,7 @@ export function allowLocalOrigins(request: FastifyRequest, reply: FastifyReply):
   if (origin === undefined) return
   reply.header('vary', 'origin')
   const hostname = URL.parse(origin)?.hostname
-  if (hostname === undefined || !isLoopback(hostname)) return
+  if (hostname === undefined || !isLocal(hostname)) return
   reply.header('access-control-allow-origin', origin)
   reply.header(
     'access-control-expose-headers',

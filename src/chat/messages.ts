@@ -1,7 +1,7 @@
 /**
- * A chat as a client sends it → a chat as the model's own template receives it. Pure, and free of any
- * one dialect: each API brings its messages into this shape first. Field names in errors are those of
- * the request, `messages[3].content[1]`.
+ * A chat as a client sends it → a chat as the model's own template receives it. Pure, and free of
+ * any one dialect: each API brings its messages into this shape first. Field names in errors are
+ * those of the request, `messages[3].content[1]`.
  */
 import type { RenderInput } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
@@ -27,9 +27,9 @@ export interface Chat {
 const textFieldOf: Readonly<Record<string, string>> = { text: 'text', refusal: 'refusal' }
 
 /**
- * Keeps the client's order of messages, tools and keys, because all of it is in the rendered prompt.
- * Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for media and `PREFIXD_E_INVALID_VALUE` for parts without
- * their text.
+ * Keeps the client's order of messages, tools and keys, because all of it is in the rendered
+ * prompt. Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for media and `PREFIXD_E_INVALID_VALUE` for
+ * parts without their text.
  */
 export function toRenderInput(chat: Chat): RenderInput {
   const tools = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)

@@ -30,8 +30,8 @@ const ranges: Readonly<Record<Exclude<keyof Sampling, 'seed'>, Range>> = {
 const seedCount = 2 ** 32 - 1
 
 /**
- * `fieldNames` are the dialect's own names, for errors. `randomSeed` is used when the client gives no
- * seed, or -1 as llama-server's clients do. Throws `PREFIXD_E_INVALID_VALUE`.
+ * `fieldNames` are the dialect's own names, for errors. `randomSeed` is used when the client gives
+ * no seed, or -1 as llama-server's clients do. Throws `PREFIXD_E_INVALID_VALUE`.
  */
 export function readSampling(
   wishes: SamplingWishes,

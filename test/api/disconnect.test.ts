@@ -107,7 +107,7 @@ test('closing lets a running answer finish, and turns new requests away', async 
   await expect(fetch(`${url}/health`)).rejects.toThrow()
 })
 
-test('closing ends answers that do not finish in time with an error that may be retried', async () => {
+test('closing ends what does not finish in time with an error that may be retried', async () => {
   const { script, started } = hanging()
   const { server, url } = await startApi(scriptedService(script), { limits: { drainMs: 5 } })
   const running = fetch(`${url}/v1/chat/completions`, {

@@ -62,7 +62,7 @@ function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): Pr
 
 const ways = ['ids', 'model', 'older_than_ms', 'tier', 'all'] as const
 
-/** Two ways at once could mean "either" or "both"; for something that deletes, neither is guessed. */
+/** Two ways at once could mean "either" or "both"; what deletes does not guess. */
 function readSelector(body: EvictRequestJson): EvictSelector {
   const chosen = ways.filter((way) => body[way] !== undefined)
   if (chosen.length !== 1) {

@@ -156,7 +156,7 @@ function lastFrame(error: unknown, request: FastifyRequest): string | null {
   return dataFrame(toErrorReply(error, request.id).body)
 }
 
-/** Null when it takes longer; a failure within the time is thrown, a later one has its own reader. */
+/** Null when it takes longer; a failure within the time is thrown, a later one is read later. */
 async function firstWithin<T>(promise: Promise<T>, ms: number): Promise<T | null> {
   const timer = new AbortController()
   try {

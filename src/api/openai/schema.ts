@@ -1,6 +1,7 @@
 /**
- * Shapes of OpenAI's requests, as far as we read them. Fields that are not listed are ignored: every
- * agent sends some. Ranges are checked where the values are used, so that all dialects share them.
+ * Shapes of OpenAI's requests, as far as we read them. Fields that are not listed are ignored:
+ * every agent sends some. Ranges are checked where the values are used, so that all dialects share
+ * them.
  */
 import { type Static, type TSchema, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
