@@ -1,0 +1,121 @@
+/**
+ * Who owns which granules of a fixed range. Pure arithmetic: no memory, no time.
+ *
+ * Best fit, lowest start among equals; neighbours that are free are always one run. Free runs are
+ * kept as one sorted array of numbers, size in the high digits and start in the low ones, so that
+ * best fit is a binary search.
+ */
+
+/** Granules [start, start + count). The generation is never given twice. */
+export interface Run {
+  readonly start: number
+  readonly count: number
+  readonly generation: number
+}
+
+export interface Extents {
+  readonly used: number
+  /** Longest request that `allocate` could serve now. */
+  readonly largestFree: number
+  /** Null when no free run is long enough. O(log n) and one move within an array. */
+  allocate(count: number): Run | null
+  /** Throws for a run that is not, or no longer, allocated: its owner has lost count. */
+  free(run: Pick<Run, 'start' | 'generation'>): void
+  /** False once the run was freed, even if its granules were given out again since. */
+  isCurrent(run: Pick<Run, 'start' | 'generation'>): boolean
+}
+
+/** Starts have room for 2^26 granules beside a size of 2^26 in the 53 exact bits of a number. */
+const startSpan = 2 ** 26
+
+export function createExtents(total: number): Extents {
+  if (!Number.isInteger(total) || total < 1 || total >= startSpan) {
+    throw new RangeError(`total is ${total}; extents manage 1 to ${startSpan - 1} granules`)
+  }
+  const bySize: number[] = []
+  const freeCountByStart = new Map<number, number>()
+  const freeStartByEnd = new Map<number, number>()
+  const owned = new Map<number, Run>()
+  let used = 0
+  let generation = 0
+
+  function addFree(start: number, count: number): void {
+    const key = count * startSpan + start
+    bySize.splice(lowerBound(bySize, key), 0, key)
+    freeCountByStart.set(start, count)
+    freeStartByEnd.set(start + count, start)
+  }
+
+  function dropFree(start: number, count: number): void {
+    bySize.splice(lowerBound(bySize, count * startSpan + start), 1)
+    freeCountByStart.delete(start)
+    freeStartByEnd.delete(start + count)
+  }
+
+  function isCurrent(run: Pick<Run, 'start' | 'generation'>): boolean {
+    return owned.get(run.start)?.generation === run.generation
+  }
+
+  addFree(0, total)
+
+  return {
+    get used() {
+      return used
+    },
+    get largestFree() {
+      return Math.floor((bySize.at(-1) ?? 0) / startSpan)
+    },
+    allocate(count) {
+      if (!Number.isInteger(count) || count < 1) {
+        throw new RangeError(`count is ${count}; a run has at least one granule`)
+      }
+      const key = bySize[lowerBound(bySize, count * startSpan)]
+      if (key === undefined) return null
+      const start = key % startSpan
+      const freeCount = Math.floor(key / startSpan)
+      dropFree(start, freeCount)
+      if (freeCount > count) addFree(start + count, freeCount - count)
+      generation += 1
+      const run = { start, count, generation }
+      owned.set(start, run)
+      used += count
+      return run
+    },
+    free(given) {
+      const run = owned.get(given.start)
+      if (run === undefined || run.generation !== given.generation) {
+        throw new RangeError(
+          `granule ${given.start} of generation ${given.generation} is not owned`,
+        )
+      }
+      owned.delete(run.start)
+      used -= run.count
+      let { start, count } = run
+      const after = freeCountByStart.get(start + count)
+      if (after !== undefined) {
+        dropFree(start + count, after)
+        count += after
+      }
+      const before = freeStartByEnd.get(start)
+      if (before !== undefined) {
+        dropFree(before, start - before)
+        count += start - before
+        start = before
+      }
+      addFree(start, count)
+    },
+    isCurrent,
+  }
+}
+
+/** Index of the first element that is not below `key`. */
+function lowerBound(sorted: readonly number[], key: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((sorted[middle] as number) < key) low = middle + 1
+    else high = middle
+  }
+  return low
+}

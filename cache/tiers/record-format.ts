@@ -1,0 +1,187 @@
+/**
+ * The bytes of keys and values in LMDB; docs/on-disk-format.md says the same in tables. Pure. All
+ * numbers are little endian. A value that was not written by `encodeEntry` decodes to null.
+ */
+import { crc32 } from 'node:zlib'
+import type { BlockHash, Namespace, RecordKind, TokenIds } from '../types.ts'
+import type { SlotRun } from './slots.ts'
+import type { RecordKey, StoredRecord } from './tier.ts'
+
+/** Rises when a file written before can no longer be read; then the directory has to be emptied. */
+export const formatVersion = 1
+
+/** A record and where its bytes are. */
+export interface Entry {
+  readonly record: StoredRecord
+  readonly runs: readonly SlotRun[]
+}
+
+const kindBytes: Readonly<Record<RecordKind, number>> = { kv: 1, window: 2, state: 3 }
+const kindOfByte = new Map(
+  (Object.keys(kindBytes) as RecordKind[]).map((kind) => [kindBytes[kind], kind]),
+)
+
+const hashBytes = 8
+const gridFlag = 1
+const fixedBytes = 56
+const runBytes = 8
+const crcBytes = 4
+const namespaceBytesMax = 255
+const u48Max = 2 ** 48 - 1
+
+/** Throws a RangeError for anything but 16 hex digits. */
+export function encodeHash(hash: BlockHash): Buffer {
+  const bytes = Buffer.from(hash, 'hex')
+  if (bytes.length !== hashBytes || hash.length !== 2 * hashBytes) {
+    throw new RangeError(`hash is ${JSON.stringify(hash)}; a block hash has 16 hex digits`)
+  }
+  return bytes
+}
+
+export function decodeHash(bytes: Uint8Array): BlockHash {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, hashBytes).toString('hex') as BlockHash
+}
+
+export function encodeKey(key: RecordKey): Buffer {
+  return Buffer.concat([encodeHash(key.hash), Uint8Array.of(kindBytes[key.kind])])
+}
+
+function decodeKey(bytes: Uint8Array): RecordKey | null {
+  const kind = kindOfByte.get(bytes[hashBytes] ?? 0)
+  if (bytes.length !== hashBytes + 1 || kind === undefined) return null
+  return { hash: decodeHash(bytes), kind }
+}
+
+/** Throws a RangeError for a field that the format has no room for. */
+export function encodeEntry({ record, runs }: Entry): Buffer {
+  const namespace = Buffer.from(record.namespace, 'latin1')
+  checkRoom('namespace length', namespace.length, namespaceBytesMax)
+  checkRoom('sizeBytes', record.sizeBytes, u48Max)
+  const { crc32s } = record
+  const lists = runs.length * runBytes + crc32s.length * crcBytes
+  const bytes = Buffer.alloc(fixedBytes + namespace.length + lists + crcBytes)
+  bytes.writeUInt8(record.grid ? gridFlag : 0, 0)
+  bytes.writeUInt8(namespace.length, 1)
+  bytes.writeUInt32LE(record.blockIndex, 4)
+  bytes.writeUInt32LE(record.tokenCount, 8)
+  bytes.writeUInt32LE(runs.length, 12)
+  bytes.writeUInt32LE(crc32s.length, 16)
+  bytes.writeUIntLE(record.sizeBytes, 24, 6)
+  bytes.writeUIntLE(clampTime(record.createdAtMs), 32, 6)
+  bytes.writeUIntLE(clampTime(record.lastUsedAtMs), 40, 6)
+  encodeHash(record.parent).copy(bytes, 48)
+  let at = fixedBytes + namespace.copy(bytes, fixedBytes)
+  for (const run of runs) {
+    bytes.writeUInt32LE(run.first, at)
+    bytes.writeUInt32LE(run.count, at + 4)
+    at += runBytes
+  }
+  for (const crc of crc32s) at = bytes.writeUInt32LE(crc, at)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, at)), at)
+  return bytes
+}
+
+export interface EntryDecoder {
+  decode(key: Uint8Array, value: Uint8Array): Entry | null
+}
+
+/** Equal namespaces become one string: there are few, and a hundred thousand records. */
+export function createEntryDecoder(): EntryDecoder {
+  const namespaces = new Map<string, Namespace>()
+
+  function intern(text: string): Namespace {
+    const known = namespaces.get(text)
+    if (known !== undefined) return known
+    namespaces.set(text, text as Namespace)
+    return text as Namespace
+  }
+
+  return {
+    decode(keyBytes, value) {
+      const key = decodeKey(keyBytes)
+      const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+      if (key === null || !isWhole(bytes)) return null
+      const namespaceEnd = fixedBytes + bytes.readUInt8(1)
+      const crcsAt = namespaceEnd + bytes.readUInt32LE(12) * runBytes
+      const runs: SlotRun[] = []
+      for (let at = namespaceEnd; at < crcsAt; at += runBytes) {
+        runs.push({ first: bytes.readUInt32LE(at), count: bytes.readUInt32LE(at + 4) })
+      }
+      const crc32s: number[] = []
+      for (let at = crcsAt; at < bytes.length - crcBytes; at += crcBytes) {
+        crc32s.push(bytes.readUInt32LE(at))
+      }
+      const record: StoredRecord = {
+        ...key,
+        namespace: intern(bytes.toString('latin1', fixedBytes, namespaceEnd)),
+        parent: bytes.toString('hex', 48, 56) as BlockHash,
+        blockIndex: bytes.readUInt32LE(4),
+        tokenCount: bytes.readUInt32LE(8),
+        grid: (bytes.readUInt8(0) & gridFlag) !== 0,
+        sizeBytes: bytes.readUIntLE(24, 6),
+        crc32s,
+        createdAtMs: bytes.readUIntLE(32, 6),
+        lastUsedAtMs: bytes.readUIntLE(40, 6),
+      }
+      return { record, runs }
+    },
+  }
+}
+
+function isWhole(bytes: Buffer): boolean {
+  if (bytes.length < fixedBytes + crcBytes) return false
+  const lists = bytes.readUInt32LE(12) * runBytes + bytes.readUInt32LE(16) * crcBytes
+  if (bytes.length !== fixedBytes + bytes.readUInt8(1) + lists + crcBytes) return false
+  const end = bytes.length - crcBytes
+  return bytes.readUInt32LE(end) === crc32(bytes.subarray(0, end))
+}
+
+function checkRoom(field: string, value: number, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new RangeError(`${field} is ${value}; the on-disk format has room for 0 to ${max}`)
+  }
+}
+
+function clampTime(timeMs: number): number {
+  return Math.min(Math.max(0, Math.round(timeMs)), u48Max)
+}
+
+export function encodeTokens(tokens: TokenIds): Buffer {
+  return Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength)
+}
+
+/** A copy, because the bytes may begin anywhere. Every supported CPU is little endian. */
+export function decodeTokens(bytes: Uint8Array): TokenIds {
+  return new Uint32Array(Uint8Array.from(bytes).buffer, 0, Math.floor(bytes.length / 4))
+}
+
+export function encodeTime(timeMs: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeUIntLE(clampTime(timeMs), 0, 6)
+  return bytes
+}
+
+export function decodeTime(bytes: Uint8Array): number {
+  if (bytes.length !== 8) return 0
+  return Buffer.from(bytes.buffer, bytes.byteOffset, 8).readUIntLE(0, 6)
+}
+
+export interface Format {
+  readonly version: number
+  readonly slotBytes: number
+}
+
+export function encodeFormat(format: Format): Buffer {
+  return Buffer.from(JSON.stringify(format))
+}
+
+/** Null when it is not a format that any prefixd wrote. */
+export function decodeFormat(bytes: Uint8Array): Format | null {
+  try {
+    const format: unknown = JSON.parse(Buffer.from(bytes).toString())
+    const { version, slotBytes } = format as Partial<Format>
+    return Number.isInteger(version) && Number.isInteger(slotBytes) ? (format as Format) : null
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The LMDB file that says which records exist. Four small databases in one environment: `records`,
+ * `tokens`, `uses` and `meta`; record-format.ts has the bytes.
+ *
+ * LMDB maps its file, so a damaged one does not make it throw: it kills the process, at open or at
+ * any read. An index that this library did not close itself is therefore first read by a child.
+ */
+import { spawn } from 'node:child_process'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { CacheError } from '../errors.ts'
+import type { BlockHash, TokenIds } from '../types.ts'
+import {
+  decodeFormat,
+  decodeHash,
+  decodeTime,
+  decodeTokens,
+  type Entry,
+  type EntryDecoder,
+  encodeEntry,
+  encodeFormat,
+  encodeHash,
+  encodeKey,
+  encodeTime,
+  encodeTokens,
+  type Format,
+} from './record-format.ts'
+import type { RecordKey } from './tier.ts'
+
+/** What one transaction changes. */
+export interface IndexChange {
+  readonly put?: { readonly entry: Entry; readonly tokens: TokenIds }
+  readonly remove?: readonly RecordKey[]
+  /** Blocks of which no record is left: their tokens and uses go too. */
+  readonly forget?: readonly BlockHash[]
+  readonly uses?: ReadonlyMap<BlockHash, number>
+}
+
+export interface RecordIndex {
+  /** Reads everything but the tokens: about 5 µs a record. Null stands for an unreadable entry. */
+  entries(
+    decoder: EntryDecoder,
+  ): Iterable<{ readonly key: Uint8Array; readonly entry: Entry | null }>
+  uses(): Map<BlockHash, number>
+  tokens(hash: BlockHash): TokenIds | null
+  /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
+  commit(change: IndexChange): Promise<void>
+  removeRaw(keys: readonly Uint8Array[]): Promise<void>
+  close(): Promise<void>
+}
+
+export interface RecordIndexOptions {
+  readonly directory: string
+  readonly format: Format
+  readonly onWarning: (message: string) => void
+}
+
+export const databaseNames = ['records', 'tokens', 'uses', 'meta'] as const
+type DatabaseName = (typeof databaseNames)[number]
+type BinaryDatabase = Database<Buffer, Uint8Array>
+
+const indexName = 'index.mdb'
+const cleanName = 'index.clean'
+const brokenName = 'index.broken-'
+const formatKey = Buffer.from('format')
+/** Far above what walking a large index takes; a child that still reads then never ends. */
+const probeMs = 300_000
+
+/** Rejects with `PREFIXD_E_CACHE_FORMAT` or `PREFIXD_E_CACHE_DIRECTORY`. */
+export async function openRecordIndex(options: RecordIndexOptions): Promise<RecordIndex> {
+  const { directory } = options
+  const path = join(directory, indexName)
+  let root: RootDatabase<Buffer, Uint8Array>
+  try {
+    if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
+    if (existsSync(path) && !wasClosed(directory)) await setAsideIfDamaged(path, options)
+    root = open<Buffer, Uint8Array>({ path, noSubdir: true, maxDbs: databaseNames.length })
+    rmSync(join(directory, cleanName), { force: true })
+  } catch (cause) {
+    throw new CacheError(
+      'PREFIXD_E_CACHE_DIRECTORY',
+      `The index ${path} cannot be opened: ${cause}. Make the directory writable for this user, or ` +
+        'choose another one with --dir.',
+      { cause },
+    )
+  }
+  const databases = openDatabases(root)
+  try {
+    await checkFormat(databases, options)
+  } catch (error) {
+    await closeIndex(root, directory)
+    throw error
+  }
+  return createRecordIndex(root, databases, directory)
+}
+
+type Databases = Readonly<Record<DatabaseName, BinaryDatabase>>
+
+export function openDatabases(root: RootDatabase<Buffer, Uint8Array>): Databases {
+  const openOne = (name: DatabaseName) =>
+    root.openDB<Buffer, Uint8Array>(name, { keyEncoding: 'binary', encoding: 'binary' })
+  return {
+    records: openOne('records'),
+    tokens: openOne('tokens'),
+    uses: openOne('uses'),
+    meta: openOne('meta'),
+  }
+}
+
+function createRecordIndex(
+  root: RootDatabase<Buffer, Uint8Array>,
+  databases: Databases,
+  directory: string,
+): RecordIndex {
+  const { records, tokens, uses } = databases
+
+  return {
+    *entries(decoder) {
+      for (const { key, value } of records.getRange()) {
+        yield { key, entry: decoder.decode(key, value) }
+      }
+    },
+    uses() {
+      const found = new Map<BlockHash, number>()
+      for (const { key, value } of uses.getRange()) found.set(decodeHash(key), decodeTime(value))
+      return found
+    },
+    tokens(hash) {
+      const bytes = tokens.getBinary(encodeHash(hash))
+      return bytes === undefined ? null : decodeTokens(bytes)
+    },
+    async commit(change) {
+      const changes = encodeChange(change, databases)
+      const writes: Promise<boolean>[] = []
+      const done = root.batch(() => {
+        for (const { database, key, value } of changes) {
+          writes.push(value === null ? database.remove(key) : database.put(key, value))
+        }
+      })
+      await Promise.all([done, ...writes])
+    },
+    async removeRaw(keys) {
+      await Promise.all(keys.map((key) => records.remove(key)))
+    },
+    close: () => closeIndex(root, directory),
+  }
+}
+
+interface EncodedChange {
+  readonly database: BinaryDatabase
+  readonly key: Buffer
+  /** Null removes the key. */
+  readonly value: Buffer | null
+}
+
+/** Done before the transaction begins: what cannot be encoded must not leave half of one behind. */
+function encodeChange(change: IndexChange, databases: Databases): EncodedChange[] {
+  const { records, tokens, uses } = databases
+  const changes: EncodedChange[] = []
+  for (const key of change.remove ?? []) {
+    changes.push({ database: records, key: encodeKey(key), value: null })
+  }
+  for (const hash of change.forget ?? []) {
+    const key = encodeHash(hash)
+    changes.push({ database: tokens, key, value: null }, { database: uses, key, value: null })
+  }
+  for (const [hash, atMs] of change.uses ?? []) {
+    changes.push({ database: uses, key: encodeHash(hash), value: encodeTime(atMs) })
+  }
+  if (change.put === undefined) return changes
+  const { entry, tokens: ids } = change.put
+  const hash = encodeHash(entry.record.hash)
+  changes.push({ database: records, key: encodeKey(entry.record), value: encodeEntry(entry) })
+  changes.push({ database: tokens, key: hash, value: encodeTokens(ids) })
+  return changes
+}
+
+async function checkFormat({ meta, records }: Databases, options: RecordIndexOptions) {
+  const stored = meta.get(formatKey)
+  if (stored === undefined && isEmpty(records)) {
+    await meta.put(formatKey, encodeFormat(options.format))
+    return
+  }
+  const format = stored === undefined ? null : decodeFormat(stored)
+  const { version, slotBytes } = options.format
+  if (format?.version === version && format.slotBytes === slotBytes) return
+  const found = format === null ? 'an unknown format' : `format ${format.version}`
+  throw new CacheError(
+    'PREFIXD_E_CACHE_FORMAT',
+    `The cache in ${options.directory} has ${found} with slots of ${format?.slotBytes ?? '?'} bytes; ` +
+      `this prefixd reads and writes format ${version} with slots of ${slotBytes} bytes. Start the ` +
+      'version that wrote it, choose another --dir, or delete the directory: it is only a cache.',
+  )
+}
+
+function isEmpty(database: BinaryDatabase): boolean {
+  for (const _ of database.getKeys({ limit: 1 })) return false
+  return true
+}
+
+/** Leaves a note of what the file looked like, so that the next open can trust it unread. */
+async function closeIndex(root: RootDatabase<Buffer, Uint8Array>, directory: string) {
+  await root.flushed
+  await root.close()
+  writeFileSync(join(directory, cleanName), fingerprint(directory) ?? '', { mode: 0o600 })
+}
+
+function wasClosed(directory: string): boolean {
+  try {
+    return readFileSync(join(directory, cleanName), 'utf8') === fingerprint(directory)
+  } catch {
+    return false
+  }
+}
+
+function fingerprint(directory: string): string | null {
+  const stat = statSync(join(directory, indexName), { bigint: true, throwIfNoEntry: false })
+  return stat === undefined ? null : `${stat.size} bytes, changed at ${stat.mtimeNs} ns\n`
+}
+
+async function setAsideIfDamaged(path: string, options: RecordIndexOptions): Promise<void> {
+  const damage = await probe(path)
+  if (damage === null) return
+  const kept = setAside(options.directory)
+  options.onWarning(
+    `The index of the SSD tier is damaged (${damage}). It was kept as ${kept}, and the SSD tier ` +
+      'starts empty.',
+  )
+}
+
+/** Resolves with what is wrong, or null when a child could read all of the index. */
+function probe(path: string): Promise<string | null> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const script = fileURLToPath(new URL(`./probe-index.${extension}`, import.meta.url))
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [script, path], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const timer = setTimeout(() => child.kill('SIGKILL'), probeMs)
+    let complaint = ''
+    child.stderr.on('data', (chunk: Buffer) => {
+      complaint = (complaint + chunk.toString()).slice(-200)
+    })
+    child.on('error', reject)
+    child.on('close', (exitCode, signal) => {
+      clearTimeout(timer)
+      if (exitCode === 0) resolve(null)
+      else resolve(`reading it ended with ${signal ?? `exit code ${exitCode}`} ${complaint.trim()}`)
+    })
+  })
+}
+
+/** Keeps one damaged index for whoever wants to look into it; an older one goes. */
+function setAside(directory: string): string {
+  const older = readdirSync(directory).filter((name) => name.startsWith(brokenName))
+  const numbers = older.map((name) => Number(name.slice(brokenName.length)) || 0)
+  const kept = `${brokenName}${Math.max(0, ...numbers) + 1}`
+  for (const name of older) rmSync(join(directory, name), { force: true })
+  renameSync(join(directory, indexName), join(directory, kept))
+  rmSync(join(directory, `${indexName}-lock`), { force: true })
+  return kept
+}

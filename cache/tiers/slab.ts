@@ -1,0 +1,257 @@
+/**
+ * The SSD tier's bytes: one file of 1 MiB slots, written from and read into arena memory without a
+ * copy in between, a few operations at once. Which record lives in which slots is not known here.
+ */
+import { fstatSync, ftruncateSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { CacheError } from '../errors.ts'
+import { createInFlight, type InFlight } from './in-flight.ts'
+import {
+  cannotUse,
+  closeFile,
+  createGrowth,
+  fileIo,
+  ioUnitBytes,
+  isNoSpace,
+  openSlabFile,
+  type SlabIo,
+} from './slab-file.ts'
+import { createSlotMap, type SlotRun } from './slots.ts'
+
+export const slotBytes = 1024 * 1024
+
+export interface SlabOptions {
+  readonly path: string
+  /** The file never gets longer; a longer one is cut at open. At least one slot. */
+  readonly capacityBytes: number
+  readonly stepBytes: number
+  /** Free bytes of the file system that are left to others. */
+  readonly freeDiskFloorBytes: number
+  readonly readsInFlight: number
+  readonly writesInFlight: number
+  readonly io?: SlabIo | undefined
+  /** Resolves with the free bytes of the file system that holds the directory. */
+  readonly freeDiskBytes?: ((directory: string) => Promise<number>) | undefined
+}
+
+export interface Slab {
+  readonly directIo: boolean
+  /** What the file can hold: less than was asked for while the disk has no room for more. */
+  readonly capacityBytes: number
+  readonly usedBytes: number
+  /** Marks the slots of a record found at open; false when they do not exist or are taken. */
+  claim(runs: readonly SlotRun[]): boolean
+  /** May grow the file. Rejects with `PREFIXD_E_CACHE_FULL`, or `_IO` when growing fails. */
+  allocate(count: number): Promise<readonly SlotRun[]>
+  release(runs: readonly SlotRun[]): void
+  /**
+   * `bytes` fill the runs in order; address and length are multiples of 4 KiB. No operation uses them
+   * any more when this settles. Rejects with `PREFIXD_E_CACHE_FULL` or `PREFIXD_E_CACHE_IO`.
+   */
+  write(runs: readonly SlotRun[], bytes: Uint8Array): Promise<void>
+  /**
+   * Calls `onPiece(from, to)` for each piece of `into` as it arrives, in any order, cut at whole MiB;
+   * an error that it throws rejects the read. Rejects with `PREFIXD_E_CACHE_CORRUPT` where the file
+   * ends too early, and with `PREFIXD_E_CACHE_IO`.
+   */
+  read(
+    runs: readonly SlotRun[],
+    into: Uint8Array,
+    onPiece: (from: number, to: number) => void,
+  ): Promise<void>
+  close(): Promise<void>
+}
+
+/** One operation moves at most this, so that a single record also keeps several in flight. */
+const pieceBytes = 4 * slotBytes
+
+/** Rejects with `PREFIXD_E_CACHE_DIRECTORY` when the file cannot be used. */
+export async function openSlab(options: SlabOptions): Promise<Slab> {
+  const capacitySlots = Math.floor(options.capacityBytes / slotBytes)
+  if (!(capacitySlots >= 1)) {
+    throw new RangeError(`capacityBytes is ${options.capacityBytes}; a slab has at least one slot`)
+  }
+  const slots = createSlotMap(capacitySlots)
+  const io = options.io ?? fileIo
+  const { fd, directIo } = await openSlabFile(options.path)
+  try {
+    slots.grow(slotsOfFile(fd, capacitySlots))
+  } catch (cause) {
+    await closeFile(fd)
+    throw cannotUse(options.path, cause)
+  }
+  const growth = createGrowth({
+    fd,
+    directory: dirname(options.path),
+    sizeBytes: slots.size * slotBytes,
+    maxBytes: capacitySlots * slotBytes,
+    unitBytes: slotBytes,
+    stepBytes: options.stepBytes,
+    freeDiskFloorBytes: options.freeDiskFloorBytes,
+    freeDiskBytes: options.freeDiskBytes,
+  })
+  let growing: Promise<number> | null = null
+  /** Where the last failed write ended: the lowest free slots must not fail for ever. */
+  let allocateFrom = 0
+
+  /** True when it is worth looking again. One growth at a time; whoever comes later waits for it. */
+  async function grow(count: number): Promise<boolean> {
+    if (growing !== null) return (await growing) > 0
+    growing = growth.grow(count * slotBytes)
+    try {
+      const byBytes = await growing
+      slots.grow(byBytes / slotBytes)
+      return byBytes > 0
+    } finally {
+      growing = null
+    }
+  }
+
+  return {
+    directIo,
+    get capacityBytes() {
+      return (growth.stopped ? slots.size : capacitySlots) * slotBytes
+    },
+    get usedBytes() {
+      return slots.used * slotBytes
+    },
+    claim: slots.claim,
+    async allocate(count) {
+      let runs = slots.allocate(count, allocateFrom)
+      while (runs === null && (await grow(count))) runs = slots.allocate(count, allocateFrom)
+      if (runs === null) {
+        throw slabFull(`${slots.free} of ${slots.size} slots are free, ${count} are needed`)
+      }
+      if ((runs[0] as SlotRun).first < allocateFrom) allocateFrom = 0
+      return runs
+    },
+    release: slots.release,
+    ...createMoves(fd, io, options, (slot) => {
+      allocateFrom = slot + 1
+    }),
+    close: () => closeFile(fd),
+  }
+}
+
+/** A slot that the end of the file cuts is counted: its record may be shorter than the slot. */
+function slotsOfFile(fd: number, capacitySlots: number): number {
+  const size = fstatSync(fd).size
+  if (size > capacitySlots * slotBytes) ftruncateSync(fd, capacitySlots * slotBytes)
+  return Math.min(Math.ceil(size / slotBytes), capacitySlots)
+}
+
+function createMoves(
+  fd: number,
+  io: SlabIo,
+  limits: { readonly readsInFlight: number; readonly writesInFlight: number },
+  onFailedWrite: (slot: number) => void,
+): Pick<Slab, 'read' | 'write'> {
+  const reads = createInFlight(limits.readsInFlight)
+  const writes = createInFlight(limits.writesInFlight)
+
+  async function writePiece(piece: Uint8Array, position: number): Promise<void> {
+    try {
+      const count = await transfer(piece, (rest, done) => io.write(fd, rest, position + done))
+      if (count < piece.length) throw new Error(`only ${count} of ${piece.length} bytes written`)
+    } catch (cause) {
+      onFailedWrite(Math.floor(position / slotBytes))
+      if (isNoSpace(cause)) throw slabFull('the disk has no room left', cause)
+      throw new CacheError('PREFIXD_E_CACHE_IO', `Writing the slab failed: ${cause}`, { cause })
+    }
+  }
+
+  async function readPiece(piece: Uint8Array, position: number): Promise<void> {
+    let count: number
+    try {
+      count = await transfer(piece, (rest, done) => io.read(fd, rest, position + done))
+    } catch (cause) {
+      throw new CacheError('PREFIXD_E_CACHE_IO', `Reading the slab failed: ${cause}`, { cause })
+    }
+    if (count < piece.length) {
+      throw new CacheError(
+        'PREFIXD_E_CACHE_CORRUPT',
+        `The slab file ends at byte ${position + count}, inside a record.`,
+      )
+    }
+  }
+
+  return {
+    async write(runs, bytes) {
+      checkAligned(runs, bytes)
+      await eachPiece(writes, runs, bytes, writePiece)
+    },
+    async read(runs, into, onPiece) {
+      checkAligned(runs, into)
+      await eachPiece(reads, runs, into, async (piece, position, from) => {
+        await readPiece(piece, position)
+        onPiece(from, from + piece.length)
+      })
+    },
+  }
+}
+
+function slabFull(why: string, cause?: unknown): CacheError {
+  return new CacheError('PREFIXD_E_CACHE_FULL', `The SSD tier has no room: ${why}.`, { cause })
+}
+
+function checkAligned(runs: readonly SlotRun[], bytes: Uint8Array): void {
+  const roomBytes = runs.reduce((sum, run) => sum + run.count, 0) * slotBytes
+  const aligned = bytes.byteOffset % ioUnitBytes === 0 && bytes.length % ioUnitBytes === 0
+  if (!aligned || bytes.length === 0 || bytes.length > roomBytes) {
+    throw new RangeError(
+      `${bytes.length} bytes at offset ${bytes.byteOffset} for ${roomBytes} bytes of slots: ` +
+        `offset and length must be multiples of ${ioUnitBytes}, and the slots large enough`,
+    )
+  }
+}
+
+/**
+ * Cuts the bytes at the runs' ends and at `pieceBytes`. Settles when nothing is under way any more,
+ * also after a failure: then the first error is thrown, and what had not begun never begins.
+ */
+async function eachPiece(
+  inFlight: InFlight,
+  runs: readonly SlotRun[],
+  bytes: Uint8Array,
+  move: (piece: Uint8Array, position: number, from: number) => Promise<void>,
+): Promise<void> {
+  const errors: unknown[] = []
+  const moves: Promise<void>[] = []
+
+  async function attempt(from: number, to: number, position: number): Promise<void> {
+    if (errors.length > 0) return
+    try {
+      await move(bytes.subarray(from, to), position, from)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+
+  let runFrom = 0
+  for (const run of runs) {
+    const runTo = Math.min(runFrom + run.count * slotBytes, bytes.length)
+    for (let from = runFrom; from < runTo; from += pieceBytes) {
+      const to = Math.min(from + pieceBytes, runTo)
+      const position = run.first * slotBytes + from - runFrom
+      moves.push(inFlight.run(() => attempt(from, to, position)))
+    }
+    runFrom = runTo
+  }
+  await Promise.all(moves)
+  if (errors.length > 0) throw errors[0]
+}
+
+/** Repeats short operations; ends early where no progress is possible. Resolves with the count. */
+async function transfer(
+  piece: Uint8Array,
+  once: (rest: Uint8Array, done: number) => Promise<number>,
+): Promise<number> {
+  let done = 0
+  while (done < piece.length) {
+    const count = await once(piece.subarray(done), done)
+    done += count
+    // Nothing more to get, or the rest would no longer be aligned: the file ends here.
+    if (count === 0 || count % ioUnitBytes !== 0) break
+  }
+  return done
+}
