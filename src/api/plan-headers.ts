@@ -4,6 +4,7 @@
  */
 import type { Receipt } from '../pipeline/types.ts'
 import type { PlannedEvent } from './answer.ts'
+import { roundMs } from './milliseconds.ts'
 
 interface CacheOutcome {
   readonly status: Receipt['status']
@@ -54,7 +55,7 @@ function serverTiming(timings: readonly Timing[]): string {
   const known = timings.filter(([, ms]) => ms !== null)
   return known
     .map(([name, ms, description]) => {
-      const duration = `${name};dur=${Math.round((ms ?? 0) * 1000) / 1000}`
+      const duration = `${name};dur=${roundMs(ms ?? 0)}`
       return description === undefined ? duration : `${duration};desc="${description}"`
     })
     .join(', ')

@@ -1,9 +1,13 @@
 /** A receipt in OpenAI's words, in llama-server's and in ours. Pure; no figure is a plan. */
 import type OpenAI from 'openai'
 import type { Receipt } from '../../pipeline/types.ts'
+import { roundMs } from '../milliseconds.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 
-/** The details are subsets of `prompt_tokens`. */
+/**
+ * The details are parts of `prompt_tokens` that do not overlap. What was saved may be more: the answer
+ * is stored too, for the next turn; `cache.tokens.saved` has all of it.
+ */
 export function toUsage(receipt: Receipt) {
   return {
     prompt_tokens: receipt.promptTokens,
@@ -11,7 +15,10 @@ export function toUsage(receipt: Receipt) {
     total_tokens: receipt.promptTokens + receipt.generatedTokens,
     prompt_tokens_details: {
       cached_tokens: receipt.restoredTokens,
-      cache_write_tokens: receipt.savedTokens,
+      cache_write_tokens: Math.min(
+        receipt.savedTokens,
+        receipt.promptTokens - receipt.restoredTokens,
+      ),
     },
   } satisfies OpenAI.CompletionUsage
 }
@@ -28,7 +35,16 @@ export function toCacheObject(receipt: Receipt): CacheObjectJson {
       computed: receipt.computedTokens,
       saved: receipt.savedTokens,
     },
-    ms: { ...ms },
+    ms: {
+      queue: roundMs(ms.queue),
+      tokenize: roundMs(ms.tokenize),
+      plan: roundMs(ms.plan),
+      restore: roundMs(ms.restore),
+      prefill: roundMs(ms.prefill),
+      decode: roundMs(ms.decode),
+      save: roundMs(ms.save),
+      ttft: ms.ttft === null ? null : roundMs(ms.ttft),
+    },
     miss: miss && { reason: miss.reason, at_token: miss.atToken },
     reasons: [...reasons],
   }
@@ -52,17 +68,17 @@ export function toTimings(receipt: Receipt): Timings {
   return {
     cache_n: receipt.restoredTokens,
     prompt_n: computedTokens,
-    prompt_ms: ms.prefill,
+    prompt_ms: roundMs(ms.prefill),
     prompt_per_token_ms: ratio(ms.prefill, computedTokens),
     prompt_per_second: ratio(computedTokens * 1000, ms.prefill),
     predicted_n: generatedTokens,
-    predicted_ms: ms.decode,
+    predicted_ms: roundMs(ms.decode),
     predicted_per_token_ms: ratio(ms.decode, generatedTokens),
     predicted_per_second: ratio(generatedTokens * 1000, ms.decode),
   }
 }
 
-const ratio = (value: number, per: number): number | null => (per > 0 ? value / per : null)
+const ratio = (value: number, per: number): number | null => (per > 0 ? roundMs(value / per) : null)
 
 /**
  * One receipt for a request with several prompts: tokens and times are sums. What belongs to one
