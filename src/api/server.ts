@@ -148,7 +148,7 @@ function routeNotFound(server: Server, { method, url }: FastifyRequest): Prefixd
 
 /**
  * While the server closes, new requests are turned away and running answers may finish for
- * `drainMs`; after that they end with an error. `server.close()` resolves when the last one is over.
+ * `drainMs`; after that they end with an error. `server.close()` resolves when the last is over.
  */
 function endAnswersOnClose(server: Server, { answers, limits }: ApiContext): void {
   const stopping = () => new PrefixdError('PREFIXD_E_ENGINE_STOPPING', 'The service is stopping.')

@@ -5,8 +5,8 @@ import { roundMs } from '../milliseconds.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 
 /**
- * The details are parts of `prompt_tokens` that do not overlap. What was saved may be more: the answer
- * is stored too, for the next turn; `cache.tokens.saved` has all of it.
+ * The details are parts of `prompt_tokens` that do not overlap. What was saved may be more: the
+ * answer is stored too, for the next turn; `cache.tokens.saved` has all of it.
  */
 export function toUsage(receipt: Receipt) {
   return {
