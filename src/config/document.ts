@@ -5,8 +5,8 @@ const introduction = `# Configuration
 prefixd runs without any configuration. A setting can be given in four places; the later one wins:
 
 1. the default,
-2. a TOML file: \`--config FILE\`, or else \`PREFIXD_CONFIG\`, or else \`prefixd/config.toml\` in the
-   platform's folder for settings (\`$XDG_CONFIG_HOME\` or \`~/.config\`; on macOS
+2. a TOML file: \`--config FILE\`, or else \`PREFIXD_CONFIG\`, or else \`prefixd/config.toml\` in
+   the platform's folder for settings (\`$XDG_CONFIG_HOME\` or \`~/.config\`; on macOS
    \`~/Library/Application Support\`), if there is one,
 3. the environment (an empty variable counts as unset),
 4. flags of \`prefixd serve\` and \`npm start --\`.
@@ -22,8 +22,8 @@ ssd = "50GiB"
 
 An unknown key, a wrong type and a value that is not allowed stop the start with
 \`PREFIXD_E_CONFIG\`, which names the key, the place, and what is allowed. Sizes are written like
-\`8GiB\`, \`500MB\` or as plain bytes; \`8G\` means \`8GiB\`. A relative path starts in the working folder,
-or, in the file, in the file's own folder; \`~/\` is the home folder.
+\`8GiB\`, \`500MB\` or as plain bytes; \`8G\` means \`8GiB\`. A relative path starts in the working
+folder, or, in the file, in the file's own folder; \`~/\` is the home folder.
 
 ## Settings
 `
@@ -33,10 +33,10 @@ const surroundings = `## Surroundings
 | variable | what it does |
 |---|---|
 | \`PREFIXD_CONFIG\` | the TOML file, as \`--config\` |
-| \`PREFIXD_MODELS_DIR\` | folder of pulled models; default: the cache folder + \`/prefixd/models\` |
+| \`PREFIXD_MODELS_DIR\` | folder of pulled models; else \`prefixd/models\` in the cache folder |
 | \`XDG_CACHE_HOME\`, \`XDG_CONFIG_HOME\` | the platform's folders, where they are absolute paths |
 | \`HF_ENDPOINT\` | base URL of the hub or of a mirror |
-| \`HF_TOKEN\`, \`HF_TOKEN_PATH\` | token for the hub; default: the file that the hub's own tools wrote |
+| \`HF_TOKEN\`, \`HF_TOKEN_PATH\` | token for the hub; else the file that its own tools wrote |
 | \`HF_HUB_OFFLINE\` | set to 1: models are never pulled from the hub |
 | \`HF_HOME\`, \`HF_HUB_CACHE\` | where models that the hub's own tools pulled are found |
 | \`OLLAMA_MODELS\` | where models that Ollama pulled are found |

@@ -199,7 +199,8 @@ function readGiven(setting: Setting<unknown>, given: Given, around: Surroundings
   const value = setting.kind.read(given.raw)
   if (value === undefined) {
     throw complain(
-      `${setting.key} must be ${setting.kind.allowed}; it is ${shown(given.raw)} (${given.origin}).`,
+      `${setting.key} must be ${setting.kind.allowed}; ` +
+        `it is ${shown(given.raw)} (${given.origin}).`,
       setting.key,
       `Correct it there, or leave it away for the default (${setting.defaultText}).`,
     )

@@ -12,7 +12,7 @@ const modelFileError = (message: string, next: string, cause?: unknown): Prefixd
     ...(cause === undefined ? {} : { cause }),
   })
 
-/** What is wrong with the beginning of this file, as the end of a sentence; null when it is a model. */
+/** What is wrong with the file's beginning, as the end of a sentence; null when it is a model. */
 export function ggufFault(header: Uint8Array, sizeBytes: number): string | null {
   const view = new DataView(header.buffer, header.byteOffset, header.byteLength)
   if (header.byteLength < 4 || Buffer.from(header.subarray(0, 4)).toString('latin1') !== 'GGUF') {

@@ -40,7 +40,7 @@ function refused(spec: string, why: string): PrefixdError {
 export const formatHubRef = ({ owner, repo, file, revision }: HubRef): string =>
   `hf:${owner}/${repo}/${file}${revision === 'main' ? '' : `@${revision}`}`
 
-/** Name in the store, e.g. `Qwen--Qwen3-0.6B-GGUF--Qwen3-0.6B-Q8_0`; the hub forbids `--` itself. */
+/** Name in the store, e.g. `Qwen--Qwen3-0.6B-GGUF--Qwen3-0.6B-Q8_0`; the hub has no `--` itself. */
 export function storeNameOf(ref: HubRef): string {
   const whole = formatHubRef(ref)
   const name = whole

@@ -7,7 +7,7 @@ import { PrefixdError } from '../errors.ts'
 export const hubHome = ({ env, home }: Surroundings): string =>
   env.HF_HOME || join(env.XDG_CACHE_HOME || join(home, '.cache'), 'huggingface')
 
-/** The token of HF_TOKEN, or of the file that the hub's own login wrote; null when there is none. */
+/** The token of HF_TOKEN, or of the file that the hub's own login wrote; null: there is none. */
 export async function hubToken(
   around: Surroundings,
 ): Promise<{ readonly value: string; readonly from: string } | null> {

@@ -89,7 +89,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Two waiters may see the same dead lock; the second must not take away the first one's new lock. */
+/** Two waiters may see one dead lock; the second must not take away the first one's new lock. */
 async function stealDead(path: string): Promise<void> {
   const aside = `${path}.${randomUUID()}`
   try {

@@ -8,16 +8,21 @@ export interface PullProgress {
 }
 
 /** How patient a download is; from `limits`, tests say less. */
-export type Patience = Pick<
-  Limits,
-  | 'pullFruitlessTries'
-  | 'pullUnreachableTries'
-  | 'pullTries'
-  | 'pullBackoffMinMs'
-  | 'pullBackoffMaxMs'
-  | 'pullSilenceMs'
-  | 'pullRedirects'
-  | 'pullSyncBytes'
+export type Patience = Readonly<
+  Record<
+    Extract<
+      keyof Limits,
+      | 'pullFruitlessTries'
+      | 'pullUnreachableTries'
+      | 'pullTries'
+      | 'pullBackoffMinMs'
+      | 'pullBackoffMaxMs'
+      | 'pullSilenceMs'
+      | 'pullRedirects'
+      | 'pullSyncBytes'
+    >,
+    number
+  >
 >
 
 /** What was asked for; null where nobody knows. */

@@ -59,7 +59,7 @@ export async function pullModel(spec: string, options: PullOptions = {}): Promis
   }
   const pull = pullOf(spec, options.catalogueModels)
   const { around, signal } = settled
-  const present = await findStored(around, pull.name)
+  const present = await findWhole(around, pull)
   if (present !== null) return { ...present, wasPresent: true }
 
   await makeModelsDir(around)
@@ -72,13 +72,20 @@ export async function pullModel(spec: string, options: PullOptions = {}): Promis
   })
   try {
     // Whoever was waited for may have brought it.
-    const brought = await findStored(around, pull.name)
+    const brought = await findWhole(around, pull)
     if (brought !== null) return { ...brought, wasPresent: true }
     const installed = await fromFirstSource(pull, settled, lock.isHeld)
     return { ...installed, wasPresent: false }
   } finally {
     await lock.release()
   }
+}
+
+/** A pinned model of another size was cut or replaced: pulling it again repairs it. */
+async function findWhole(around: Surroundings, pull: Pull): Promise<StoredModel | null> {
+  const stored = await findStored(around, pull.name)
+  const { sizeBytes } = pull.expected
+  return sizeBytes === null || stored?.sizeBytes === sizeBytes ? stored : null
 }
 
 function pullOf(spec: string, models: readonly CatalogueModel[] = catalogue): Pull {

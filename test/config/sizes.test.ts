@@ -44,6 +44,7 @@ describe('close names', () => {
     expect(closestNames('prot', names)).toEqual(['port'])
     expect(closestNames('tokens', names)).toEqual(['block-tokens'])
     expect(closestNames('SmolLM2', names)).toEqual(['smollm2-135m'])
+    expect(closestNames('smolm2', names)).toEqual(['smollm2-135m'])
     expect(closestNames('temperature', names)).toEqual([])
   })
 })

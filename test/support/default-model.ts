@@ -1,12 +1,15 @@
-import { defaultModelName, resolveModel } from '../../src/models/index.ts'
+/** Where tests that run a real model find the default one. */
 
 /**
- * Path of the default model. test/support/global-setup.ts has pulled it before any test ran, or has
- * kept the reason why it cannot be had here, which is thrown then.
+ * Path of SmolLM2-135M-Instruct Q4_1. `PREFIXD_TEST_MODEL` has it: from the user, or from
+ * global-setup.ts, which pulls the model once. Throws with the reason when it could not be had.
  */
-export async function defaultModelPath(): Promise<string> {
-  const { PREFIXD_TEST_MODEL: path, PREFIXD_TEST_MODEL_ERROR: reason } = process.env
-  if (path) return path
-  if (reason) throw new Error(reason)
-  return (await resolveModel(defaultModelName, { pull: true })).path
+export function defaultModelPath(): string {
+  const path = process.env.PREFIXD_TEST_MODEL
+  if (path !== undefined && path !== '') return path
+  const reason = process.env.PREFIXD_TEST_MODEL_ERROR ?? ''
+  throw new Error(
+    'This test needs the default model. Set PREFIXD_TEST_MODEL to the path of ' +
+      `SmolLM2-135M-Instruct.Q4_1.gguf. ${reason}`,
+  )
 }
