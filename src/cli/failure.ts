@@ -34,30 +34,15 @@ export function usageError(message: string, next: string): PrefixdError {
 
 export function failureOf(error: unknown): Failure | null {
   if (error instanceof Interrupted) return null
-  const kind = kindOf(error)
+  const { prefixdCode, exit } = kindOf(error)
   const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof PrefixdError) {
-    return { message, next: error.next ?? nextSteps[error.code] ?? null, exit: kind.exit }
-  }
-  // Errors of the lower layers carry a code of ours but no next step.
-  if (error instanceof Error && 'code' in error && error.code === kind.prefixdCode) {
-    const next = nextSteps[kind.prefixdCode] ?? `look up ${kind.prefixdCode} in docs/errors.md`
-    return { message, next, exit: kind.exit }
-  }
-  const next = 'this is a bug of prefixd: run it again with PREFIXD_DEBUG=1 and report what it says'
-  return { message, next, exit: exitCodes.failed }
-}
-
-/** For errors that come from the service or a lower layer without advice of their own. */
-const nextSteps: Partial<Record<string, string>> = {
-  PREFIXD_E_PREFIX_NOT_FOUND: 'see what is stored: prefixd ls',
-  PREFIXD_E_PREFIX_AMBIGUOUS: 'type more digits of the id: prefixd ls shows it whole',
-  PREFIXD_E_PREFIX_IN_USE: 'wait until its request has ended: prefixd ps',
-  PREFIXD_E_MODEL_NOT_FOUND: 'see which models there are: prefixd models ls',
-  PREFIXD_E_ENGINE_LOADING: 'wait until the model is ready: prefixd ps',
-  PREFIXD_E_CACHE_LOCKED: 'stop the other service, or name another directory with --dir',
-  PREFIXD_E_ROUTE_NOT_FOUND:
-    'the service may be older than this command: compare prefixd --version',
+  // What the service answered has its advice in the message already.
+  if (error instanceof PrefixdError) return { message, next: error.next, exit }
+  const isOurs = error instanceof Error && 'code' in error && error.code === prefixdCode
+  const next = isOurs
+    ? `look up ${prefixdCode} in docs/errors.md`
+    : 'this is a bug of prefixd: run it again with PREFIXD_DEBUG=1 and report what it says'
+  return { message, next, exit }
 }
 
 /** The lines of a failure; everything in them is escaped. */

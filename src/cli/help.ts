@@ -12,9 +12,10 @@ export const commandHelp = {
   serve: {
     brief: 'Start the service in the foreground',
     about:
-      'Loads the model (pulling it on first use), serves an OpenAI-compatible endpoint, and prints ' +
-      'one line for each request. Ctrl-C finishes what is under way; a second one ends at once. ' +
-      'Everything is also a line of the config file and an environment variable: prefixd config.',
+      'Loads the model (pulling it on first use), serves an OpenAI-compatible endpoint, and ' +
+      'prints one line for each request. Ctrl-C finishes what is under way; a second one ends ' +
+      'at once. Everything is also a line of the config file and an environment variable: ' +
+      'prefixd config.',
     examples: [
       ['prefixd serve', 'the default model on http://127.0.0.1:8787/v1'],
       ['prefixd serve --model ~/models/qwen.gguf --ctx 32768', 'a GGUF file of yours'],
@@ -30,8 +31,9 @@ export const commandHelp = {
   stats: {
     brief: 'Show hit rates, tiers and savings',
     about:
-      'How full each tier is, which share of all prompt tokens came from it since the start, and ' +
-      'what that saved. --watch redraws in place; into a pipe it prints one line per interval.',
+      'How full each tier is, which share of all prompt tokens came from it since the start, ' +
+      'and what that saved. --watch redraws in place; into a pipe it prints one line per ' +
+      'interval.',
     examples: [
       ['prefixd stats', 'since the start of the service'],
       ['prefixd stats --watch --interval 5', 'every five seconds, until Ctrl-C'],
@@ -41,8 +43,8 @@ export const commandHelp = {
   ls: {
     brief: 'List the stored prefixes',
     about:
-      'One line for each stored prompt beginning. UNIQUE is what it shares with no other prefix, ' +
-      'and so what evicting it frees.',
+      'One line for each stored prompt beginning. UNIQUE is what it shares with no other ' +
+      'prefix, and so what evicting it frees.',
     examples: [
       ['prefixd ls', 'the twenty that were used last'],
       ['prefixd ls --sort size --limit 5', 'the largest'],
@@ -62,9 +64,9 @@ export const commandHelp = {
     brief: 'Free stored prefixes, after saying what would go',
     arguments: '[<id>…]',
     about:
-      'Choose in exactly one way: ids, --model, --older-than, --tier or --all. Shows first what it ' +
-      'would free and asks on a terminal; elsewhere it needs --yes. What a request uses stays. ' +
-      '--tier ram clears memory and keeps the copies on the ssd.',
+      'Choose in exactly one way: ids, --model, --older-than, --tier or --all. Shows first ' +
+      'what it would free and asks on a terminal; elsewhere it needs --yes. What a request ' +
+      'uses stays. --tier ram clears memory and keeps the copies on the ssd.',
     examples: [
       ['prefixd evict 9f2c 51aa', 'two prefixes; what others share stays'],
       ['prefixd evict --older-than 7d --dry-run', 'what was not used for a week'],

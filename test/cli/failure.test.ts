@@ -61,14 +61,14 @@ describe('what the service refuses', () => {
     await using service = await startFixtureService({
       '/v1/cache/prefixes/abcd': refusal(
         'PREFIXD_E_PREFIX_NOT_FOUND',
-        'No prefix begins with "abcd".',
+        'No prefix begins with "abcd". See the ids with `prefixd ls`.',
       ),
     })
     const ran = await prefixd(['inspect', 'abcd', '--url', service.url])
     expect(ran).toMatchObject({
       exit: 4,
       out: '',
-      err: 'error  No prefix begins with "abcd".\ntry    see what is stored: prefixd ls\n',
+      err: 'error  No prefix begins with "abcd". See the ids with `prefixd ls`.\n',
     })
   })
 

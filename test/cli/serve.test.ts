@@ -89,7 +89,8 @@ describe('prefixd serve', () => {
       [
         'prefixd 0.4.0  http://127.0.0.1:8787/v1',
         'model  smollm2-135m · ctx 8,192 · CPU, 1 thread',
-        'cache  ram 16 GiB · ssd 200 GiB in ~/.cache/prefixd/data (1,265 prefixes from earlier runs)',
+        'cache  ram 16 GiB · ssd 200 GiB in ~/.cache/prefixd/data ' +
+          '(1,265 prefixes from earlier runs)',
         'try    export OPENAI_BASE_URL=http://127.0.0.1:8787/v1 OPENAI_API_KEY=local',
         '',
         '',

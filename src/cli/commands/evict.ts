@@ -38,7 +38,7 @@ export async function evict(
   const answer = await this.ask(question)
   if (answer === null) {
     throw usageError(
-      `${sentence(preview, 'this would free')} Nobody can be asked here`,
+      `${sentence(preview, 'this would free')} Nobody can be asked here.`,
       'add --yes to evict, or --dry-run to look only',
     )
   }

