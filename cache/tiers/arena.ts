@@ -30,9 +30,9 @@ export interface ArenaOptions {
 
 export interface OwnedArena extends Arena {
   /**
-   * Touches all memory once, so that no save pays for fresh pages (10 to 40 times slower). Changes no
-   * byte, so it may run beside everything else. Off the event loop in slices; ends early, without
-   * an error, when the signal is aborted or the arena is closed.
+   * Touches all memory once, so that no save pays for fresh pages (10 to 40 times slower). It
+   * changes no byte, so it may run beside everything else. Off the event loop, in slices; ends
+   * early, without an error, when the signal is aborted or the arena is closed.
    */
   warmUp(signal?: AbortSignal): Promise<void>
 }
@@ -110,8 +110,8 @@ function checkSize(asked: number, sizeBytes: number): void {
   }
   throw new CacheError(
     'PREFIXD_E_CACHE_ARENA',
-    `The RAM tier cannot have ${asked} bytes: it needs at least ${granuleBytes}, and this machine ` +
-      `has ${memoryBytes} bytes of memory. Start with a --ram between these two.`,
+    `The RAM tier cannot have ${asked} bytes: it needs at least ${granuleBytes}, and this ` +
+      `machine has ${memoryBytes} bytes of memory. Start with a --ram between these two.`,
   )
 }
 

@@ -13,8 +13,8 @@ export interface DirectoryLock {
 }
 
 /**
- * Creates the directory (mode 0700) when it is missing. Throws `PREFIXD_E_CACHE_LOCKED` when another
- * process, or this one, has it, and `PREFIXD_E_CACHE_DIRECTORY` when it cannot be written.
+ * Creates the directory (mode 0700) when it is missing. Throws `PREFIXD_E_CACHE_LOCKED` when
+ * another process, or this one, has it, and `PREFIXD_E_CACHE_DIRECTORY` when it cannot be written.
  */
 export function lockDirectory(directory: string): DirectoryLock {
   const absolute = resolve(directory)

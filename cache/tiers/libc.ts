@@ -5,7 +5,7 @@
  */
 import koffi from 'koffi'
 
-/** Memory that this process has mapped. It is unmapped when its buffer, and every view, is collected. */
+/** Memory that this process has mapped, until its buffer and every view of it are collected. */
 export interface Mapping {
   readonly address: bigint
   readonly sizeBytes: number
@@ -84,7 +84,7 @@ function map(sizeBytes: number, flags: number, fd: number): Mapping {
   return { address, sizeBytes, buffer }
 }
 
-/** An access to memory that is no longer mapped kills the process, so only the collector decides. */
+/** An access to memory that is not mapped any more kills the process: only the collector knows. */
 const unreachable = new FinalizationRegistry<Omit<Mapping, 'buffer'>>((mapping) => {
   call('int munmap(void *, size_t)')(mapping.address, mapping.sizeBytes)
 })
@@ -126,14 +126,14 @@ export function sealSize(fd: number): void {
   }
 }
 
-/** macOS's nearest thing to O_DIRECT: reads and writes of this fd leave no copy in the page cache. */
+/** macOS's nearest thing to O_DIRECT: what this fd moves leaves no copy in the page cache. */
 export function bypassPageCache(fd: number): boolean {
   return isMac && call('int fcntl(int, int, ...)')(fd, F_NOCACHE, 'int', 1) !== -1
 }
 
 /**
- * Reserves disk blocks for [offset, offset + sizeBytes) and extends the file. Rejects with `ENOSPC`,
- * or `EOPNOTSUPP` where the file system (or macOS) has no such call.
+ * Reserves disk blocks for [offset, offset + sizeBytes) and extends the file. Rejects with
+ * `ENOSPC`, or `EOPNOTSUPP` where the file system (or macOS) has no such call.
  */
 export function preallocate(fd: number, offset: number, sizeBytes: number): Promise<void> {
   if (isMac) return Promise.reject(libcError('EOPNOTSUPP', 'fallocate'))

@@ -1,7 +1,7 @@
 /**
- * Run as a process of its own: reads all pages of an index that was not closed, and writes once, for
- * which LMDB reads its list of free pages. Ends with 0 when it could; a damaged index kills it, or
- * makes LMDB throw.
+ * Run as a process of its own: reads all pages of an index that was not closed, and writes once,
+ * for which LMDB reads its list of free pages. Ends with 0 when it could; a damaged index kills it,
+ * or makes LMDB throw.
  */
 import { open } from 'lmdb'
 import { openDatabases } from './record-index.ts'

@@ -91,8 +91,8 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
   } catch (cause) {
     throw new CacheError(
       'PREFIXD_E_CACHE_DIRECTORY',
-      `The index ${path} cannot be opened: ${cause}. Make the directory writable for this user, or ` +
-        'choose another one with --dir.',
+      `The index ${path} cannot be opened: ${cause}. Make the directory writable for this user, ` +
+        'or choose another one with --dir.',
       { cause },
     )
   }
@@ -196,12 +196,15 @@ async function checkFormat({ meta, records }: Databases, options: RecordIndexOpt
   const format = stored === undefined ? null : decodeFormat(stored)
   const { version, slotBytes } = options.format
   if (format?.version === version && format.slotBytes === slotBytes) return
-  const found = format === null ? 'an unknown format' : `format ${format.version}`
+  const found =
+    format === null
+      ? 'an unknown format'
+      : `format ${format.version} with slots of ${format.slotBytes} bytes`
   throw new CacheError(
     'PREFIXD_E_CACHE_FORMAT',
-    `The cache in ${options.directory} has ${found} with slots of ${format?.slotBytes ?? '?'} bytes; ` +
-      `this prefixd reads and writes format ${version} with slots of ${slotBytes} bytes. Start the ` +
-      'version that wrote it, choose another --dir, or delete the directory: it is only a cache.',
+    `The cache in ${options.directory} has ${found}; this prefixd reads and writes format ` +
+      `${version} with slots of ${slotBytes} bytes. Start the version that wrote it, choose ` +
+      'another --dir, or delete the directory: it is only a cache.',
   )
 }
 

@@ -45,14 +45,14 @@ export interface Slab {
   allocate(count: number): Promise<readonly SlotRun[]>
   release(runs: readonly SlotRun[]): void
   /**
-   * `bytes` fill the runs in order; address and length are multiples of 4 KiB. No operation uses them
-   * any more when this settles. Rejects with `PREFIXD_E_CACHE_FULL` or `PREFIXD_E_CACHE_IO`.
+   * `bytes` fill the runs in order; address and length are multiples of 4 KiB. No operation uses
+   * them any more when this settles. Rejects with `PREFIXD_E_CACHE_FULL` or `PREFIXD_E_CACHE_IO`.
    */
   write(runs: readonly SlotRun[], bytes: Uint8Array): Promise<void>
   /**
-   * Calls `onPiece(from, to)` for each piece of `into` as it arrives, in any order, cut at whole MiB;
-   * an error that it throws rejects the read. Rejects with `PREFIXD_E_CACHE_CORRUPT` where the file
-   * ends too early, and with `PREFIXD_E_CACHE_IO`.
+   * Calls `onPiece(from, to)` for each piece of `into` as it arrives, in any order, cut at whole
+   * MiB; an error that it throws rejects the read. Rejects with `PREFIXD_E_CACHE_CORRUPT` where the
+   * file ends too early, and with `PREFIXD_E_CACHE_IO`.
    */
   read(
     runs: readonly SlotRun[],
@@ -94,7 +94,7 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
   /** Where the last failed write ended: the lowest free slots must not fail for ever. */
   let allocateFrom = 0
 
-  /** True when it is worth looking again. One growth at a time; whoever comes later waits for it. */
+  /** True when it is worth looking again. One growth at a time; who comes later waits for it. */
   async function grow(count: number): Promise<boolean> {
     if (growing !== null) return (await growing) > 0
     growing = growth.grow(count * slotBytes)

@@ -202,8 +202,8 @@ interface Ledger {
   /** Is any record of this block stored, or about to be? */
   holds(hash: BlockHash): boolean
   /**
-   * Removes the keys and applies the change in one transaction. The slots of what was removed are free
-   * afterwards, unless told otherwise. Resolves with what was removed.
+   * Removes the keys and applies the change in one transaction. The slots of what was removed are
+   * free afterwards, unless told otherwise. Resolves with what was removed.
    */
   commit(leaving: readonly RecordKey[], change: IndexChange, free?: boolean): Promise<Entry[]>
 }

@@ -1,8 +1,8 @@
 /**
  * What the cache asks of the places where bytes live. Types only.
  *
- * Order on save: bytes in the extent → crc → RAM index → `SsdTier.write` resolves (slab written, then
- * LMDB committed) → the RAM copy may go. Order on free: LMDB commit → slots reusable.
+ * Order on save: bytes in the extent → crc → RAM index → `SsdTier.write` resolves (slab written,
+ * then LMDB committed) → the RAM copy may go. Order on free: LMDB commit → slots reusable.
  */
 import type { BlockHash, Crc32s, Extent, Namespace, RecordKind, TokenIds } from '../types.ts'
 
@@ -65,9 +65,10 @@ export interface SsdTier {
   allocatedBytes(sizeBytes: number): number
   freeBytes(): number
   /**
-   * Resolves when the record is durable against the death of the process. `bytes` is a 4 KiB-aligned view
-   * whose length is `sizeBytes` rounded up to 4 KiB; it must not change until then. `supersedes` go
-   * in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no slots) or `PREFIXD_E_CACHE_IO`.
+   * Resolves when the record is durable against the death of the process. `bytes` is a view that is
+   * 4 KiB-aligned and as long as `sizeBytes` rounded up to 4 KiB; it must not change until then.
+   * `supersedes` go in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no slots) or
+   * `PREFIXD_E_CACHE_IO`.
    */
   write(
     record: StoredRecord,
@@ -76,11 +77,12 @@ export interface SsdTier {
     supersedes: readonly RecordKey[],
   ): Promise<void>
   /**
-   * Reads a record into a 4 KiB-aligned view (length as in `write`) and checks every crc. Rejects with
-   * `PREFIXD_E_CACHE_CORRUPT` or `PREFIXD_E_CACHE_IO`.
+   * Reads a record into a 4 KiB-aligned view (length as in `write`) and checks every crc. Rejects
+   * with `PREFIXD_E_CACHE_CORRUPT` or `PREFIXD_E_CACHE_IO`. The caller holds the record: while this
+   * reads, nobody removes it.
    */
   read(key: RecordKey, into: Uint8Array): Promise<void>
-  /** Resolves when LMDB has committed; only then are the slots free. Returns the slab bytes freed. */
+  /** Resolves, with the slab bytes freed, when LMDB has committed; only then are slots reused. */
   remove(keys: readonly RecordKey[]): Promise<number>
   /** Removes a damaged record; its slots stay unused until the next start. */
   quarantine(key: RecordKey): Promise<void>

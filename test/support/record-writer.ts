@@ -1,6 +1,6 @@
 /**
- * Writes and removes records as fast as it can until it is killed. Prints `+number sizeBytes` once a
- * record is acknowledged, `-number` before a removal begins. Arguments: directory, seed.
+ * Writes and removes records as fast as it can until it is killed. Prints `+number sizeBytes` once
+ * a record is acknowledged, `-number` before a removal begins. Arguments: directory, seed.
  */
 import { writeSync } from 'node:fs'
 import {
