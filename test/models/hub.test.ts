@@ -209,6 +209,18 @@ describe('a pull from the hub refuses', () => {
     expect(folder.files()).toEqual([])
   })
 
+  it('bytes of another host that are not what the hub declared', async () => {
+    const mirror = await startFakeHub(modelBytes(200_000, 7))
+    try {
+      hub.script.push(answer(302, { ...headersOf(hub), location: `${mirror.url}/file` }))
+      const error = await refusal(pull(), 'PREFIXD_E_MODEL_PULL')
+      expect(error.message).toContain('wrong digest')
+      expect(folder.files()).toEqual([])
+    } finally {
+      await mirror.close()
+    }
+  })
+
   it('a file that is not a model', async () => {
     hub.file = Buffer.from('<html>please log in</html>')
     hub.declaredSha256 = null
@@ -296,7 +308,7 @@ describe('the token for the hub', () => {
       mirror.declaredSha256 = sha256(modelBytes(50))
       hub.script.push(
         answer(307, { location: '/moved' }),
-        answer(302, { ...headersOf(hub), location: `${mirror.url}/file?signed=1` }),
+        answer(302, { location: `${mirror.url}/file?signed=1` }),
       )
       await pull({ env: { HF_TOKEN: ' hf_secret\n' } })
       const sent = [...hub.requests, ...mirror.requests].map(({ url, headers }) => [
