@@ -1,4 +1,6 @@
-/** An error of the cache library. `code` is one of `PREFIXD_E_CACHE_…`, listed in docs/errors.md. */
+/**
+ * An error of the cache library. `code` is one of `PREFIXD_E_CACHE_…`, listed in docs/errors.md.
+ */
 export class CacheError extends Error {
   override readonly name = 'CacheError'
   readonly code: string

@@ -64,7 +64,9 @@ export class PrefixLease {
     return blocks.length === blockCount && blocks.every((block) => block.grid)
   }
 
-  /** The engine refused this record: its chain is cut there and the bytes are never offered again. */
+  /**
+   * The engine refused this record: its chain is cut there and the bytes are never offered again.
+   */
   rejectRecord(recordIndex: number): void {
     const block = this.#blocks[recordIndex]
     const record = block?.records[0]

@@ -35,8 +35,8 @@ export interface OpenCache {
 }
 
 /**
- * Serves at once: no payload is read and no memory is touched yet; `arena.warmUp()` does that in the
- * background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_ARENA`.
+ * Serves at once: no payload is read and no memory is touched yet; `arena.warmUp()` does that in
+ * the background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_ARENA`.
  */
 export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
   const { h64Raw } = await xxhash()

@@ -57,7 +57,10 @@ function isWorthRestoring(record: PlannedRecord, rates: Rates): boolean {
   return restoreMs === null || prefillMs === null || restoreMs <= prefillMs
 }
 
-/** Cuts the matches to what may be restored: never the last token, in block mode whole blocks only. */
+/**
+ * Cuts the matches to what may be restored: never the last token, in block mode whole blocks
+ * only.
+ */
 function restorable(input: PlanInput): PlannedRecord[] {
   const records: PlannedRecord[] = []
   const lastUsable = input.promptTokens - 1

@@ -53,7 +53,9 @@ export class RamStore {
     }
   }
 
-  /** As `allocate`, but waits up to `timeoutMs` for writes and restores to give their bytes back. */
+  /**
+   * As `allocate`, but waits up to `timeoutMs` for writes and restores to give their bytes back.
+   */
   async allocateWithin(sizeBytes: number, timeoutMs: number): Promise<Extent | null> {
     const deadline = AbortSignal.timeout(timeoutMs)
     for (;;) {

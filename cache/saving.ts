@@ -1,8 +1,9 @@
 /**
  * Stores what one request's engine has computed, block by block along the prompt's chain.
  *
- * The engine asks for room ahead of time, so the end of the chain may be reserved and not yet stored.
- * A commit is accepted only behind a stored parent: a child without its parent is garbage.
+ * The engine asks for room ahead of time, so the end of the chain may be reserved and not yet
+ * stored. A commit is accepted only behind a stored parent: a child without its parent is
+ * garbage.
  */
 import { blockHash, type Hash64 } from './chain.ts'
 import {
@@ -121,8 +122,8 @@ export class ChainWriter {
   }
 
   /**
-   * Waits until what was committed is on the slowest tier, at most `timeoutMs`. Returns the tokens of
-   * the unbroken run that is: only they are acknowledged.
+   * Waits until what was committed is on the slowest tier, at most `timeoutMs`. Returns the
+   * tokens of the unbroken run that is: only they are acknowledged.
    */
   async settle(timeoutMs: number): Promise<number> {
     const { ram, ssd } = this.#host
@@ -137,7 +138,9 @@ export class ChainWriter {
     return savedTokens
   }
 
-  /** Takes back what was reserved and never filled. The worker must not touch any bytes any more. */
+  /**
+   * Takes back what was reserved and never filled. The worker must not touch any bytes any more.
+   */
   close(): void {
     this.#isClosed = true
     for (const { extent } of this.#reservations.values()) this.#host.ram.release(extent)

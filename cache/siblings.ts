@@ -64,7 +64,10 @@ export class Siblings<Item> {
     if (at < this.#sortedCount) this.#sortedCount--
   }
 
-  /** The item whose tokens share the longest beginning with `tokens`, or null when none shares any. */
+  /**
+   * The item whose tokens share the longest beginning with `tokens`, or null when none shares
+   * any.
+   */
   longest(tokens: TokenIds): SiblingMatch<Item> | null {
     this.#sort()
     const at = this.#placeOf(tokens)

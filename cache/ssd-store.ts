@@ -1,6 +1,6 @@
 /**
- * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU, reads
- * into the arena, and a quarantine for what is damaged.
+ * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU,
+ * reads into the arena, and a quarantine for what is damaged.
  */
 import { ssdVictim } from './evict.ts'
 import type { CachedRecord, PrefixIndex } from './prefix-index.ts'

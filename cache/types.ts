@@ -82,7 +82,9 @@ export type MissReason =
 export interface PlannedRecord {
   readonly hash: BlockHash
   readonly kind: RecordKind
-  /** First token of the record, and one past the last token to keep: `to` may be inside the block. */
+  /**
+   * First token of the record, and one past the last token to keep: `to` may be inside the block.
+   */
   readonly from: number
   readonly to: number
   readonly sizeBytes: number

@@ -175,7 +175,10 @@ export interface Sequence {
   ): AsyncIterable<GenerateEvent>
   /** Cuts to the first `tokenCount` tokens without clearing; for measurements of live reuse. */
   trim(tokenCount: number): Promise<void>
-  /** Clears the sequence and gives it back. Resolves only when the worker no longer touches any bytes. */
+  /**
+   * Clears the sequence and gives it back. Resolves only when the worker no longer touches any
+   * bytes.
+   */
   close(): Promise<void>
 }
 
@@ -240,7 +243,10 @@ export interface EngineSequence {
   readonly tokenCount: number
   /** Puts tokens [from, keepTo) of a record holding [from, to) behind what stands there. Throws. */
   importRecord(record: RestoreRecord, bytes: Uint8Array): void
-  /** Computes `tokens` behind what stands there in one call of the engine. Aborted: nothing appended. */
+  /**
+   * Computes `tokens` behind what stands there in one call of the engine. Aborted: nothing
+   * appended.
+   */
   compute(tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult>
   /** Size of a record of [from, to), exactly. */
   recordBytes(kind: RecordKind, from: number, to: number): number
