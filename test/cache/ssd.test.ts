@@ -126,6 +126,20 @@ describe('a record', () => {
     expect([...(await open()).records()]).toEqual([])
   })
 
+  test('leaves no free slot before LMDB has committed its removal', async () => {
+    const tier = await open()
+    const [old, other] = [await store(tier, 1, 8 * MiB), await store(tier, 2, 8 * MiB)]
+    const removal = tier.remove([old])
+    expect(tier.freeBytes()).toBe(0)
+    await expect(store(tier, 3, MiB)).rejects.toMatchObject(isCode('FULL'))
+    await removal
+    const { record, tokens, bytes } = makePayload(3, 8 * MiB)
+    const superseding = tier.write(record, tokens, bytes, [other])
+    await expect(store(tier, 4, MiB)).rejects.toMatchObject(isCode('FULL'))
+    await superseding
+    expect(tier.freeBytes()).toBe(8 * MiB)
+  })
+
   test('is removed once, however many ask for it at the same time', async () => {
     const tier = await open()
     const record = await store(tier, 1, 2 * MiB)
