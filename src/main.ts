@@ -95,6 +95,9 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     },
   })
   const server = createServer(service, { host: config.host })
+  server.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
+    log.debug(`${method} ${url} ${statusCode} in ${elapsedTime.toFixed(1)} ms`)
+  })
   const warmedUp = new AbortController()
 
   const close = async (): Promise<void> => {

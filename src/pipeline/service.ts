@@ -85,18 +85,22 @@ export function createService(options: ServiceOptions): Service {
   ): AsyncGenerator<GenerateEvent> {
     known(request.model)
     const cache = { ...request.cache, write: request.cache.write && options.save }
+    let receipt: Receipt | null = null
+    let failure: Error | null = null
     try {
       for await (const event of generate({ ...request, cache }, context, signal)) {
-        if (event.type === 'receipt') {
-          tally.finished(event.receipt, rates.rates().prefillTokensPerMs)
-          options.onDone(request, event.receipt, null)
-        }
+        if (event.type === 'receipt') receipt = event.receipt
         yield event
       }
     } catch (error) {
-      tally.failed()
-      options.onDone(request, null, error instanceof Error ? error : new Error(String(error)))
+      failure = error instanceof Error ? error : new Error(String(error))
       throw error
+    } finally {
+      // A client that goes away ends the generator at a yield: no receipt, and nothing was thrown.
+      if (receipt === null) failure ??= new Error('the client went away')
+      if (receipt === null) tally.failed()
+      else tally.finished(receipt, rates.rates().prefillTokensPerMs)
+      options.onDone(request, receipt, failure)
     }
   }
 
