@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { commandHelp } from '../../src/cli/help.ts'
 import { settingList } from '../../src/config/schema.ts'
@@ -45,6 +46,21 @@ describe('help', () => {
       expect(await prefixd(words)).toMatchObject({ exit: 0, out: '0.4.0\n', err: '' })
     }
   })
+})
+
+describe('docs/cli.md', () => {
+  const document = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
+
+  for (const name of Object.keys(commandHelp)) {
+    it(`explains "prefixd ${name}" and its flags`, async () => {
+      expect(document).toContain(`## prefixd ${name.split(' ')[0]}\n`)
+      expect(document).toContain(name)
+      if (name === 'serve' || name === 'config') return
+      const { out } = await prefixd([...name.split(' '), '--help'])
+      const flags = [...out.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag]) => flag)
+      expect(flags.filter((flag) => !document.includes(flag ?? ''))).toEqual([])
+    })
+  }
 })
 
 describe('the examples of help', () => {

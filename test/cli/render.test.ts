@@ -82,6 +82,18 @@ describe('a table', () => {
     expect(tableLines(columns, rows, 1)[0]).toBe('NAME')
   })
 
+  it('cuts what may be cut before it drops a column', () => {
+    const path = { title: 'PATH', priority: 1, minCells: 6, value: () => '/a/long/path/to/a/file' }
+    const wide = [{ ...columns[0], title: 'NAME', priority: 0, value: () => 'x' }, path]
+    const at = (width: number) => tableLines<Row>(wide, rows.slice(0, 1), width)[1]
+    expect([40, 20, 13, 12].map(at)).toEqual([
+      'x      /a/long/path/to/a/file',
+      'x      /a/lon…a/file',
+      'x      /a/…le',
+      'x',
+    ])
+  })
+
   it('is as wide as its values where there is no terminal', () => {
     const lines = tableLines(columns, rows, Number.POSITIVE_INFINITY)
     expect(lines[2]).toBe('a-name-that-is-too-long   12,345   a note')

@@ -57,7 +57,7 @@ function shown(values: Config, property: Property, setting: Setting<unknown>): s
 
 const columns: readonly Column<Row>[] = [
   { title: 'SETTING', priority: 0, value: (row) => row.key },
-  { title: 'VALUE', priority: 0, maxCells: 48, value: (row) => row.value },
-  { title: 'ORIGIN', priority: 1, maxCells: 48, value: (row) => row.origin },
+  { title: 'VALUE', priority: 0, minCells: 24, value: (row) => row.value },
+  { title: 'ORIGIN', priority: 1, minCells: 20, value: (row) => row.origin },
   { title: 'VARIABLE', priority: 2, value: (row) => row.env },
 ]

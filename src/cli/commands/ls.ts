@@ -57,7 +57,7 @@ async function readPages(client: Client, flags: LsFlags): Promise<PrefixPageJson
 function columns(nowMs: number): Column<PrefixSummaryJson>[] {
   return [
     { title: 'PREFIX', priority: 0, value: (prefix) => prefix.id },
-    { title: 'MODEL', priority: 4, maxCells: 32, value: (prefix) => prefix.model },
+    { title: 'MODEL', priority: 4, maxCells: 32, minCells: 12, value: (prefix) => prefix.model },
     {
       title: 'TOKENS',
       priority: 0,

@@ -149,8 +149,8 @@ function rows(list: ModelList): Row[] {
 }
 
 const columns: readonly Column<Row>[] = [
-  { title: 'NAME', priority: 0, maxCells: 40, value: (row) => row.name },
+  { title: 'NAME', priority: 0, minCells: 24, value: (row) => row.name },
   { title: 'SIZE', priority: 1, align: 'right', value: (row) => row.size },
   { title: 'WHERE', priority: 0, value: (row) => row.where },
-  { title: 'ABOUT', priority: 2, maxCells: 60, value: (row) => row.about },
+  { title: 'ABOUT', priority: 2, minCells: 20, value: (row) => row.about },
 ]

@@ -22,7 +22,7 @@ export async function ps(this: CliContext, flags: ClientFlags): Promise<void> {
 
 function columns(nowMs: number): Column<WorkerJson>[] {
   return [
-    { title: 'MODEL', priority: 0, maxCells: 32, value: (worker) => worker.model },
+    { title: 'MODEL', priority: 0, maxCells: 32, minCells: 16, value: (worker) => worker.model },
     { title: 'ENGINE', priority: 3, value: (worker) => worker.engine },
     { title: 'STATE', priority: 0, value: (worker) => worker.state },
     { title: 'BUSY', priority: 1, align: 'right', value: (worker) => `${worker.busy_sequences}` },
@@ -36,7 +36,7 @@ function columns(nowMs: number): Column<WorkerJson>[] {
     { title: 'PID', priority: 4, align: 'right', value: (worker) => `${worker.pid ?? '-'}` },
     { title: 'RESTARTS', priority: 5, align: 'right', value: (worker) => `${worker.restarts}` },
     { title: 'UP', priority: 4, value: (worker) => upFor(worker, nowMs) },
-    { title: 'DEVICE', priority: 6, value: (worker) => worker.device ?? '-' },
+    { title: 'DEVICE', priority: 6, minCells: 10, value: (worker) => worker.device ?? '-' },
   ]
 }
 

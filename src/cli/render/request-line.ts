@@ -5,8 +5,8 @@ import { formatClock, formatDuration } from './duration.ts'
 import { pad, printable } from './text.ts'
 
 /**
- * E.g. `13:41:02  chat   15,500 in (86% ssd)   212 out   ttft 1.66 s   smollm2-135m`. The share is what
- * the engine confirmed as restored.
+ * E.g. `13:41:02  chat   15,500 in (86% ssd)   212 out   ttft 1.66 s   smollm2-135m`. The share is
+ * what the engine confirmed as restored.
  */
 export function requestLine(done: RequestDone, atMs: number): string {
   const head = `${formatClock(atMs)}  ${pad(printable(done.route), 11, 'left')}`

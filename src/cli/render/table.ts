@@ -11,6 +11,8 @@ export interface Column<Row> {
   readonly priority: number
   /** Longer values are cut in the middle. */
   readonly maxCells?: number
+  /** Before any column is dropped, this one is cut to as little as this. */
+  readonly minCells?: number
 }
 
 const gap = '   '
@@ -29,7 +31,7 @@ export function tableLines<Row>(
   const kept = fitting(laidOut, width)
   const line = (cellOf: (column: LaidOut) => string) =>
     kept
-      .map((column) => pad(cellOf(column), column.cells, column.align))
+      .map((column) => pad(shorten(cellOf(column), column.cells), column.cells, column.align))
       .join(gap)
       .trimEnd()
   return [
@@ -44,23 +46,26 @@ interface LaidOut {
   readonly align: 'left' | 'right'
   readonly priority: number
   readonly cells: number
+  readonly minCells: number
 }
 
 function layOut<Row>(column: Column<Row>, rows: readonly Row[], width: number): LaidOut {
   // A pipe has no width: a script that reads the table must see whole values.
   const maxCells = width === Number.POSITIVE_INFINITY ? width : (column.maxCells ?? width)
   const values = rows.map((row) => shorten(printable(column.value(row)), maxCells))
+  const cells = Math.max(cellCount(column.title), ...values.map(cellCount))
   return {
     title: column.title,
     values,
     align: column.align ?? 'left',
     priority: column.priority,
-    cells: Math.max(cellCount(column.title), ...values.map(cellCount)),
+    cells,
+    minCells: Math.min(cells, column.minCells ?? cells),
   }
 }
 
 function fitting(columns: readonly LaidOut[], width: number): LaidOut[] {
-  let kept = [...columns]
+  let kept = columns.map((column) => ({ ...column, cells: column.minCells }))
   while (lineCells(kept) > width) {
     const lowest = kept.reduce((worst, column) =>
       column.priority >= worst.priority ? column : worst,
@@ -68,7 +73,18 @@ function fitting(columns: readonly LaidOut[], width: number): LaidOut[] {
     if (lowest.priority === 0) break
     kept = kept.filter((column) => column !== lowest)
   }
-  return kept
+  return widened(kept, columns, width)
+}
+
+/** Gives the room that is left back to the columns that were cut, the first one first. */
+function widened(kept: readonly LaidOut[], all: readonly LaidOut[], width: number): LaidOut[] {
+  let spare = Math.max(0, width - lineCells(kept))
+  return kept.map((column) => {
+    const whole = all.find(({ title }) => title === column.title)?.cells ?? column.cells
+    const more = Math.min(spare, whole - column.cells)
+    spare -= more
+    return { ...column, cells: column.cells + more }
+  })
 }
 
 function lineCells(columns: readonly LaidOut[]): number {
