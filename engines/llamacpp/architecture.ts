@@ -4,7 +4,7 @@
  * logits, so everything that is not listed is served without cache.
  */
 
-/** Architectures whose memory is `llama_kv_cache` when they have no window (v0.5.0, create_memory). */
+/** Their memory is `llama_kv_cache` when they have no window (`create_memory` of v0.5.0). */
 const plainArchitectures: ReadonlySet<string> = new Set([
   'apertus',
   'arcee',

@@ -5,7 +5,7 @@ import type { Batch, Pointer } from './structs.ts'
 
 export interface BatchMemory {
   readonly capacityTokens: number
-  /** A batch of `tokens` at positions from `firstPosition` in one sequence; valid until the next. */
+  /** `tokens` at positions from `firstPosition` in one sequence; valid until the next fill. */
   fill(tokens: TokenIds, firstPosition: number, sequence: number, wantLogits: boolean): Batch
   free(): void
 }

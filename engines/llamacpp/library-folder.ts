@@ -1,4 +1,4 @@
-/** Where the shared libraries of llama.cpp are on this machine, and which release they say they are. */
+/** Where the libraries of llama.cpp are on this machine, and which release they say they are. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
@@ -63,7 +63,7 @@ export function findLibraryFolder(libraryDir: string | null): LibraryFolder {
   return describeFolder(join(packageFolder, 'bins', name), `${packageName} ${manifest.version}`)
 }
 
-/** `reported` is what `llama_version()` says, e.g. `0.5.0-dev`; null where there is no such call. */
+/** `reported` is what `llama_version()` says, e.g. `0.5.0-dev`; null where it does not exist. */
 export function knownRelease(folder: LibraryFolder, reported: string | null): string {
   const digits = reported === null ? null : /^v?(\d+\.\d+\.\d+)/.exec(reported)?.[1]
   const reportedRelease = digits === undefined || digits === null ? null : `v${digits}`

@@ -11,7 +11,7 @@ export interface LlamaLibrary {
   readonly release: string
   /** E.g. `@node-llama-cpp/linux-x64 3.22.1`. */
   readonly origin: string
-  /** A C function that ignores its arguments: the log sink, so that no log calls into JavaScript. */
+  /** A C function that ignores its arguments: the log sink, so that no log calls JavaScript. */
   readonly silentLog: Pointer
   /** `int atoi(const char *)`, which answers as an abort callback: "1" is true, "0" is false. */
   readonly atoi: Pointer

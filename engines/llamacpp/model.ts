@@ -120,7 +120,7 @@ async function loadWeights(library: LlamaLibrary, modelPath: string): Promise<Po
     reason === null
       ? 'its weights cannot be read or do not fit into memory. Try a smaller quantisation.'
       : `llama.cpp ${library.release} says "${reason}". ` +
-          'Download the file again if it may be incomplete, or use a model of a known architecture.',
+          'Download the file again if it may be incomplete, or use another model.',
   )
 }
 

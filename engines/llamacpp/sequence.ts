@@ -1,12 +1,16 @@
-/** One sequence of the context: computes, imports and exports records, never trusts silently. */
+/**
+ * One sequence of the context. It computes, imports and exports records, and checks after each step
+ * what llama.cpp made of it. Where a memory is not plain it cannot be cut back: an aborted call
+ * empties such a sequence, and a trim is refused.
+ */
 import type { RecordKind, TokenIds } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
 import type { ComputeResult, EngineSequence, RestoreRecord } from '../types.ts'
 import { onPool } from './calls.ts'
 import type { LlamaContext } from './context.ts'
 import type { RecordSize } from './record-size.ts'
+import { exportState, importState } from './records.ts'
 import { createSampler } from './sampler.ts'
-import { stateBytesFault } from './state-bytes.ts'
 
 /** What `llama_decode` returns. */
 const decoded = 0
@@ -39,10 +43,6 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     wipe()
     return new EngineError(code, message)
   }
-  const positions = (): { first: number; last: number } => ({
-    first: calls.llama_memory_seq_pos_min(memory, id),
-    last: calls.llama_memory_seq_pos_max(memory, id),
-  })
   const recordSize = (): RecordSize => {
     if (options.recordSize !== null) return options.recordSize
     throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model is served without cache.')
@@ -55,13 +55,13 @@ export function createSequence(options: SequenceOptions): EngineSequence {
       `There is no ${kind} record of tokens ${from} to ${to}: this model has kv records only.`,
     )
   }
-  /** Cuts behind `count` tokens; false where the memory of the model cannot do that. */
+  /** Cuts behind `count` tokens. Only plain memories can: a window would silently be too short. */
   const cut = (count: number): boolean => {
-    const done = calls.llama_memory_seq_rm(memory, id, count, -1)
-    if (!done) return false
+    if (options.recordSize === null && count > 0) return false
+    if (!calls.llama_memory_seq_rm(memory, id, count, -1)) return false
     tokenCount = count
     llama.logitsOwner = null
-    return options.recordSize === null || positions().last === count - 1
+    return calls.llama_memory_seq_pos_max(memory, id) === count - 1
   }
   const checkLogits = (): void => {
     if (llama.logitsOwner === id) return
@@ -121,10 +121,9 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     if (code === aborted) {
       // Parts of the call may stand in the cells already.
       if (cut(tokenCount)) return 'aborted'
-      throw failed(
-        'PREFIXD_E_ENGINE_COMPUTE',
-        'The call was aborted, and this model cannot be cut back; the sequence was cleared.',
-      )
+      wipe()
+      if (options.recordSize === null) return 'aborted'
+      throw failed('PREFIXD_E_ENGINE_COMPUTE', 'An aborted call left its traces in the sequence.')
     }
     throw failed(
       'PREFIXD_E_ENGINE_COMPUTE',
@@ -149,19 +148,10 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     if (bytes.byteLength !== sizeBytes) {
       throw refuse(`it has ${bytes.byteLength} bytes instead of ${sizeBytes}`)
     }
-    const fault = stateBytesFault(bytes, from, to)
-    if (fault !== null) throw refuse(fault)
     suspect = true
     llama.logitsOwner = null
-    const moving = llama.movingSequence
-    const read = calls.llama_state_seq_set_data_ext(context, bytes, sizeBytes, moving, 0)
-    if (Number(read) !== sizeBytes) throw refuse(`llama.cpp took ${read} of ${sizeBytes} bytes`)
-    calls.llama_memory_seq_cp(memory, moving, id, from, keepTo)
-    calls.llama_memory_seq_rm(memory, moving, -1, -1)
-    const { first, last } = positions()
-    if (first !== 0 || last !== keepTo - 1) {
-      throw refuse(`positions ${first} to ${last} stand in the sequence afterwards`)
-    }
+    const fault = importState(llama, id, record, bytes)
+    if (fault !== null) throw refuse(fault)
     tokenCount = keepTo
   }
 
@@ -174,14 +164,11 @@ export function createSequence(options: SequenceOptions): EngineSequence {
           `the record takes ${sizeBytes}.`,
       )
     }
-    const moving = llama.movingSequence
-    calls.llama_memory_seq_cp(memory, id, moving, from, to)
-    const written = calls.llama_state_seq_get_data_ext(context, into, sizeBytes, moving, 0)
-    calls.llama_memory_seq_rm(memory, moving, -1, -1)
-    if (Number(written) !== sizeBytes) {
+    const writtenBytes = exportState(llama, id, from, to, into)
+    if (writtenBytes !== sizeBytes) {
       throw new EngineError(
         'PREFIXD_E_ENGINE_COMPUTE',
-        `llama.cpp wrote ${written} of ${sizeBytes} bytes of the record ${from} to ${to}.`,
+        `llama.cpp wrote ${writtenBytes} of ${sizeBytes} bytes of the record ${from} to ${to}.`,
       )
     }
   }
