@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { currentSurroundings } from '../config/paths.ts'
 import { runCli } from './app.ts'
 import type { CliContext, Terminal } from './context.ts'
+import { Interrupted } from './failure.ts'
 import { loadModels } from './model-pull.ts'
 
 const context: CliContext = {
@@ -67,10 +68,13 @@ function packageVersion(): string {
 async function ask(question: string): Promise<string | null> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return null
   const lines = createInterface({ input: process.stdin, output: process.stderr })
-  // Ctrl-D closes the input without an answer.
-  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
+  const unanswered = new Promise<string>((resolve, reject) => {
+    lines.once('SIGINT', () => reject(new Interrupted()))
+    // Ctrl-D.
+    lines.once('close', () => resolve(''))
+  })
   try {
-    return await Promise.race([lines.question(question), closed])
+    return await Promise.race([lines.question(question), unanswered])
   } finally {
     lines.close()
   }

@@ -127,9 +127,9 @@ describe('numbers for people', () => {
   })
 
   it('durations change their unit where people do', () => {
-    const cases = [0.84, 9.96, 184, 1660, 59_990, 82_000, 10_260_000, 273_600_000]
+    const cases = [0, 0.84, 9.96, 184, 1660, 59_990, 82_000, 10_260_000, 273_600_000]
     expect(cases.map(formatDuration)).toEqual([
-      ...['0.8 ms', '10 ms', '184 ms', '1.66 s', '60.0 s', '1m 22s', '2h 51m', '3d 4h'],
+      ...['0 ms', '0.8 ms', '10 ms', '184 ms', '1.66 s', '60.0 s', '1m 22s', '2h 51m', '3d 4h'],
     ])
     expect([-5, 999, 4000, 180_000, 7_200_000, 90_000_000].map(formatAge)).toEqual([
       ...['now', 'now', '4 s ago', '3 min ago', '2 h ago', '1 d ago'],

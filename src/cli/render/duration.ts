@@ -6,8 +6,9 @@ const minuteMs = 60 * secondMs
 const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 
-/** E.g. `0.8 ms`, `184 ms`, `1.66 s`, `1m 22s`, `2h 51m`, `3d 4h`. */
+/** E.g. `0 ms`, `0.8 ms`, `184 ms`, `1.66 s`, `1m 22s`, `2h 51m`, `3d 4h`. */
 export function formatDuration(ms: number): string {
+  if (ms === 0) return '0 ms'
   if (ms < 9.95) return `${ms.toFixed(1)} ms`
   if (ms < 999.5) return `${Math.round(ms)} ms`
   if (ms < minuteMs) return `${threeDigits(ms / secondMs)} s`
