@@ -1,5 +1,6 @@
 /**
- * Maps the service's arena into this process. The data plane: records are read and written in place.
+ * Maps the service's arena into this process. It is the data plane: records are read and written
+ * in place.
  */
 import { closeSync } from 'node:fs'
 import koffi from 'koffi'
@@ -43,7 +44,7 @@ export function mapArena(fd: number, sizeBytes: number): MappedArena {
       if (offset < 0 || viewBytes < 0 || offset + viewBytes > sizeBytes) {
         throw new EngineError(
           'PREFIXD_E_ENGINE_PROTOCOL',
-          `A record at ${offset} of ${viewBytes} bytes is outside of the arena of ${sizeBytes} bytes.`,
+          `${viewBytes} bytes at ${offset} are outside of the arena of ${sizeBytes} bytes.`,
         )
       }
       return whole.subarray(offset, offset + viewBytes)

@@ -1,4 +1,4 @@
-/** An error of an engine or its worker. `code` is one of `PREFIXD_E_ENGINE_…`, listed in docs/errors.md. */
+/** An error of an engine. `code` is one of `PREFIXD_E_ENGINE_…`, listed in docs/errors.md. */
 export class EngineError extends Error {
   override readonly name = 'EngineError'
   readonly code: string

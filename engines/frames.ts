@@ -1,5 +1,6 @@
 /**
- * Frames between the service and a worker: `u32 LE header length | u32 LE payload length | header | payload`.
+ * Frames between the service and a worker:
+ * `u32 LE header length | u32 LE payload length | header | payload`.
  * The header is a msgpack map with string keys, `type` among them; the payload is raw bytes.
  * docs/engine-protocol.md has every message; a golden-bytes test pins this encoding.
  */
@@ -31,7 +32,7 @@ export const protocolFrameLimits: FrameLimits = {
 const prefixBytes = 8
 const noBytes = new Uint8Array(0)
 
-// Plain maps only: records and extension types are msgpackr's own, a Python worker cannot read them.
+// Plain maps only: records and extension types are msgpackr's own, and Python cannot read them.
 const packr = new Packr({
   useRecords: false,
   variableMapSize: true,
@@ -61,7 +62,7 @@ export function encodeFrame(
 }
 
 export interface FrameDecoder {
-  /** Frames that became complete with this chunk. Throws PREFIXD_E_ENGINE_PROTOCOL, then for ever. */
+  /** Frames that became complete. Throws PREFIXD_E_ENGINE_PROTOCOL, from then on always. */
   push(chunk: Uint8Array): Frame[]
   /** The stream has ended; throws when that was inside a frame. */
   end(): void
@@ -74,31 +75,10 @@ export interface FrameDecoder {
 export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
   let part: 'prefix' | 'header' | 'payload' = 'prefix'
   let wanted = prefixBytes
-  let partial: Uint8Array | null = null
-  let filled = 0
   let payloadBytes = 0
   let header: FrameHeader = { type: '' }
   let broken: EngineError | null = null
-
-  /** The next `wanted` bytes, or null when the chunk ends before them. Moves `cursor.at`. */
-  const take = (chunk: Uint8Array, cursor: { at: number }): Uint8Array | null => {
-    const available = chunk.byteLength - cursor.at
-    if (partial === null && available >= wanted) {
-      const whole = chunk.subarray(cursor.at, cursor.at + wanted)
-      cursor.at += wanted
-      return whole
-    }
-    partial ??= Buffer.allocUnsafe(wanted)
-    const count = Math.min(available, wanted - filled)
-    partial.set(chunk.subarray(cursor.at, cursor.at + count), filled)
-    cursor.at += count
-    filled += count
-    if (filled < wanted) return null
-    const whole = partial
-    partial = null
-    filled = 0
-    return whole
-  }
+  const reader = createPartReader()
 
   const next = (to: typeof part, bytes: number): void => {
     part = to
@@ -134,7 +114,7 @@ export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
       const cursor = { at: 0 }
       try {
         while (cursor.at < chunk.byteLength) {
-          const bytes = take(chunk, cursor)
+          const bytes = reader.take(chunk, cursor, wanted)
           const frame = bytes === null ? null : advance(bytes)
           if (frame !== null) frames.push(frame)
         }
@@ -146,12 +126,44 @@ export function createFrameDecoder(limits: FrameLimits): FrameDecoder {
     },
     end() {
       if (broken !== null) throw broken
-      if (part !== 'prefix' || filled > 0) throw protocolError('the stream ended inside a frame')
+      if (part !== 'prefix' || reader.isInside)
+        throw protocolError('the stream ended inside a frame')
     },
   }
 }
 
-/** Something on the wire that the protocol does not allow: the worker cannot be trusted any more. */
+/** Collects parts of a known size from chunks of any size. */
+function createPartReader() {
+  let partial: Uint8Array | null = null
+  let filled = 0
+  return {
+    /** Does a part have its first bytes, and not yet its last? */
+    get isInside(): boolean {
+      return partial !== null
+    },
+    /** The next `wanted` bytes, or null when the chunk ends before them. Moves `cursor.at`. */
+    take(chunk: Uint8Array, cursor: { at: number }, wanted: number): Uint8Array | null {
+      const available = chunk.byteLength - cursor.at
+      if (partial === null && available >= wanted) {
+        const whole = chunk.subarray(cursor.at, cursor.at + wanted)
+        cursor.at += wanted
+        return whole
+      }
+      partial ??= Buffer.allocUnsafe(wanted)
+      const count = Math.min(available, wanted - filled)
+      partial.set(chunk.subarray(cursor.at, cursor.at + count), filled)
+      cursor.at += count
+      filled += count
+      if (filled < wanted) return null
+      const whole = partial
+      partial = null
+      filled = 0
+      return whole
+    },
+  }
+}
+
+/** The wire carries what the protocol does not allow: its sender cannot be trusted any more. */
 export function protocolError(what: string, cause?: unknown): EngineError {
   const reason = cause instanceof Error ? `: ${cause.message.slice(0, 200)}` : ''
   return new EngineError(

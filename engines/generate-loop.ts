@@ -5,13 +5,14 @@
  * Restoring whole blocks is then bit-identical to computing them (DESIGN.md rule 15).
  */
 import type { ReuseMode, TokenIds } from '../cache/types.ts'
+import { type ComputeCalls, createComputeCalls, type Sampled } from './compute-calls.ts'
 import { EngineError } from './errors.ts'
-import { type Announced, createExporter, type Exporter, type ExportOutlet } from './exporter.ts'
+import { createExportQueue, type ExportOutlet, type ExportQueue } from './export-queue.ts'
+import { type Announced, createExporter, type Exporter } from './exporter.ts'
 import { createTextStream } from './text-stream.ts'
 import type { Turns } from './turns.ts'
 import type {
   EngineModel,
-  EngineSampler,
   EngineSequence,
   FinishReason,
   GenerateDone,
@@ -34,9 +35,19 @@ export interface GenerateJob {
   readonly signal: AbortSignal
 }
 
-interface Sampled {
-  readonly token: number
-  readonly logits: Float32Array | null
+/** Where one request stands. */
+interface Run {
+  readonly job: GenerateJob
+  readonly calls: ComputeCalls
+  readonly queue: ExportQueue
+  readonly exporter: Exporter
+  readonly ids: TokenLog
+  /** Tokens [0, gridEnd) are as a cold prefill on the grid computes them; -1: not even those. */
+  gridEnd: number
+  sampled: Sampled | null
+  decodedTokens: number
+  prefillMs: number
+  decodeMs: number
 }
 
 /**
@@ -46,17 +57,18 @@ interface Sampled {
  */
 export async function runGenerate(job: GenerateJob): Promise<GenerateDone> {
   checkInput(job)
-  const run = createRun(job)
+  const run = startRun(job)
   try {
-    await run.prefill()
-    const finishReason = await run.decode()
-    await run.exportTail()
-    return run.done(finishReason)
+    await prefill(run)
+    const finishReason = await decode(run)
+    await exportTail(run)
+    return doneOf(run, finishReason)
   } catch (error) {
-    await run.drop()
+    // The request's own error matters more than one of giving back.
+    await run.queue.drop().catch(() => {})
     throw error
   } finally {
-    run.close()
+    run.calls.close()
   }
 }
 
@@ -76,175 +88,122 @@ export function assertOnGrid(
   )
 }
 
-interface Run {
-  prefill(): Promise<void>
-  decode(): Promise<FinishReason>
-  exportTail(): Promise<void>
-  done(finishReason: FinishReason): GenerateDone
-  drop(): Promise<void>
-  close(): void
-}
-
-function createRun(job: GenerateJob): Run {
+function startRun(job: GenerateJob): Run {
   const { model, sequence, turns, blockTokens, input, outlet, signal } = job
-  const promptTokens = input.tokens.length
-  const ids = createTokenLog(input.tokens, job)
-  const exporter = createExporter({
-    sequence,
-    layout: model.info.layout,
-    turns,
-    outlet,
-    tokens: ids.slice,
-  })
-  const text = createTextStream()
-  let sampler: EngineSampler | null = null
-  let sampled: Sampled | null = null
-  let computing = false
-  let stopped = false
-  let decodedTokens = 0
-  let prefillMs = 0
-  let decodeMs = 0
-  // Tokens [0, gridEnd) are as a cold prefill on the grid computes them; -1: what stands is not.
+  const ids = createTokenLog(input, model.info.contextTokens)
+  const queue = createExportQueue({ sequence, turns, outlet, tokens: ids.slice })
   const restoredOnGrid = input.restoredOnGrid && input.computeFrom % blockTokens === 0
-  let gridEnd = input.computeFrom === 0 || restoredOnGrid ? input.computeFrom : -1
-
-  const onAbort = (): void => {
-    if (computing) sequence.abort()
-  }
-  signal.addEventListener('abort', onAbort)
-
-  /**
-   * One call of the engine, with the sampling that belongs to it: another request's call may replace
-   * the logits. Answers its time, or null when it was aborted.
-   */
-  const call = (tokens: TokenIds, wantLogits: boolean): Promise<number | null> =>
-    turns.take(async () => {
-      stopped ||= signal.aborted
-      if (stopped) return null
-      const startedAt = performance.now()
-      const end = sequence.tokenCount + tokens.length
-      computing = true
-      const result = await sequence.compute(tokens, wantLogits).finally(() => {
-        computing = false
-      })
-      stopped = result === 'aborted'
-      if (stopped) return null
-      checkCount(sequence, end)
-      if (wantLogits) sampled = sample()
-      return performance.now() - startedAt
-    })
-
-  const sample = (): Sampled => {
-    sampler ??= sequence.createSampler(input.sampling, input.tokens)
-    const logits = input.logits === true ? sequence.logits() : null
-    return { token: sampler.sample(), logits }
-  }
-
-  const announce = (to: number, grid: boolean): Announced | null => {
-    if (!input.save || to % blockTokens !== 0) return null
-    if (job.reuse === 'block' && !grid) return null
-    return exporter.announce({ from: to - blockTokens, to, grid })
-  }
-
   return {
-    async prefill() {
-      for (let from = input.computeFrom; from < promptTokens; ) {
-        const to = Math.min(from - (from % blockTokens) + blockTokens, promptTokens)
-        assertOnGrid(from, to, promptTokens, blockTokens)
-        const grid = from === gridEnd && to - from === blockTokens
-        const announced = announce(to, grid)
-        const wantLogits = to === promptTokens && input.maxTokens > 0
-        const callMs = await call(input.tokens.subarray(from, to), wantLogits)
-        if (callMs === null) {
-          announced?.cancelled()
-          return
-        }
-        prefillMs += callMs
-        if (grid) gridEnd = to
-        await announced?.computed()
-        await outlet.emit({ type: 'prefill', processedTokens: to, totalTokens: promptTokens })
-        from = to
-      }
-    },
-
-    async decode() {
-      for (;;) {
-        if (stopped || signal.aborted) return 'aborted'
-        if (sampled === null || decodedTokens === input.maxTokens) return 'length'
-        const { token, logits }: Sampled = sampled
-        decodedTokens += 1
-        const ended = model.isEnd(token) && input.ignoreEnd !== true
-        const full = sequence.tokenCount >= model.info.contextTokens
-        const last = ended || full || decodedTokens === input.maxTokens
-        const complete = text.push(ended ? noBytes : model.piece(token), last)
-        await outlet.emit({ type: 'token', token, text: complete, ...(logits && { logits }) })
-        if (last) return ended ? 'stop' : 'length'
-        ids.push(token)
-        const to = sequence.tokenCount + 1
-        const announced = announce(to, false)
-        const callMs = await call(Uint32Array.of(token), true)
-        if (callMs === null) {
-          announced?.cancelled()
-          return 'aborted'
-        }
-        decodeMs += callMs
-        await announced?.computed()
-      }
-    },
-
-    async exportTail() {
-      const to = sequence.tokenCount
-      const from = to - (to % blockTokens)
-      const isNew = to > from && to > input.computeFrom
-      if (input.save && job.reuse === 'token' && isNew) {
-        await exporter.tail({ from, to, grid: false })
-      }
-      await exporter.finish()
-    },
-
-    done: (finishReason) => ({
-      type: 'done',
-      finishReason,
-      restoredTokens: input.computeFrom,
-      computedTokens: Math.min(sequence.tokenCount, promptTokens) - input.computeFrom,
-      decodedTokens,
-      prefillMs,
-      decodeMs,
-      exportMs: exporter.exportMs,
-    }),
-
-    drop: () => dropQuietly(exporter),
-
-    close() {
-      signal.removeEventListener('abort', onAbort)
-      sampler?.close()
-    },
+    job,
+    ids,
+    queue,
+    calls: createComputeCalls(sequence, turns, input, signal),
+    exporter: createExporter(sequence, model.info.layout, queue),
+    gridEnd: input.computeFrom === 0 || restoredOnGrid ? input.computeFrom : -1,
+    sampled: null,
+    decodedTokens: 0,
+    prefillMs: 0,
+    decodeMs: 0,
   }
 }
 
-const noBytes = new Uint8Array(0)
+async function prefill(run: Run): Promise<void> {
+  const { blockTokens, input, outlet } = run.job
+  const promptTokens = input.tokens.length
+  for (let from = input.computeFrom; from < promptTokens; ) {
+    const to = Math.min(from - (from % blockTokens) + blockTokens, promptTokens)
+    assertOnGrid(from, to, promptTokens, blockTokens)
+    const grid = from === run.gridEnd && to - from === blockTokens
+    const announced = announceBlock(run, to, grid)
+    const wantLogits = to === promptTokens && input.maxTokens > 0
+    const computed = await run.calls.compute(input.tokens.subarray(from, to), wantLogits)
+    if (computed === null) return announced?.cancelled()
+    run.prefillMs += computed.callMs
+    run.sampled = computed.sampled
+    if (grid) run.gridEnd = to
+    await announced?.computed()
+    await outlet.emit({ type: 'prefill', processedTokens: to, totalTokens: promptTokens })
+    from = to
+  }
+}
 
-// The request's own error matters; reservations that cannot be given back die with the worker.
-async function dropQuietly(exporter: Exporter): Promise<void> {
-  try {
-    await exporter.drop()
-  } catch {
-    return
+async function decode(run: Run): Promise<FinishReason> {
+  const { model, sequence, input, outlet } = run.job
+  const text = createTextStream()
+  for (;;) {
+    if (run.calls.stopped) return 'aborted'
+    if (run.sampled === null) return 'length'
+    const { token, logits } = run.sampled
+    run.decodedTokens += 1
+    const ended = model.isEnd(token) && input.ignoreEnd !== true
+    const full = sequence.tokenCount >= model.info.contextTokens
+    const last = ended || full || run.decodedTokens === input.maxTokens
+    const complete = text.push(ended ? new Uint8Array(0) : model.piece(token), last)
+    await outlet.emit({ type: 'token', token, text: complete, ...(logits && { logits }) })
+    if (last) return ended ? 'stop' : 'length'
+    run.ids.push(token)
+    const announced = announceBlock(run, sequence.tokenCount + 1, false)
+    const computed = await run.calls.compute(Uint32Array.of(token), true)
+    if (computed === null) {
+      announced?.cancelled()
+      return 'aborted'
+    }
+    run.decodeMs += computed.callMs
+    run.sampled = computed.sampled
+    await announced?.computed()
+  }
+}
+
+/** Asks for room for the block that ends at `to`, while it is computed; null: not to be stored. */
+function announceBlock({ job, exporter }: Run, to: number, grid: boolean): Announced | null {
+  const { input, blockTokens, reuse } = job
+  if (!input.save || to % blockTokens !== 0) return null
+  if (reuse === 'block' && !grid) return null
+  return exporter.announce({ from: to - blockTokens, to, grid })
+}
+
+/** A tail is never on the grid: a longer prompt computes its tokens in another call. */
+async function exportTail({ job, exporter }: Run): Promise<void> {
+  const { input, blockTokens, reuse } = job
+  const to = job.sequence.tokenCount
+  const from = to - (to % blockTokens)
+  const hasNewTokens = to > from && to > input.computeFrom
+  if (input.save && reuse === 'token' && hasNewTokens) {
+    await exporter.tail({ from, to, grid: false })
+  }
+  await exporter.finish()
+}
+
+function doneOf(run: Run, finishReason: FinishReason): GenerateDone {
+  const { input, sequence } = run.job
+  return {
+    type: 'done',
+    finishReason,
+    restoredTokens: input.computeFrom,
+    computedTokens: Math.min(sequence.tokenCount, input.tokens.length) - input.computeFrom,
+    decodedTokens: run.decodedTokens,
+    prefillMs: run.prefillMs,
+    decodeMs: run.decodeMs,
+    exportMs: run.queue.exportMs,
   }
 }
 
 /** Ids of what stands in the sequence: the prompt, then the decoded tokens. */
-function createTokenLog(prompt: TokenIds, job: GenerateJob) {
-  const room = Math.max(0, job.model.info.contextTokens - prompt.length)
-  const ids = new Uint32Array(prompt.length + Math.min(job.input.maxTokens, room))
-  ids.set(prompt)
-  let length = prompt.length
+interface TokenLog {
+  push(token: number): void
+  slice(from: number, to: number): TokenIds
+}
+
+function createTokenLog({ tokens, maxTokens }: GenerateInput, contextTokens: number): TokenLog {
+  const ids = new Uint32Array(Math.min(tokens.length + maxTokens, contextTokens))
+  ids.set(tokens)
+  let length = tokens.length
   return {
-    push(token: number): void {
+    push(token) {
       ids[length] = token
       length += 1
     },
-    slice: (from: number, to: number): TokenIds => ids.slice(from, to),
+    slice: (from, to) => ids.slice(from, to),
   }
 }
 
@@ -263,16 +222,7 @@ function checkInput({ sequence, input, model }: GenerateJob): void {
     throw new EngineError(
       'PREFIXD_E_ENGINE_PROTOCOL',
       `\`computeFrom\` is ${computeFrom} with ${sequence.tokenCount} tokens in the sequence and ` +
-        `${promptTokens} in the prompt; it must be what was restored, and below the prompt's length.`,
+        `${promptTokens} in the prompt; it must be what was restored, and less than the prompt.`,
     )
   }
-}
-
-function checkCount(sequence: EngineSequence, expected: number): void {
-  if (sequence.tokenCount === expected) return
-  throw new EngineError(
-    'PREFIXD_E_ENGINE_COMPUTE',
-    `The engine counts ${sequence.tokenCount} tokens after a call that had to end at ${expected}. ` +
-      'The sequence is cleared; send the request again.',
-  )
 }

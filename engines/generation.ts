@@ -3,14 +3,8 @@ import { type Calls, errorOf, type OpenCall } from './calls.ts'
 import type { EngineError } from './errors.ts'
 import { protocolError } from './frames.ts'
 import type { CallReply, ToWorker } from './messages.ts'
-import type {
-  ArenaView,
-  ExportRequest,
-  GenerateEvent,
-  GenerateInput,
-  RecordBytes,
-  RecordSink,
-} from './types.ts'
+import { createReservations } from './reservations.ts'
+import type { ArenaView, GenerateEvent, GenerateInput, RecordSink } from './types.ts'
 
 export interface GenerationOptions {
   readonly calls: Calls
@@ -28,7 +22,7 @@ export interface Generation {
   /** Ends with `done`, or throws. Whoever stops reading early cancels the request. */
   readonly events: AsyncGenerator<GenerateEvent>
   cancel(): void
-  /** Resolves, never rejects, when the worker is done with this request and touches no more bytes. */
+  /** Resolves, never rejects, when the worker touches no more bytes for this request. */
   readonly over: Promise<void>
 }
 
@@ -65,65 +59,21 @@ interface GenerationCall extends OpenCall {
   readonly over: Promise<void>
 }
 
-interface Reservation {
-  readonly request: ExportRequest
-  /** Undefined while the sink thinks about it. */
-  bytes: RecordBytes | undefined
-}
-
 function createGenerationCall(
   id: number,
   send: (message: ToWorker) => void,
-  { input, sink: rawSink, carriedInto, log }: GenerationOptions,
+  options: GenerationOptions,
 ): GenerationCall {
-  const events = createEventQueue(eventsMax(input))
-  const sink = guardSink(rawSink, log)
-  const reservations = new Map<number, Reservation>()
+  const events = createEventQueue(eventsMax(options.input))
+  const reservations = createReservations({ ...options, id, send })
   const over = Promise.withResolvers<void>()
   let ended = false
   let cancelled = false
 
   const end = (): void => {
     ended = true
+    reservations.close()
     over.resolve()
-  }
-
-  const reserve = async (number: number, request: ExportRequest): Promise<void> => {
-    const reservation: Reservation = { request, bytes: undefined }
-    reservations.set(number, reservation)
-    const bytes = await sink.reserve(request)
-    if (ended) {
-      // The worker died meanwhile, and what it never heard of it cannot fill.
-      if (bytes !== null) sink.abandon(bytes)
-      return
-    }
-    if (bytes === null) reservations.delete(number)
-    else reservation.bytes = bytes
-    send({ type: 'reserved', id, reservation: number, bytes })
-  }
-
-  const reserved = (number: number): { request: ExportRequest; bytes: RecordBytes } => {
-    const reservation = reservations.get(number)
-    if (reservation?.bytes === undefined) throw protocolError(`${number} is not reserved`)
-    return { request: reservation.request, bytes: reservation.bytes }
-  }
-
-  const exported = (reply: Extract<CallReply, { type: 'exported' }>, payload: Uint8Array): void => {
-    const { request, bytes } = reserved(reply.reservation)
-    const carriedBytes = carriedInto === null ? 0 : bytes.sizeBytes
-    if (reply.generation !== bytes.generation || payload.byteLength !== carriedBytes) {
-      // It stays reserved: a worker in this state may write until its process has ended.
-      throw protocolError('`exported` does not match its reservation')
-    }
-    reservations.delete(reply.reservation)
-    carriedInto?.view(bytes.offset, bytes.sizeBytes).set(payload)
-    sink.commit({ ...request, bytes, crc32s: reply.crc32s })
-  }
-
-  const abandoned = (number: number): void => {
-    const { bytes } = reserved(number)
-    reservations.delete(number)
-    sink.abandon(bytes)
   }
 
   return {
@@ -136,24 +86,21 @@ function createGenerationCall(
     },
     receive(reply, payload) {
       switch (reply.type) {
-        case 'reserve': {
-          const { type: _type, id: _id, reservation, ...request } = reply
-          void reserve(reservation, request)
+        case 'reserve':
+          reservations.reserve(reply)
           return false
-        }
         case 'exported':
-          exported(reply, payload)
+          reservations.exported(reply, payload)
           return false
         case 'abandoned':
-          abandoned(reply.reservation)
+          reservations.abandoned(reply.reservation)
           return false
         case 'error':
-          giveBack(reservations, sink)
           end()
           events.fail(errorOf(reply))
           return true
         case 'done':
-          if (reservations.size > 0) throw protocolError('`done` with open reservations')
+          if (reservations.openCount > 0) throw protocolError('`done` with open reservations')
           end()
           events.push(eventOf(reply))
           return true
@@ -166,39 +113,10 @@ function createGenerationCall(
       }
     },
     fail(error) {
-      giveBack(reservations, sink)
       end()
       events.fail(error)
     },
   }
-}
-
-/** A cache failure is never the client's error: it is logged, and the answer goes on. */
-function guardSink(sink: RecordSink, log: (line: string) => void): RecordSink {
-  const guarded = (what: string, work: () => void): void => {
-    try {
-      work()
-    } catch (error) {
-      log(`a record could not be ${what}: ${String(error)}`)
-    }
-  }
-  return {
-    async reserve(request) {
-      try {
-        return await sink.reserve(request)
-      } catch (error) {
-        log(`no room for the record of ${request.from} to ${request.to}: ${String(error)}`)
-        return null
-      }
-    },
-    commit: (record) => guarded('stored', () => sink.commit(record)),
-    abandon: (bytes) => guarded('given back', () => sink.abandon(bytes)),
-  }
-}
-
-function giveBack(reservations: Map<number, Reservation>, sink: RecordSink): void {
-  for (const { bytes } of reservations.values()) if (bytes !== undefined) sink.abandon(bytes)
-  reservations.clear()
 }
 
 type EventReply = Extract<CallReply, { type: 'prefill' | 'token' | 'done' }>

@@ -23,5 +23,5 @@ export const logTailBytes = 16 * 1024
 /** Lines of it that an error message shows. */
 export const logTailLines = 8
 
-/** A process that is gone may have left its pipes to a child of its own; we read no longer than this. */
+/** How long the pipes of an ended process are read; a child of its own may hold them open. */
 export const lastWordsMs = 500

@@ -1,8 +1,8 @@
 /**
- * Every message between the service and a worker, both ways. The tables are the protocol: they check
- * what arrives, give the TypeScript types, and docs/engine-protocol.md explains them in words.
+ * Every message between the service and a worker, both ways. The tables are the protocol: they
+ * check what arrives and give the TypeScript types; docs/engine-protocol.md explains them in words.
  *
- * Every field is always present; what may be missing is null. The service decides, workers move bytes.
+ * Every field is always present; what may be missing is null.
  */
 import type { RecordKind, TokenIds } from '../cache/types.ts'
 import { type FrameHeader, protocolError } from './frames.ts'

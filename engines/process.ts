@@ -57,7 +57,7 @@ export function startProcess(
   }
 }
 
-/** How the process ended, in words. `close` may never come; the process itself is gone at `exit`. */
+/** How it ended, in words. `close` may never come; the process itself is gone at `exit`. */
 function untilEnded(child: ChildProcess, command: string): Promise<string> {
   return new Promise((resolve) => {
     child.once('error', (error) => {

@@ -1,4 +1,4 @@
-/** Puts stored records back into a sequence, and trusts none of their bytes before it has checked them. */
+/** Puts stored records back into a sequence, and trusts no bytes before it has checked them. */
 import { firstDamagedMiB } from './checksum.ts'
 import { EngineError, RestoreError } from './errors.ts'
 import type { Turns } from './turns.ts'
@@ -6,7 +6,7 @@ import type { EngineSequence, RestoreRecord, RestoreResult } from './types.ts'
 
 /**
  * Verifies and imports `records` in order; one turn of the engine for each. Whatever fails, the
- * sequence is empty afterwards and a RestoreError names the record, and whether its bytes are damaged.
+ * sequence is empty afterwards, and a RestoreError names the record and whether it is damaged.
  */
 export async function restoreRecords(
   sequence: EngineSequence,
@@ -39,8 +39,8 @@ function importVerified(
   const fits = record.kind !== 'kv' || record.from === sequence.tokenCount
   if (!ordered || !fits || bytes.byteLength !== record.sizeBytes) {
     throw new RestoreError(
-      `Record ${recordIndex} (tokens ${record.from} to ${record.to}, ${record.sizeBytes} bytes) does ` +
-        `not follow the ${sequence.tokenCount} tokens of the sequence.`,
+      `Record ${recordIndex} (tokens ${record.from} to ${record.to}, ${record.sizeBytes} bytes) ` +
+        `does not follow the ${sequence.tokenCount} tokens of the sequence.`,
       { recordIndex, corrupt: false },
     )
   }

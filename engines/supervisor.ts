@@ -1,23 +1,16 @@
 /**
- * Keeps one worker alive: starts it, hands out its sequences, restarts it with back-off when it dies,
- * gives up when it dies too often, and drains it at the end.
+ * One supervised worker as the service sees it: calls wait for it while it starts, requests queue
+ * for its sequences, and it is drained at the end.
  */
 import { EngineError } from './errors.ts'
+import { keepAlive, type LiveWorker } from './keep-alive.ts'
 import type { EngineLimits } from './limits.ts'
-import { identityOf } from './model-info.ts'
 import type { WorkerCommand } from './process.ts'
-import { createSequence } from './sequence.ts'
-import type {
-  ArenaView,
-  Engine,
-  EngineState,
-  ModelInfo,
-  Sequence,
-  SharedArena,
-  WorkerOptions,
-} from './types.ts'
+import { createSequencePool } from './sequence-pool.ts'
+import type { ArenaView, Engine, SharedArena, WorkerOptions } from './types.ts'
 import { createWaitQueue, queueFull } from './wait-queue.ts'
-import { startWorkerLife, type WorkerEnd, type WorkerLife } from './worker-life.ts'
+import { createWakeUp } from './wake-up.ts'
+import { startWorkerLife, type WorkerLife } from './worker-life.ts'
 
 export interface EngineOptions {
   readonly worker: WorkerOptions
@@ -31,252 +24,133 @@ export interface EngineOptions {
   readonly log: (line: string) => void
 }
 
-/** A worker that is ready, and which of its sequences are free. */
-interface LiveWorker {
-  readonly life: WorkerLife
-  readonly info: ModelInfo
-  readonly free: number[]
-}
-
 export function createEngine(command: WorkerCommand, options: EngineOptions): Engine {
-  const { limits, log } = options
-  const forSequence = createWaitQueue<LiveWorker & { sequence: number }>(
-    limits.queuedRequests,
-    'a sequence of this worker',
-  )
-  const forWorker = createWaitQueue<LiveWorker>(limits.queuedRequests, 'this worker')
-  const wakeDrain = createSignal()
-  const wakeBackoff = createSignal()
-  let state: EngineState = 'starting'
-  let life: WorkerLife | null = null
-  let live: LiveWorker | null = null
-  let identity: string | null = null
-  let failure: EngineError | null = null
-  let closing: Promise<void> | null = null
-  let restarts = 0
-  let lastError: string | null = null
-  let startedAtMs = Date.now()
-  const deathsAtMs: number[] = []
-
-  const stopping = (): EngineError =>
-    new EngineError('PREFIXD_E_ENGINE_STOPPING', 'The service is shutting down; try again later.')
-
-  const busySequences = (): number => (live === null ? 0 : live.info.sequences - live.free.length)
-
-  const serveQueues = (): void => {
-    const worker = live
-    if (worker === null) return
-    forWorker.serve(() => worker)
-    forSequence.serve(() => {
-      const sequence = worker.free.shift()
-      return sequence === undefined ? null : { ...worker, sequence }
-    })
-    wakeDrain.fire()
-  }
-
-  const refuseAll = (error: EngineError): void => {
-    failure = error
-    forWorker.rejectAll(error)
-    forSequence.rejectAll(error)
-  }
-
-  /** One process, from its start to its end. */
-  const liveOnce = async (): Promise<WorkerEnd> => {
-    startedAtMs = Date.now()
-    const worker = startWorkerLife({
-      command: { ...command, env: { ...command.env, ...options.env } },
-      worker: options.worker,
-      arena: options.arena,
-      limits,
-      log,
-      onCallsChange: wakeDrain.fire,
-    })
-    life = worker
-    if (closing !== null) worker.kill(stopping(), true)
-    const info = await worker.ready
-    if (info !== null) {
-      identity ??= identityOf(info)
-      if (identity === identityOf(info)) {
-        live = { life: worker, info, free: Array.from({ length: info.sequences }, (_, at) => at) }
-        state = 'ready'
-        serveQueues()
-      } else worker.kill(modelChanged(), true)
-    }
-    const end = await worker.ended
-    live = null
-    life = null
-    wakeDrain.fire()
-    return end
-  }
-
-  /** Waits before the next start. Answers the error that ends all starts, or null. */
-  const backOff = async (end: WorkerEnd): Promise<EngineError | null> => {
-    lastError = end.error.message
-    if (closing !== null) return stopping()
-    log(end.error.message)
-    if (end.final) return end.error
-    const nowMs = performance.now()
-    deathsAtMs.push(nowMs)
-    while ((deathsAtMs[0] ?? nowMs) < nowMs - limits.workerRestartWindowMs) deathsAtMs.shift()
-    if (deathsAtMs.length > limits.workerRestartsPerWindow) {
-      return restartBudgetSpent(deathsAtMs.length, limits, end.error)
-    }
-    state = 'restarting'
-    restarts += 1
-    const delayMs = limits.workerBackoffMinMs * 2 ** (deathsAtMs.length - 1)
-    await wakeBackoff.wait(Math.min(delayMs, limits.workerBackoffMaxMs))
-    return closing === null ? null : stopping()
-  }
-
-  const keepAlive = async (): Promise<void> => {
-    for (;;) {
-      const end = await liveOnce().catch((error: unknown) => ({
-        error: asFailed(error),
-        final: true,
-      }))
-      const enough = await backOff(end)
-      if (enough === null) continue
-      state = closing === null ? 'failed' : 'stopped'
-      refuseAll(enough)
-      return
-    }
-  }
-  const over = keepAlive()
-
-  const worker = async (signal?: AbortSignal): Promise<LiveWorker> => {
-    if (failure !== null) throw failure
-    if (closing !== null) throw stopping()
-    return live ?? forWorker.wait(signal)
-  }
-
-  /** The ready worker, when it does not owe too many answers yet. */
-  const workerForCall = async (): Promise<WorkerLife> => {
-    const { life, info } = await worker()
-    if (life.calls.openCount >= limits.queuedRequests + info.sequences) {
-      throw queueFull(limits.queuedRequests, 'this worker')
-    }
-    return life
-  }
-
-  const openOn = async (granted: LiveWorker & { sequence: number }): Promise<Sequence> => {
-    const { life, sequence, free } = granted
-    const release = (): void => {
-      free.push(sequence)
-      serveQueues()
-    }
-    try {
-      await life.calls.ask({ type: 'open', sequence }, 'ok')
-    } catch (error) {
-      release()
-      throw error
-    }
-    return createSequence({
-      calls: life.calls,
-      sequence,
-      carried: options.arena === null ? options.view : null,
-      log,
-      release,
-      async giveUp(error) {
-        life.kill(
-          new EngineError('PREFIXD_E_ENGINE_DIED', `Sequence not cleared: ${String(error)}`),
-        )
-        await life.ended
-      },
-    })
-  }
-
-  const drain = async (drainMs: number): Promise<void> => {
-    refuseAll(stopping())
-    wakeBackoff.fire()
-    const deadlineMs = performance.now() + drainMs
-    while (live !== null && (busySequences() > 0 || live.life.calls.openCount > 0)) {
-      const leftMs = deadlineMs - performance.now()
-      if (leftMs <= 0) break
-      await wakeDrain.wait(leftMs)
-    }
-    const idle = live !== null && live.life.calls.openCount === 0
-    if (idle) life?.shutDown(stopping())
-    else life?.kill(stopping(), true)
-    await over
-    state = 'stopped'
-  }
-
+  const worker = superviseWorker(command, options)
+  const { pool } = worker
   return {
-    ready: async () => (await worker()).info,
-    status: () => ({
-      state,
-      pid: life?.pid ?? null,
-      restarts,
-      startedAtMs,
-      lastError,
-      busySequences: busySequences(),
-      queuedRequests: forSequence.size,
-    }),
+    ready: async () => (await worker.live()).info,
+    status: worker.status,
     async render(input) {
-      const { calls } = await workerForCall()
+      const { calls } = await worker.forCall()
       return (await calls.ask({ type: 'render', input }, 'text')).text
     },
     async tokenize(text, { addSpecial, parseSpecial }) {
-      const { calls } = await workerForCall()
+      const { calls } = await worker.forCall()
       const request = { type: 'tokenize', text, addSpecial, parseSpecial } as const
       return (await calls.ask(request, 'tokens')).tokens
     },
     async detokenize(tokens) {
-      const { calls } = await workerForCall()
+      const { calls } = await worker.forCall()
       return (await calls.ask({ type: 'detokenize', tokens }, 'text')).text
     },
     async pieces(tokens) {
-      const { calls } = await workerForCall()
+      const { calls } = await worker.forCall()
       return (await calls.ask({ type: 'pieces', tokens }, 'pieces')).pieces
     },
     async openSequence(signal) {
-      if (failure !== null) throw failure
-      const granted = forSequence.wait(signal)
-      serveQueues()
-      return openOn(await granted)
+      worker.assertServing()
+      return pool.open(signal)
     },
-    close(drainMs) {
+    close: worker.close,
+  }
+}
+
+/** The worker through all its processes, and everybody who waits for it. */
+function superviseWorker(command: WorkerCommand, options: EngineOptions) {
+  const { limits, log } = options
+  const wakeDrain = createWakeUp()
+  const forWorker = createWaitQueue<LiveWorker>(limits.queuedRequests, 'this worker')
+  const pool = createSequencePool({
+    queuedRequests: limits.queuedRequests,
+    carried: options.arena === null ? options.view : null,
+    log,
+    onRelease: wakeDrain.fire,
+  })
+  let live: LiveWorker | null = null
+  let refusal: EngineError | null = null
+  let closing: Promise<void> | null = null
+
+  const refuse = (error: EngineError): void => {
+    refusal ??= error
+    forWorker.rejectAll(error)
+    pool.rejectAll(error)
+  }
+  const assertServing = (): void => {
+    if (refusal !== null) throw refusal
+  }
+
+  const kept = keepAlive({
+    limits,
+    log,
+    start: (onEnded) =>
+      startWorkerLife({ ...lifeOptions(command, options), onEnded, onCallsChange: wakeDrain.fire }),
+    onReady(ready) {
+      live = ready
+      forWorker.serve(() => ready)
+      pool.attach(ready)
+    },
+    onEnded() {
+      live = null
+      pool.detach()
+      wakeDrain.fire()
+    },
+  })
+  void kept.over.then(refuse)
+
+  const isBusy = (): boolean => live !== null && (pool.busy > 0 || live.life.calls.openCount > 0)
+
+  const drain = async (drainMs: number): Promise<void> => {
+    const reason = stopping()
+    refuse(reason)
+    kept.stop(reason)
+    const deadlineMs = performance.now() + drainMs
+    while (isBusy() && performance.now() < deadlineMs) {
+      await wakeDrain.wait(deadlineMs - performance.now())
+    }
+    if (live !== null && live.life.calls.openCount === 0) live.life.shutDown(reason)
+    else kept.life?.kill(reason, true)
+    await kept.over
+  }
+
+  return {
+    pool,
+    assertServing,
+    async live(): Promise<LiveWorker> {
+      assertServing()
+      return live ?? forWorker.wait()
+    },
+    /** The ready worker, when it does not owe too many answers yet. */
+    async forCall(): Promise<WorkerLife> {
+      const { life, info } = await this.live()
+      const openMax = limits.queuedRequests + info.sequences
+      if (life.calls.openCount >= openMax) throw queueFull(openMax, 'answers of this worker')
+      return life
+    },
+    status: (): ReturnType<Engine['status']> => ({
+      state: kept.state,
+      pid: kept.life?.pid ?? null,
+      restarts: kept.restarts,
+      startedAtMs: kept.startedAtMs,
+      lastError: kept.lastError,
+      busySequences: pool.busy,
+      queuedRequests: pool.waiting,
+    }),
+    close(drainMs: number): Promise<void> {
       closing ??= drain(drainMs)
       return closing
     },
   }
 }
 
-/** Something that one loop waits for, at most so long. */
-function createSignal() {
-  let wake: (() => void) | null = null
-  return {
-    fire: (): void => wake?.(),
-    wait: (limitMs: number): Promise<void> =>
-      new Promise((resolve) => {
-        const timer = setTimeout(() => wake?.(), limitMs)
-        wake = () => {
-          wake = null
-          clearTimeout(timer)
-          resolve()
-        }
-      }),
-  }
+function lifeOptions(command: WorkerCommand, options: EngineOptions) {
+  const { worker, arena, limits, log } = options
+  const withEnv = { ...command, env: { ...command.env, ...options.env } }
+  return { command: withEnv, worker, arena, limits, log }
 }
 
-function asFailed(error: unknown): EngineError {
-  if (error instanceof EngineError) return error
-  return new EngineError('PREFIXD_E_ENGINE_FAILED', `The worker cannot be started: ${error}`)
-}
-
-function modelChanged(): EngineError {
+function stopping(): EngineError {
   return new EngineError(
-    'PREFIXD_E_ENGINE_FAILED',
-    'The worker came back with another model, build or layout than before. ' +
-      'Restart the service, so that nothing stored meets the wrong model.',
-  )
-}
-
-function restartBudgetSpent(deaths: number, limits: EngineLimits, last: EngineError): EngineError {
-  return new EngineError(
-    'PREFIXD_E_ENGINE_FAILED',
-    `The worker ended ${deaths} times within ${limits.workerRestartWindowMs} ms and is not started ` +
-      `again. Look at its last words, then restart the service. ${last.message}`,
-    { cause: last },
+    'PREFIXD_E_ENGINE_STOPPING',
+    'The service is shutting down; send the request again in a moment.',
   )
 }

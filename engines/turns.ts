@@ -7,7 +7,7 @@ export interface Turns {
   take<T>(work: () => T | Promise<T>): Promise<T>
 }
 
-/** The queue is bounded by its users: each call of the service waits for at most one turn at a time. */
+/** Bounded by its users: each open call of the service waits for at most one turn at a time. */
 export function createTurns(): Turns {
   let last: Promise<unknown> = Promise.resolve()
   return {

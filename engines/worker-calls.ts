@@ -2,22 +2,11 @@
 import type { Channel } from './channel.ts'
 import { EngineError, RestoreError } from './errors.ts'
 import { protocolError } from './frames.ts'
-import { type GenerateJob, runGenerate } from './generate-loop.ts'
 import type { CallMessage, ToService, ToWorker } from './messages.ts'
 import { restoreRecords } from './restore.ts'
 import { createTurns } from './turns.ts'
-import type {
-  EngineModel,
-  EngineSequence,
-  RecordBytes,
-  RestoreRecord,
-  WorkerOptions,
-} from './types.ts'
-
-/** The arena as the worker sees it, or null where the frames carry the bytes. */
-export interface WorkerMemory {
-  view(offset: number, sizeBytes: number): Uint8Array
-}
+import type { EngineModel, EngineSequence, RestoreRecord, WorkerOptions } from './types.ts'
+import { createWorkerJobs, type SendToService, type WorkerMemory } from './worker-jobs.ts'
 
 export interface WorkerCalls {
   /** Starts a call, or hands an answer to a running one. Throws on what the protocol forbids. */
@@ -26,112 +15,50 @@ export interface WorkerCalls {
   close(): Promise<void>
 }
 
-interface RunningJob {
-  readonly abort: AbortController
-  readonly reservations: Map<number, (bytes: RecordBytes | null) => void>
-}
-
-type Message<Type extends CallMessage['type']> = Extract<CallMessage, { type: Type }>
-
-export function createWorkerCalls(context: {
+export interface WorkerContext {
   readonly model: EngineModel
   readonly options: WorkerOptions
   readonly memory: WorkerMemory | null
   readonly channel: Channel
-}): WorkerCalls {
-  const { model, options, memory, channel } = context
+}
+
+type Message<Type extends CallMessage['type']> = Extract<CallMessage, { type: Type }>
+
+export function createWorkerCalls({ model, options, memory, channel }: WorkerContext): WorkerCalls {
   const turns = createTurns()
-  const sequences = new Map<number, EngineSequence>()
-  /** Given back and empty; an engine's sequences are opened once and used again. */
-  const idle: EngineSequence[] = []
-  const jobs = new Map<number, RunningJob>()
-
-  const send = (message: ToService, payload?: readonly Uint8Array[]): Promise<void> =>
-    channel.send(message, payload)
-
-  const sequenceOf = (number: number): EngineSequence => {
-    const sequence = sequences.get(number)
-    if (sequence === undefined) throw protocolError(`sequence ${number} is not open`)
-    return sequence
-  }
-
-  const open = (number: number): void => {
-    if (sequences.has(number) || sequences.size >= model.info.sequences) {
-      throw protocolError(`sequence ${number} cannot be opened twice or beyond the model's number`)
-    }
-    sequences.set(number, idle.pop() ?? model.openSequence())
-  }
-
-  const close = (number: number): void => {
-    const sequence = sequenceOf(number)
-    sequence.clear()
-    sequences.delete(number)
-    idle.push(sequence)
-  }
+  const send: SendToService = (message, payload) => channel.send(message, payload)
+  const sequences = createSequenceTable(model)
+  const jobs = createWorkerJobs(send, memory)
 
   const restore = async (message: Message<'restore'>, payload: Uint8Array): Promise<ToService> => {
     const bytesOf = memory === null ? carried(message.records, payload) : mapped(memory)
-    const sequence = sequenceOf(message.sequence)
+    const sequence = sequences.get(message.sequence)
     const result = await restoreRecords(sequence, message.records, bytesOf, turns)
     return { type: 'restored', id: message.id, ...result }
   }
 
   const generate = async (message: Message<'generate'>): Promise<ToService> => {
-    const sequence = sequenceOf(message.sequence)
-    const job: RunningJob = { abort: new AbortController(), reservations: new Map() }
-    jobs.set(message.id, job)
+    const sequence = sequences.get(message.sequence)
+    const { blockTokens, reuse } = options
     try {
-      const done = await runGenerate({
-        model,
-        sequence,
-        turns,
-        blockTokens: options.blockTokens,
-        reuse: options.reuse,
-        input: message,
-        signal: job.abort.signal,
-        outlet: createOutlet(message.id, job, memory, send),
-      })
-      return { ...done, id: message.id }
+      return await jobs.run(message, { model, sequence, turns, blockTokens, reuse })
     } catch (error) {
       await turns.take(() => sequence.clear())
       throw error
-    } finally {
-      jobs.delete(message.id)
     }
   }
 
   const carryOut = (message: CallMessage, payload: Uint8Array): Promise<ToService> => {
-    const { id } = message
-    const ok = { type: 'ok', id } as const
-    switch (message.type) {
-      case 'render':
-        return turns.take(() => ({ type: 'text', id, text: model.render(message.input) }))
-      case 'tokenize':
-        return turns.take(() => {
-          return { type: 'tokens', id, tokens: model.tokenize(message.text, message) }
-        })
-      case 'detokenize':
-        return turns.take(() => ({ type: 'text', id, text: detokenize(model, message.tokens) }))
-      case 'pieces':
-        return turns.take(() => {
-          return {
-            type: 'pieces',
-            id,
-            pieces: Array.from(message.tokens, (token) => model.piece(token)),
-          }
-        })
-      case 'open':
-        return turns.take(() => open(message.sequence)).then(() => ok)
-      case 'close':
-        return turns.take(() => close(message.sequence)).then(() => ok)
-      case 'trim':
-        return turns
-          .take(() => sequenceOf(message.sequence).trim(message.tokenCount))
-          .then(() => ok)
-      case 'restore':
-        return restore(message, payload)
-      case 'generate':
-        return generate(message)
+    if (message.type === 'restore') return restore(message, payload)
+    if (message.type === 'generate') return generate(message)
+    return turns.take(() => answerAtOnce(model, sequences, message))
+  }
+
+  const answer = async (message: CallMessage, payload: Uint8Array): Promise<void> => {
+    try {
+      await send(await carryOut(message, payload))
+    } catch (error) {
+      await send(errorMessage(message, error))
     }
   }
 
@@ -142,79 +69,80 @@ export function createWorkerCalls(context: {
         case 'shutdown':
           throw protocolError(`\`${message.type}\` in the middle of the work`)
         case 'cancel':
-          // The job may have ended while the frame was on its way.
-          jobs.get(message.id)?.abort.abort()
+          jobs.cancel(message.id)
           return
-        case 'reserved': {
-          const answer = jobs.get(message.id)?.reservations.get(message.reservation)
-          if (answer === undefined) throw protocolError('`reserved` for an unknown reservation')
-          answer(message.bytes)
+        case 'reserved':
+          jobs.reserved(message)
           return
-        }
         default:
-          // An async function, so that what throws at once also becomes an answer.
-          void (async () => carryOut(message, payload))()
-            .catch((error: unknown) => errorMessage(message, error))
-            .then((answer) => send(answer))
+          void answer(message, payload)
       }
     },
     async close() {
-      for (const job of jobs.values()) job.abort.abort()
+      jobs.cancelAll()
       await turns.take(() => model.close())
     },
   }
 }
 
-function createOutlet(
-  id: number,
-  job: RunningJob,
-  memory: WorkerMemory | null,
-  send: (message: ToService, payload?: readonly Uint8Array[]) => Promise<void>,
-): GenerateJob['outlet'] {
-  let lastReservation = 0
-  const reservationOf = new Map<RecordBytes, number>()
-  // Carried records use one buffer again and again: fresh memory is 10 times slower.
-  let scratch = new Uint8Array(0)
-  return {
-    emit(event) {
-      if (event.type === 'prefill') return send({ ...event, id })
-      return send({ ...event, id, logits: event.logits ?? null })
-    },
-    reserve(request) {
-      lastReservation += 1
-      const reservation = lastReservation
-      return new Promise((resolve) => {
-        job.reservations.set(reservation, (bytes) => {
-          job.reservations.delete(reservation)
-          if (bytes !== null) reservationOf.set(bytes, reservation)
-          resolve(bytes)
-        })
-        void send({ type: 'reserve', id, reservation, ...request })
-      })
-    },
-    memory(bytes) {
-      if (memory !== null) return memory.view(bytes.offset, bytes.sizeBytes)
-      if (scratch.byteLength < bytes.sizeBytes) scratch = new Uint8Array(bytes.sizeBytes)
-      return scratch.subarray(0, bytes.sizeBytes)
-    },
-    exported(record, written) {
-      const reservation = take(reservationOf, record.bytes)
-      const { generation } = record.bytes
-      const crc32s = [...record.crc32s]
-      const message = { type: 'exported', id, reservation, generation, crc32s } as const
-      return send(message, memory === null ? [written] : [])
-    },
-    abandon(bytes) {
-      void send({ type: 'abandoned', id, reservation: take(reservationOf, bytes) })
-    },
+type AtOnce = Exclude<CallMessage, { type: 'restore' | 'generate' }>
+
+/** Calls that take one turn of the engine and no longer. */
+function answerAtOnce(model: EngineModel, sequences: SequenceTable, message: AtOnce): ToService {
+  const { id } = message
+  switch (message.type) {
+    case 'render':
+      return { type: 'text', id, text: model.render(message.input) }
+    case 'tokenize': {
+      const { text, addSpecial, parseSpecial } = message
+      return { type: 'tokens', id, tokens: model.tokenize(text, { addSpecial, parseSpecial }) }
+    }
+    case 'detokenize':
+      return { type: 'text', id, text: Buffer.concat(piecesOf(model, message.tokens)).toString() }
+    case 'pieces':
+      return { type: 'pieces', id, pieces: piecesOf(model, message.tokens) }
+    case 'open':
+      sequences.open(message.sequence)
+      return { type: 'ok', id }
+    case 'trim':
+      sequences.get(message.sequence).trim(message.tokenCount)
+      return { type: 'ok', id }
+    case 'close':
+      sequences.close(message.sequence)
+      return { type: 'ok', id }
   }
 }
 
-function take(reservationOf: Map<RecordBytes, number>, bytes: RecordBytes): number {
-  const reservation = reservationOf.get(bytes)
-  if (reservation === undefined) throw protocolError('a record was exported twice')
-  reservationOf.delete(bytes)
-  return reservation
+interface SequenceTable {
+  get(number: number): EngineSequence
+  open(number: number): void
+  close(number: number): void
+}
+
+function createSequenceTable(model: EngineModel): SequenceTable {
+  const inUse = new Map<number, EngineSequence>()
+  /** Given back and empty; an engine's sequences are opened once and used again. */
+  const idle: EngineSequence[] = []
+  const get = (number: number): EngineSequence => {
+    const sequence = inUse.get(number)
+    if (sequence === undefined) throw protocolError(`sequence ${number} is not open`)
+    return sequence
+  }
+  return {
+    get,
+    open(number) {
+      if (inUse.has(number) || inUse.size >= model.info.sequences) {
+        throw protocolError(`sequence ${number} is open, or one too many`)
+      }
+      inUse.set(number, idle.pop() ?? model.openSequence())
+    },
+    close(number) {
+      const sequence = get(number)
+      sequence.clear()
+      inUse.delete(number)
+      idle.push(sequence)
+    },
+  }
 }
 
 function mapped(memory: WorkerMemory): (record: RestoreRecord) => Uint8Array {
@@ -243,8 +171,8 @@ function carried(
   }
 }
 
-function detokenize(model: EngineModel, tokens: Uint32Array): string {
-  return Buffer.concat(Array.from(tokens, (token) => model.piece(token))).toString('utf8')
+function piecesOf(model: EngineModel, tokens: Uint32Array): Uint8Array[] {
+  return Array.from(tokens, (token) => model.piece(token))
 }
 
 function errorMessage(message: CallMessage, error: unknown): ToService {

@@ -1,10 +1,10 @@
 /** One process of a worker from its start to its end, with the calls that it owes answers to. */
 import { type Calls, createCalls } from './calls.ts'
-import { createChannel } from './channel.ts'
+import { type Channel, createChannel } from './channel.ts'
 import { EngineError } from './errors.ts'
 import { protocolError, protocolVersion } from './frames.ts'
 import { type EngineLimits, workerExitMs } from './limits.ts'
-import { readToService, type ToService } from './messages.ts'
+import { readToService, type ToService, type ToWorker } from './messages.ts'
 import { checkModelInfo } from './model-info.ts'
 import { startProcess, type WorkerCommand } from './process.ts'
 import type { ModelInfo, SharedArena, WorkerOptions } from './types.ts'
@@ -16,6 +16,8 @@ export interface WorkerLifeOptions {
   readonly limits: EngineLimits
   readonly log: (line: string) => void
   readonly onCallsChange: () => void
+  /** The process has ended; open calls are rejected after this. */
+  readonly onEnded: () => void
 }
 
 export interface WorkerEnd {
@@ -49,6 +51,13 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
     child.kill()
   }
 
+  const fail = (error: EngineError): void => {
+    reason ??= { error, final: true }
+  }
+  const becomeReady = (info: ModelInfo): void => {
+    clearTimeout(readyTimer)
+    ready.resolve(info)
+  }
   const readyTimer = setTimeout(() => {
     kill(notReady(limits.workerReadyMs, child.logTail()), true)
   }, limits.workerReadyMs)
@@ -61,7 +70,7 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
       silence.heard()
       const message = readToService(header)
       if ('id' in message) calls.receive(message, payload)
-      else handle(message)
+      else follow(message, { options, channel, becomeReady, kill, fail })
     },
     onBroken: (error) => {
       kill(error instanceof EngineError ? error : protocolError('unreadable', error))
@@ -74,37 +83,12 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
     options.onCallsChange()
   })
 
-  const handle = (message: Exclude<ToService, { id: number }>): void => {
-    switch (message.type) {
-      case 'hello':
-        if (message.protocol !== protocolVersion) {
-          kill(protocolError(`the worker speaks version ${message.protocol}`), true)
-          return
-        }
-        void channel.send({
-          type: 'hello',
-          protocol: protocolVersion,
-          options: options.worker,
-          arenaBytes: options.arena?.sizeBytes ?? null,
-        })
-        return
-      case 'loading':
-        log(`loading: ${Math.floor(message.fraction * 100)} %`)
-        return
-      case 'ready':
-        clearTimeout(readyTimer)
-        ready.resolve(checkModelInfo(message.info))
-        return
-      case 'failed':
-        reason ??= { error: new EngineError(message.code, message.message), final: true }
-    }
-  }
-
   const ended = child.ended.then((words) => {
     clearTimeout(readyTimer)
     clearTimeout(exitTimer)
     channel.destroy()
     const end = reason ?? { error: died(words, child.logTail()), final: child.pid === null }
+    options.onEnded()
     calls.failAll(end.error)
     silence.watch(false)
     ready.resolve(null)
@@ -118,11 +102,45 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
     ended,
     kill,
     shutDown(error) {
-      reason ??= { error, final: true }
+      fail(error)
       void channel.send({ type: 'shutdown' })
       exitTimer = setTimeout(() => kill(error), workerExitMs)
     },
   }
+}
+
+interface LifeSteps {
+  readonly options: WorkerLifeOptions
+  readonly channel: Channel
+  becomeReady(info: ModelInfo): void
+  /** The worker ends by itself, and for this reason. */
+  fail(error: EngineError): void
+  kill(error: EngineError, final?: boolean): void
+}
+
+/** What a worker says of itself, from its greeting to `ready` or `failed`. */
+function follow(message: Exclude<ToService, { id: number }>, steps: LifeSteps): void {
+  switch (message.type) {
+    case 'hello': {
+      const { protocol } = message
+      if (protocol === protocolVersion) void steps.channel.send(greeting(steps.options))
+      else steps.kill(protocolError(`the worker speaks version ${protocol}`), true)
+      return
+    }
+    case 'loading':
+      steps.options.log(`loading: ${Math.floor(message.fraction * 100)} %`)
+      return
+    case 'ready':
+      steps.becomeReady(checkModelInfo(message.info))
+      return
+    case 'failed':
+      steps.fail(new EngineError(message.code, message.message))
+  }
+}
+
+function greeting({ worker, arena }: WorkerLifeOptions): Extract<ToWorker, { type: 'hello' }> {
+  const arenaBytes = arena?.sizeBytes ?? null
+  return { type: 'hello', protocol: protocolVersion, options: worker, arenaBytes }
 }
 
 /** Expires when a worker that is watched says nothing for `silenceMs`. */

@@ -1,10 +1,10 @@
 /**
- * Exact-arithmetic KV. The row of a position is a function of its token, its position and the rows of
- * all earlier positions; the next token is a function of all rows. So a wrong, missing or misplaced
- * byte changes every later answer, and call sizes change nothing.
+ * Exact-arithmetic KV. The row of a position is a function of its token, its position and the rows
+ * of all earlier positions; the next token is a function of all rows. So a wrong, missing or
+ * misplaced byte changes every later answer, and call sizes change nothing.
  *
- * A digest of 64 bits per position folds the rows' bytes; it is computed from the bytes that stand in
- * the cache, on import too, and is itself never stored.
+ * A digest of 64 bits per position folds the rows' bytes; it is computed from the bytes that stand
+ * in the cache, on import too, and is itself never stored.
  */
 
 /** Record: `u32 LE magic | u32 token count | u32 bytes per token | u32 0`, then a row per token. */
@@ -72,13 +72,7 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
       tokenCount += 1
     },
     importRows(record, count) {
-      const header = new DataView(record.buffer, record.byteOffset, recordHeaderBytes)
-      const stored = header.getUint32(4, true)
-      const size = recordHeaderBytes + stored * bytesPerToken
-      const known = header.getUint32(0, true) === recordMagic
-      if (!known || header.getUint32(8, true) !== bytesPerToken || record.byteLength !== size) {
-        throw new Error('not a record of the fake engine with this row size')
-      }
+      const stored = readHeader(record, bytesPerToken)
       if (count > stored) throw new Error(`the record has ${stored} rows, not ${count}`)
       makeRoom(tokenCount + count)
       bytesOf(rows, tokenCount * words, count * words).set(
@@ -88,11 +82,7 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
       tokenCount += count
     },
     exportRows(from, to, into) {
-      const header = new DataView(into.buffer, into.byteOffset, recordHeaderBytes)
-      header.setUint32(0, recordMagic, true)
-      header.setUint32(4, to - from, true)
-      header.setUint32(8, bytesPerToken, true)
-      header.setUint32(12, 0, true)
+      writeHeader(into, to - from, bytesPerToken)
       into.set(bytesOf(rows, from * words, (to - from) * words), recordHeaderBytes)
     },
     truncate(count) {
@@ -103,6 +93,24 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
     digest: () => digestBehind(tokenCount),
     lastToken: () => (tokenCount === 0 ? -1 : (rows[(tokenCount - 1) * words] ?? -1)),
   }
+}
+
+function writeHeader(record: Uint8Array, tokenCount: number, bytesPerToken: number): void {
+  const header = new DataView(record.buffer, record.byteOffset, recordHeaderBytes)
+  const words = [recordMagic, tokenCount, bytesPerToken, 0]
+  for (const [at, word] of words.entries()) header.setUint32(4 * at, word, true)
+}
+
+/** Number of rows in the record. */
+function readHeader(record: Uint8Array, bytesPerToken: number): number {
+  const header = new DataView(record.buffer, record.byteOffset, recordHeaderBytes)
+  const tokenCount = header.getUint32(4, true)
+  const size = recordHeaderBytes + tokenCount * bytesPerToken
+  const known = header.getUint32(0, true) === recordMagic
+  if (!known || header.getUint32(8, true) !== bytesPerToken || record.byteLength !== size) {
+    throw new Error('not a record of the fake engine with this row size')
+  }
+  return tokenCount
 }
 
 /** Mixes two words of 32 bits into one; every input bit reaches every output bit. */

@@ -1,4 +1,4 @@
-/** A deterministic engine without a model: for tests, simulations and benchmarks of everything else. */
+/** A deterministic engine without a model, to test and measure everything else. */
 import { setImmediate } from 'node:timers/promises'
 import { EngineError } from '../errors.ts'
 import type {

@@ -1,4 +1,4 @@
-/** Settings of the fake engine, most of them faults to order. They come in `WorkerOptions.engine`. */
+/** Settings of the fake engine, in `WorkerOptions.engine`; most of them are faults to order. */
 import { EngineError } from '../errors.ts'
 import type { WorkerOptions } from '../types.ts'
 import { vocabularySizeMin } from './vocabulary.ts'

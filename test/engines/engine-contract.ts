@@ -75,18 +75,28 @@ export async function generate(
   }
 }
 
+const modeWords = { shared: 'in shared memory', carried: 'carried by frames' } as const
+
 export function engineContract(name: string, options: ContractOptions): void {
   for (const mode of ['shared', 'carried'] as const) {
-    describe(`${name}, records ${mode === 'shared' ? 'in shared memory' : 'carried by frames'}`, () => {
-      describe('reuse by blocks', () => blockContract(options, mode))
-      describe('reuse to the token', () => tokenContract(options, mode))
+    describe(`${name}, records ${modeWords[mode]}`, () => {
+      describe('reuse by blocks', () => {
+        const worker = started(options, 'block', mode)
+        exactness(options, worker)
+        several(options, worker)
+      })
+      describe('reuse to the token', () => {
+        const worker = started(options, 'token', mode)
+        saving(options, worker)
+        flow(options, worker)
+      })
     })
   }
 }
 
 /** A prompt of exactly this many tokens, in words that every tokenizer knows. */
 async function promptOf(engine: Engine, tokenCount: number, about: string): Promise<Uint32Array> {
-  const sentence = `${about}: the river was wide and the boat was small, so nobody spoke for a while. `
+  const sentence = `${about}: the river was wide and the boat was small, so nobody spoke. `
   const tokens = await engine.tokenize(sentence.repeat(tokenCount), {
     addSpecial: true,
     parseSpecial: false,
@@ -125,10 +135,9 @@ function started(options: ContractOptions, reuse: 'token' | 'block', mode: 'shar
   return held
 }
 
-function blockContract(options: ContractOptions, mode: 'shared' | 'carried'): void {
-  const { blockTokens } = options
-  const worker = started(options, 'block', mode)
+type StartedWorker = ReturnType<typeof started>
 
+function exactness({ blockTokens }: ContractOptions, worker: StartedWorker): void {
   it('declares a model whose records have the size that its layout says', () => {
     expect(worker.info.layout.kinds).toContain('kv')
     expect(worker.info.layout.kvBytesPerToken).toBeGreaterThan(0)
@@ -164,7 +173,7 @@ function blockContract(options: ContractOptions, mode: 'shared' | 'carried'): vo
     expect(warm.done).toMatchObject({ restoredTokens: 2 * blockTokens, computedTokens: 9 })
   })
 
-  it('exports a block computed after restored ones as on the grid, with the same bytes', async () => {
+  it('exports a block after restored ones as on the grid, with the same bytes', async () => {
     const tokens = await promptOf(worker.engine, 2 * blockTokens + 1, 'second block')
     const sink = worker.sink()
     await worker.sequence((it) => generate(it, { tokens, maxTokens: 0 }, sink))
@@ -179,8 +188,10 @@ function blockContract(options: ContractOptions, mode: 'shared' | 'carried'): vo
     expect(again.committed).toMatchObject([{ from: blockTokens, grid: true }])
     expect(again.committed[0]?.crc32s).toEqual(second.crc32s)
   })
+}
 
-  it('refuses a damaged record, names it, and leaves an empty sequence that still works', async () => {
+function several({ blockTokens }: ContractOptions, worker: StartedWorker): void {
+  it('refuses a damaged record, names it, and leaves an empty working sequence', async () => {
     const tokens = await promptOf(worker.engine, 2 * blockTokens + 3, 'damage')
     const sink = worker.sink()
     const cold = await worker.sequence((it) => generate(it, { tokens }, sink))
@@ -218,9 +229,8 @@ function blockContract(options: ContractOptions, mode: 'shared' | 'carried'): vo
   })
 }
 
-function tokenContract(options: ContractOptions, mode: 'shared' | 'carried'): void {
+function saving(options: ContractOptions, worker: StartedWorker): void {
   const { blockTokens } = options
-  const worker = started(options, 'token', mode)
 
   it('exports the tail with its decoded tokens, all but the last sampled one', async () => {
     const tokens = await promptOf(worker.engine, blockTokens + 7, 'tail')
@@ -270,7 +280,9 @@ function tokenContract(options: ContractOptions, mode: 'shared' | 'carried'): vo
     expect(answer.done).toMatchObject({ finishReason: 'length', computedTokens: tokens.length })
     expect(sink.committed.map(({ to }) => to)).toEqual([blockTokens, blockTokens + 6])
   })
+}
 
+function flow({ blockTokens }: ContractOptions, worker: StartedWorker): void {
   it('answers the same when the sink has no room, and when nothing is to be saved', async () => {
     const tokens = await promptOf(worker.engine, blockTokens + 2, 'no room')
     const kept = await worker.sequence((it) => generate(it, { tokens }, worker.sink()))
