@@ -68,6 +68,7 @@ export class Cache {
   readonly #ram: RamStore
   readonly #ssd: SsdStore | null
   readonly #host: LeaseHost
+  readonly #notes: Map<Namespace, string>
   #corruptBlocks = 0
   #failedWrites = 0
   #ramReadBytes = 0
@@ -83,6 +84,7 @@ export class Cache {
     })
     this.#ssd = ssd === null ? null : this.#createSsdStore(ssd)
     this.#host = this.#createHost()
+    this.#notes = new Map(ssd?.notes() ?? [])
     if (ssd !== null) this.#adopt(ssd)
   }
 
@@ -92,6 +94,20 @@ export class Cache {
 
   get counters(): CacheCounters {
     return { corruptBlocks: this.#corruptBlocks, failedWrites: this.#failedWrites }
+  }
+
+  /** What was noted of the namespaces, also by earlier runs. */
+  get notes(): ReadonlyMap<Namespace, string> {
+    return this.#notes
+  }
+
+  /** Remembers whose blocks these are. Only people read it: a failure costs a name in a list. */
+  note(namespace: Namespace, text: string): void {
+    if (this.#notes.get(namespace) === text) return
+    this.#notes.set(namespace, text)
+    this.#options.ssd?.note(namespace, text).catch((error) => {
+      this.#options.warn('the name of a namespace could not be stored', error)
+    })
   }
 
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
@@ -333,6 +349,8 @@ export class Cache {
   }
 
   #onLoadFailed(record: CachedRecord, error: unknown): void {
+    // A damaged block before it has taken this one along.
+    if (record.block.gone) return
     const isDamage = error instanceof CacheError && error.code === 'PREFIXD_E_CACHE_CORRUPT'
     const what = `block ${record.block.hash} could not be read back; its chain is cut there`
     this.#options.warn(what, error)

@@ -166,7 +166,7 @@ export class SsdStore {
       lastUsedAtMs: block.lastUsedAtMs,
     }
     const tokens = this.#options.index.tokensOf(block)
-    await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent), [])
+    await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent))
     record.ssd = 'stored'
     this.#order.touch(record)
   }

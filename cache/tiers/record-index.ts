@@ -21,7 +21,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError } from '../errors.ts'
-import type { BlockHash, TokenIds } from '../types.ts'
+import type { BlockHash, Namespace, TokenIds } from '../types.ts'
 import {
   decodeFormat,
   decodeHash,
@@ -58,6 +58,8 @@ export interface RecordIndex {
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
   commit(change: IndexChange): Promise<void>
   removeRaw(keys: readonly Uint8Array[]): Promise<void>
+  notes(): Map<Namespace, string>
+  note(namespace: Namespace, text: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -75,6 +77,8 @@ const indexName = 'index.mdb'
 const cleanName = 'index.clean'
 const brokenName = 'index.broken-'
 const formatKey = Buffer.from('format')
+const notePrefix = 'note '
+const noteKey = (namespace: string): Buffer => Buffer.from(notePrefix + namespace)
 /** Far above what walking a large index takes; a child that still reads then never ends. */
 const probeMs = 300_000
 
@@ -124,7 +128,7 @@ function createRecordIndex(
   databases: Databases,
   directory: string,
 ): RecordIndex {
-  const { records, tokens, uses } = databases
+  const { records, tokens, uses, meta } = databases
 
   return {
     *entries(decoder) {
@@ -153,6 +157,18 @@ function createRecordIndex(
     },
     async removeRaw(keys) {
       await Promise.all(keys.map((key) => records.remove(key)))
+    },
+    notes() {
+      const found = new Map<Namespace, string>()
+      for (const { key, value } of meta.getRange({ start: noteKey('') })) {
+        const name = Buffer.from(key).toString()
+        if (!name.startsWith(notePrefix)) break
+        found.set(name.slice(notePrefix.length) as Namespace, value.toString())
+      }
+      return found
+    },
+    async note(namespace, text) {
+      await meta.put(noteKey(namespace), Buffer.from(text))
     },
     close: () => closeIndex(root, directory),
   }

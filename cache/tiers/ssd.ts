@@ -133,12 +133,12 @@ function createTier(parts: TierParts): SsdTier {
     return promise
   }
 
-  async function write(...[record, tokens, bytes, supersedes]: Parameters<SsdTier['write']>) {
+  async function write(...[record, tokens, bytes]: Parameters<SsdTier['write']>) {
     checkShape(record, bytes)
     const runs = await slab.allocate(slotsFor(record.sizeBytes))
     try {
       await slab.write(runs, bytes)
-      await ledger.commit([record, ...supersedes], { put: { entry: { record, runs }, tokens } })
+      await ledger.commit([record], { put: { entry: { record, runs }, tokens } })
     } catch (error) {
       slab.release(runs)
       throw error
@@ -191,6 +191,8 @@ function createTier(parts: TierParts): SsdTier {
       }),
     quarantine: (key) => track(async () => void (await ledger.commit([key], {}, false))),
     touch: uses.touch,
+    notes: () => index.notes(),
+    note: (namespace, text) => track(() => index.note(namespace, text)),
     close() {
       closing ??= shutDown()
       return closing

@@ -67,15 +67,10 @@ export interface SsdTier {
   /**
    * Resolves when the record is durable against the death of the process. `bytes` is a view that is
    * 4 KiB-aligned and as long as `sizeBytes` rounded up to 4 KiB; it must not change until then.
-   * `supersedes` go in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no slots) or
-   * `PREFIXD_E_CACHE_IO`.
+   * A record of the same key is replaced in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no
+   * slots) or `PREFIXD_E_CACHE_IO`.
    */
-  write(
-    record: StoredRecord,
-    tokens: TokenIds,
-    bytes: Uint8Array,
-    supersedes: readonly RecordKey[],
-  ): Promise<void>
+  write(record: StoredRecord, tokens: TokenIds, bytes: Uint8Array): Promise<void>
   /**
    * Reads a record into a 4 KiB-aligned view (length as in `write`) and checks every crc. Rejects
    * with `PREFIXD_E_CACHE_CORRUPT` or `PREFIXD_E_CACHE_IO`. The caller holds the record: while this
@@ -88,6 +83,10 @@ export interface SsdTier {
   quarantine(key: RecordKey): Promise<void>
   /** Remembers use for the LRU order after a restart; written lazily in batches. */
   touch(hash: BlockHash, atMs: number): void
+  /** What was noted of namespaces: whose blocks these are, for people who ask later. */
+  notes(): ReadonlyMap<Namespace, string>
+  /** Remembers a note of at most a few KiB; durable when it resolves. */
+  note(namespace: Namespace, text: string): Promise<void>
   /** Waits for writes and commits that are under way, then closes. */
   close(): Promise<void>
 }

@@ -6,6 +6,7 @@ import {
   describePrefix,
   findByBeginning,
   leavesOf,
+  type Namespace,
   type PrefixInfo,
   prefixIdOf,
   type TierName,
@@ -27,7 +28,7 @@ import type {
 export interface AdminContext {
   readonly cache: Cache
   /** Name of the model that a namespace belongs to. */
-  readonly modelOf: (namespace: string) => string
+  readonly modelOf: (namespace: Namespace) => string
   readonly now: () => number
   /** Figures that are not the cache's own. */
   readonly stats: () => Omit<
@@ -140,7 +141,9 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     },
 
     async evict(selector, dryRun): Promise<EvictReport> {
-      const chosen = choose(context, selector, find)
+      const chosen = choose(context, selector, find).filter((block) =>
+        isIn(cache, block, selector.tier ?? null),
+      )
       const before = countPrefixes(cache)
       const report = (blocks: readonly CachedBlock[], prefixes: number, freed: Freed) => ({
         dryRun,
@@ -181,6 +184,11 @@ function choose(
   return all
 }
 
+/** Has the tier a copy of this block? Null: any tier. */
+function isIn(cache: Cache, block: CachedBlock, tier: TierName | null): boolean {
+  return tier === null || block.records.some((record) => cache.bytesIn(tier, record) > 0)
+}
+
 /** What is not in use, and has no child that must stay. */
 function evictable(
   cache: Cache,
@@ -190,10 +198,8 @@ function evictable(
   const free = new Set<CachedBlock>()
   for (const block of chosen) {
     if (cache.isInUse(block)) continue
-    const isThere = (record: CachedBlock['records'][number]) =>
-      tier === null || cache.bytesIn(tier, record) > 0
     const childStays = tier === null && [...block.children].some((child) => !free.has(child))
-    if (!childStays && block.records.some(isThere)) free.add(block)
+    if (!childStays) free.add(block)
   }
   return [...free]
 }

@@ -5,6 +5,7 @@ import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
 import { type GenerateContext, generate } from './generate.ts'
+import { readNote, writeNote } from './namespace-note.ts'
 import { createRateMeter } from './rates.ts'
 import { createTally } from './tally.ts'
 import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
@@ -33,7 +34,6 @@ export function createService(options: ServiceOptions): Service {
   const startedAtMs = Date.now()
   const rates = createRateMeter()
   const tally = createTally()
-  const modelNames = new Map<string, string>()
   let info: ModelInfo | null = null
 
   const namespaceFor = (ready: ModelInfo): Namespace => {
@@ -43,7 +43,7 @@ export function createService(options: ServiceOptions): Service {
       blockTokens: cache.blockTokens,
       salt: '',
     })
-    modelNames.set(namespace, model.id)
+    cache.note(namespace, writeNote({ model: model.id, fingerprint: ready.fingerprint }))
     return namespace
   }
 
@@ -133,7 +133,7 @@ export function createService(options: ServiceOptions): Service {
     pieces: async (name, tokens) => known(name).pieces(tokens),
     cache: createAdmin({
       cache,
-      modelOf: (namespace) => modelNames.get(namespace) ?? 'another model',
+      modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
       now: () => Date.now(),
       stats: () => {
         const { prefillTokensPerMs, restoreBytesPerMs } = rates.rates()

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib'
 import { CacheError } from '../../cache/errors.ts'
 import type { RecordKey, SsdTier, StoredRecord } from '../../cache/tiers/tier.ts'
-import type { BlockHash, TokenIds } from '../../cache/types.ts'
+import type { BlockHash, Namespace, TokenIds } from '../../cache/types.ts'
 
 interface Stored {
   readonly record: StoredRecord
@@ -29,6 +29,7 @@ export function createMemorySsd(
   content: ReadonlyMap<string, Stored> = new Map(),
 ): MemorySsd {
   const stored = new Map(content)
+  const notes = new Map<Namespace, string>()
   let writeError: Error | null = null
   let gate: Promise<void> = Promise.resolve()
   let readBytes = 0
@@ -57,7 +58,7 @@ export function createMemorySsd(
     },
     allocatedBytes,
     freeBytes: () => capacityBytes - usedBytes(),
-    async write(record, tokens, bytes, supersedes) {
+    async write(record, tokens, bytes) {
       await gate
       await new Promise((resolve) => setImmediate(resolve))
       if (writeError !== null) throw writeError
@@ -65,7 +66,6 @@ export function createMemorySsd(
         throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')
       }
       stored.set(nameOf(record), { record, tokens: tokens.slice(), bytes: bytes.slice() })
-      for (const key of supersedes) stored.delete(nameOf(key))
       writtenBytes += record.sizeBytes
     },
     async read(key, into) {
@@ -91,6 +91,10 @@ export function createMemorySsd(
       stored.delete(nameOf(key))
     },
     touch() {},
+    notes: () => notes,
+    async note(namespace, text) {
+      notes.set(namespace, text)
+    },
     async close() {},
     damage(hash) {
       for (const item of stored.values()) {

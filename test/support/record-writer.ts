@@ -26,12 +26,9 @@ async function writer(view: Uint8Array): Promise<never> {
     const sizeBytes = 1 + random(2.5 * MiB)
     const view4k = view.subarray(0, paddedBytes(sizeBytes))
     const { record, tokens, bytes } = makePayload(number, sizeBytes, view4k)
-    const victim = [...live][random(live.size)]
-    const superseded = victim !== undefined && random(3) === 0 ? [victim] : []
-    for (const old of superseded) forget(old)
-    const keys = superseded.map((old) => ({ hash: hashOf(old), kind: 'kv' as const }))
+    if (live.size > 0 && random(3) === 0) await removeOne()
     while (tier.freeBytes() < 16 * MiB && live.size > 0) await removeOne()
-    await tier.write(record, tokens, bytes, keys)
+    await tier.write(record, tokens, bytes)
     live.add(number)
     writeSync(1, `+${number} ${sizeBytes}\n`)
     tier.touch(record.hash, record.createdAtMs + 1)

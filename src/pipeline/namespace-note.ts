@@ -1,0 +1,22 @@
+/**
+ * What is remembered of a namespace beside its digest, so that `ls` and `inspect` can say whose
+ * blocks these are after another model was served from the same directory.
+ */
+import type { Fingerprint } from '../../engines/index.ts'
+
+export interface NamespaceNote {
+  readonly model: string
+  readonly fingerprint: Fingerprint
+}
+
+export const writeNote = (note: NamespaceNote): string => JSON.stringify(note)
+
+/** Null for what an older version, or damage, has left. */
+export function readNote(text: string | undefined): NamespaceNote | null {
+  try {
+    const note = JSON.parse(text ?? 'null') as NamespaceNote | null
+    return typeof note?.model === 'string' ? note : null
+  } catch {
+    return null
+  }
+}
