@@ -1,0 +1,134 @@
+/** What must be true of a demo, each claim with what was found. Pure. */
+import type { ChatAnswer } from './chat-client.ts'
+import type { Story, WarmSample } from './demo-story.ts'
+import { median } from './median.ts'
+import { formatRatio } from './table.ts'
+
+export interface ClaimContext {
+  readonly reuse: 'token' | 'block'
+  readonly blockTokens: number
+  /** False for an engine that computes nothing worth timing. */
+  readonly judgeTimes: boolean
+}
+
+/**
+ * `over`: the promise is not kept, on a machine that may be busy; it is shown and is no failure. `said`:
+ * worth knowing, and promised to nobody.
+ */
+export type Verdict = 'pass' | 'over' | 'fail' | 'said'
+
+export interface Claim {
+  readonly verdict: Verdict
+  readonly claim: string
+  readonly found: string
+}
+
+/** Warm ÷ live: what is promised, and what no busy machine explains any more. */
+export const promised = { ram: 1.1, ssd: 1.3, never: 1.5 } as const
+
+export function judge(story: Story, context: ClaimContext): Claim[] {
+  const { turns, afterRestart } = story
+  const first = turns[0] as ChatAnswer
+  const last = turns.at(-1) as ChatAnswer
+  return [
+    isTrue('nothing is cached at first', first.cachedTokens === 0, `${first.cachedTokens} cached`),
+    ...turns.slice(1).map((turn, at) => continues(turn, turns[at] as ChatAnswer, at + 2, context)),
+    addsUp([...turns, afterRestart, story.newSession]),
+    survives(afterRestart, last, context),
+    sameAnswer(afterRestart, last, context),
+    sharesPrefix(story, context),
+    comesFrom('ssd', 'first requests after a restart', story.fromSsd),
+    comesFrom('ram', 'repeated requests', story.fromRam),
+    ...(context.judgeTimes
+      ? [keepsUp('RAM', promised.ram, story.fromRam), keepsUp('SSD', promised.ssd, story.fromSsd)]
+      : []),
+  ]
+}
+
+export const isFailed = (claims: readonly Claim[]): boolean =>
+  claims.some(({ verdict }) => verdict === 'fail')
+
+/** Warm ÷ live, each pair measured back to back: what slows down both leaves it as it is. */
+export const warmOverLive = (samples: readonly WarmSample[]): number =>
+  median(samples.map(({ answer, liveMs }) => answer.ttftMs / liveMs))
+
+const isTrue = (claim: string, truth: boolean, found: string): Claim => ({
+  verdict: truth ? 'pass' : 'fail',
+  claim,
+  found,
+})
+
+/** Of tokens that are stored, those that may be restored: the last token is always computed. */
+function reusable(storedTokens: number, { reuse, blockTokens }: ClaimContext): number {
+  return reuse === 'token' ? storedTokens : storedTokens - (storedTokens % blockTokens)
+}
+
+function continues(
+  turn: ChatAnswer,
+  before: ChatAnswer,
+  number: number,
+  context: ClaimContext,
+): Claim {
+  const least = reusable(before.promptTokens, context) - (context.reuse === 'token' ? 1 : 0)
+  return isTrue(
+    `turn ${number} continues turn ${number - 1}: at least ${least} tokens cached`,
+    turn.cachedTokens >= least && turn.cachedTokens < turn.promptTokens,
+    `${turn.cachedTokens} of ${turn.promptTokens}`,
+  )
+}
+
+function addsUp(answers: readonly ChatAnswer[]): Claim {
+  const wrong = answers.filter(
+    ({ cachedTokens, computedTokens, promptTokens }) =>
+      cachedTokens + computedTokens !== promptTokens || computedTokens < 1,
+  )
+  return isTrue(
+    "the engine's own figures add up: cached + computed = prompt",
+    wrong.length === 0,
+    `${answers.length - wrong.length} of ${answers.length} answers`,
+  )
+}
+
+function survives(again: ChatAnswer, before: ChatAnswer, context: ClaimContext): Claim {
+  const least = reusable(before.promptTokens - 1, context)
+  return isTrue(
+    `kill -9 loses nothing: at least ${least} tokens cached, from the SSD`,
+    again.cachedTokens >= least && again.tier === 'ssd',
+    `${again.cachedTokens} from ${again.tier ?? 'nowhere'}`,
+  )
+}
+
+function sameAnswer(again: ChatAnswer, before: ChatAnswer, { reuse }: ClaimContext): Claim {
+  const isSame = again.text === before.text
+  const claim = 'the greedy answer is the same before and after the restart'
+  if (reuse === 'block') return isTrue(claim, isSame, isSame ? 'identical' : 'different')
+  // Fewer tokens in one call go through other kernels; two cold runs differ in the same way.
+  return { verdict: isSame ? 'pass' : 'said', claim, found: isSame ? 'identical' : 'different' }
+}
+
+function sharesPrefix({ newSession, sharedTokens }: Story, context: ClaimContext): Claim {
+  const least = reusable(sharedTokens, context) - (context.reuse === 'token' ? 1 : 0)
+  return isTrue(
+    `a new session finds the system prompt: at least ${least} tokens cached`,
+    newSession.cachedTokens >= least,
+    `${newSession.cachedTokens} of ${newSession.promptTokens}`,
+  )
+}
+
+function comesFrom(tier: 'ram' | 'ssd', what: string, samples: readonly WarmSample[]): Claim {
+  const count = samples.filter(({ answer }) => answer.tier === tier).length
+  return isTrue(
+    `${what} are restored from ${tier.toUpperCase()}`,
+    count === samples.length,
+    `${count} of ${samples.length}`,
+  )
+}
+
+function keepsUp(tier: string, promise: number, samples: readonly WarmSample[]): Claim {
+  const ratio = warmOverLive(samples)
+  return {
+    verdict: ratio <= promise ? 'pass' : ratio <= promised.never ? 'over' : 'fail',
+    claim: `from ${tier}: at most ${promise} × a prefix that is live in its sequence`,
+    found: formatRatio(ratio),
+  }
+}

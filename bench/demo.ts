@@ -1,0 +1,98 @@
+/**
+ * `npm run demo`: an agent loop against the real service, killed with -9 on the way. Ends with 0 only
+ * when everything that it claims is true.
+ */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { resolveModel } from '../src/models/index.ts'
+import { isFailed, judge } from './demo-claims.ts'
+import { demoJson, demoLines } from './demo-report.ts'
+import { tellStory } from './demo-story.ts'
+import { withScratch } from './scratch-folder.ts'
+import { type Choices, settingsFor } from './settings.ts'
+
+const usage = `npm run demo -- [--reuse token|block] [--model NAME] [--engine llamacpp|fake] [--json]
+
+Six turns of an agent (about 7,000 tokens) against the real service: cold, warm, after kill -9 and a
+restart, and in a new session; beside them the same engine with the prefix live in its sequence.`
+
+/** About 6,500 tokens of the default model in the first turn. */
+const fileCount = 47
+
+interface DemoArguments {
+  readonly choices: Choices
+  readonly json: boolean
+}
+
+function readArguments(): DemoArguments | null {
+  const { values } = parseArgs({
+    options: {
+      reuse: { type: 'string', default: 'token' },
+      model: { type: 'string', default: 'smollm2-135m' },
+      engine: { type: 'string', default: 'llamacpp' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const { reuse, model, engine, json, help } = values
+  if (help) return null
+  if (reuse !== 'token' && reuse !== 'block') {
+    throw new Error(`--reuse is token or block, not ${reuse}.`)
+  }
+  if (engine !== 'llamacpp' && engine !== 'fake') {
+    throw new Error(`--engine is llamacpp or fake, not ${engine}.`)
+  }
+  return { choices: { reuse, model, engine }, json }
+}
+
+/** Pulls the model by the product's own command, with its progress bar, where it is not here yet. */
+export async function ensureModel({ engine, model }: Choices): Promise<void> {
+  if (engine === 'fake') return
+  try {
+    await resolveModel(model, { pull: false })
+  } catch {
+    const bin = fileURLToPath(new URL('../bin/prefixd', import.meta.url))
+    const { status } = spawnSync('sh', [bin, 'models', 'pull', model], { stdio: 'inherit' })
+    if (status !== 0) throw new Error(`The model ${model} could not be pulled.`)
+  }
+}
+
+async function main(): Promise<number> {
+  const given = readArguments()
+  if (given === null) {
+    console.log(usage)
+    return 0
+  }
+  const { choices, json } = given
+  await ensureModel(choices)
+  const startedAt = performance.now()
+  const elapsed = (): string =>
+    `${((performance.now() - startedAt) / 1000).toFixed(0)} s`.padStart(5)
+  return withScratch(async (scratch) => {
+    const settings = await settingsFor(choices, scratch.directory)
+    const story = await tellStory({
+      settings,
+      scratch,
+      fileCount,
+      restarts: 3,
+      ramRounds: 7,
+      progress: (line) => console.error(`${elapsed()}  ${line}`),
+    })
+    const claims = judge(story, {
+      reuse: choices.reuse,
+      blockTokens: settings.config.blockTokens,
+      judgeTimes: choices.engine !== 'fake',
+    })
+    if (json) console.log(JSON.stringify(demoJson(story, claims), null, 2))
+    else console.log(['', ...demoLines(story, claims)].join('\n'))
+    return isFailed(claims) ? 1 : 0
+  })
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`demo: ${error instanceof Error ? error.message : String(error)}`)
+  process.exitCode = 1
+}
