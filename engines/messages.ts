@@ -161,6 +161,12 @@ const toServiceTable = {
   },
 } satisfies Table
 
+/** Names of all messages and fields, so that a test can compare them with the document. */
+export const protocolFields: Readonly<Record<string, readonly string[]>>[] = [
+  fieldNames(toWorkerTable),
+  fieldNames(toServiceTable),
+]
+
 /** Service → worker. */
 export type ToWorker = MessageOf<typeof toWorkerTable>
 /** Worker → service. */
@@ -202,6 +208,12 @@ function readMessage<T extends Table>(table: T, header: FrameHeader): MessageOf<
     message[name] = value
   }
   return message as MessageOf<T>
+}
+
+function fieldNames(table: Table): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(table).map(([type, fields]) => [type, Object.keys(fields)]),
+  )
 }
 
 function nullable<T>(field: Field<T>): Field<T | null> {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -7,7 +8,7 @@ import {
   protocolFrameLimits,
   protocolVersion,
 } from '../../engines/frames.ts'
-import { readToService, readToWorker } from '../../engines/messages.ts'
+import { protocolFields, readToService, readToWorker } from '../../engines/messages.ts'
 
 const limits = protocolFrameLimits
 
@@ -125,6 +126,19 @@ describe('decoding nonsense', () => {
     const cut = createFrameDecoder(limits)
     cut.push(bytesOf({ type: 'x' }).subarray(0, 9))
     expect(() => cut.end()).toThrow(protocolFault)
+  })
+})
+
+describe('docs/engine-protocol.md', () => {
+  const document = readFileSync(new URL('../../docs/engine-protocol.md', import.meta.url), 'utf8')
+
+  it('has the protocol version in its title, and every message with its fields', () => {
+    expect(document).toContain(`# Engine protocol, version ${protocolVersion}\n`)
+    const words = new Set(document.match(/[A-Za-z0-9]+/g))
+    for (const [type, fields] of protocolFields.flatMap(Object.entries)) {
+      expect(document).toMatch(new RegExp(`(\`${type}\`|### .*\\b${type}\\b)`))
+      expect(fields.filter((field: string) => !words.has(field))).toEqual([])
+    }
   })
 })
 
