@@ -1,42 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import xxhash from 'xxhash-wasm'
-import { Cache } from '../../cache/cache.ts'
 import { leavesOf } from '../../cache/inventory.ts'
-import { createArena } from '../../cache/tiers/arena.ts'
-import type { SsdTier } from '../../cache/tiers/tier.ts'
-import type { ReuseMode } from '../../cache/types.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import {
-  beginLease,
-  restoreAll,
-  saveAll,
-  serveToy,
-  tokensOf,
-  toyBytesPerToken,
-} from '../support/toy-engine.ts'
-
-const { h64Raw } = await xxhash()
-const mebibyte = 1024 * 1024
-const blockTokens = 1024
-/** 64 KiB of RAM, one slot of 1 MiB on the SSD. */
-const blockBytes = blockTokens * toyBytesPerToken
-
-function open(options: { ssd?: SsdTier | null; ramBlocks?: number; reuse?: ReuseMode } = {}) {
-  const warnings: string[] = []
-  const cache = new Cache({
-    arena: createArena({ sizeBytes: (options.ramBlocks ?? 64) * blockBytes, shared: false }),
-    ssd: options.ssd === undefined ? createMemorySsd(64 * mebibyte) : options.ssd,
-    hash64: (bytes) => h64Raw(bytes),
-    blockTokens,
-    reuse: options.reuse ?? 'token',
-    restoreWindowBytes: 8 * blockBytes,
-    reserveWaitMs: 1000,
-    ssdWritesInFlight: 4,
-    now: () => Date.now(),
-    warn: (message) => warnings.push(message),
-  })
-  return { cache, warnings }
-}
+  blockBytes,
+  blockTokens,
+  mebibyte,
+  openToyCache as open,
+} from '../support/open-toy-cache.ts'
+import { beginLease, restoreAll, saveAll, serveToy, tokensOf } from '../support/toy-engine.ts'
 
 const prompt = tokensOf([0, 3000])
 

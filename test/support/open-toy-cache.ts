@@ -1,0 +1,39 @@
+/** A cache over memory, small enough to fill in a test. */
+import xxhash from 'xxhash-wasm'
+import { Cache } from '../../cache/cache.ts'
+import { createArena } from '../../cache/tiers/arena.ts'
+import type { SsdTier } from '../../cache/tiers/tier.ts'
+import type { ReuseMode } from '../../cache/types.ts'
+import { createMemorySsd } from './memory-ssd.ts'
+import { toyBytesPerToken } from './toy-engine.ts'
+
+const { h64Raw } = await xxhash()
+
+export const mebibyte = 1024 * 1024
+export const blockTokens = 1024
+/** 64 KiB of RAM: one granule of the arena; on the SSD it takes one slot of 1 MiB. */
+export const blockBytes = blockTokens * toyBytesPerToken
+
+export interface ToyCacheOptions {
+  readonly ssd?: SsdTier | null
+  readonly ramBlocks?: number
+  readonly reuse?: ReuseMode
+  readonly now?: () => number
+}
+
+export function openToyCache(options: ToyCacheOptions = {}) {
+  const warnings: string[] = []
+  const cache = new Cache({
+    arena: createArena({ sizeBytes: (options.ramBlocks ?? 64) * blockBytes, shared: false }),
+    ssd: options.ssd === undefined ? createMemorySsd(64 * mebibyte) : options.ssd,
+    hash64: (bytes) => h64Raw(bytes),
+    blockTokens,
+    reuse: options.reuse ?? 'token',
+    restoreWindowBytes: 8 * blockBytes,
+    reserveWaitMs: 1000,
+    ssdWritesInFlight: 4,
+    now: options.now ?? Date.now,
+    warn: (message) => warnings.push(message),
+  })
+  return { cache, warnings }
+}
