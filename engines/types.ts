@@ -38,6 +38,7 @@ export interface ModelInfo {
 
 export interface WorkerOptions {
   readonly modelPath: string
+  /** At most; the model's trained length is the upper limit. 0: that length. */
   readonly contextTokens: number
   readonly threads: number
   readonly blockTokens: number

@@ -109,7 +109,10 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
 
   try {
     const url = await listen(server, config)
-    await engine.ready()
+    const info = await engine.ready()
+    if (info.contextTokens < config.contextTokens) {
+      log.info(`the context is ${info.contextTokens} tokens: the model was trained for no more`)
+    }
     arena.warmUp(warmedUp.signal).catch((error) => log.warn('the RAM tier stays cold', error))
     return { url, close }
   } catch (error) {

@@ -35,8 +35,9 @@ export async function loadModel(
   try {
     const facts = readFacts(calls, model)
     checkGenerates(calls, model, facts.architecture)
-    checkOptions(options, facts.trainedContextTokens)
-    const contextTokens = options.contextTokens || facts.trainedContextTokens
+    checkOptions(options)
+    const { trainedContextTokens } = facts
+    const contextTokens = Math.min(options.contextTokens || Infinity, trainedContextTokens)
     const refusal = storageRefusal({
       name: facts.architecture,
       windowTokens: calls.llama_model_n_swa(model),
@@ -167,16 +168,10 @@ function checkGenerates(calls: LlamaCalls, model: Pointer, architecture: string)
   )
 }
 
-function checkOptions(options: WorkerOptions, trainedContextTokens: number): void {
+function checkOptions(options: WorkerOptions): void {
   const { contextTokens, threads } = options
   if (!Number.isInteger(contextTokens) || contextTokens < 0) {
     throw modelError(`contextTokens is ${contextTokens}; 0 takes what the model was trained for.`)
-  }
-  if (contextTokens > trainedContextTokens) {
-    throw modelError(
-      `A context of ${contextTokens} tokens is more than the ${trainedContextTokens} that the ` +
-        'model was trained for. Set --ctx to that or less.',
-    )
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw modelError(`threads is ${threads}; at least 1 is needed. Set --threads.`)

@@ -81,8 +81,13 @@ test('a good file still loads after a broken one, from any path', async () => {
   await model.close()
 })
 
+test('a context beyond the training is as long as the training, and says so', async () => {
+  const model = await openDefaultModel({ contextTokens: 9000 })
+  expect(model.info).toMatchObject({ contextTokens: 8192, trainedContextTokens: 8192 })
+  await model.close()
+})
+
 test.each([
-  ['a context beyond the training', { contextTokens: 9000 }, '8192'],
   ['half a token of context', { contextTokens: 0.5 }, 'contextTokens'],
   ['no threads', { threads: 0 }, 'threads'],
 ])('%s is refused by name', async (_, changes, words) => {
