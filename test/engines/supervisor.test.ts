@@ -117,7 +117,7 @@ describe('a worker that dies', () => {
   })
 
   it('of silence is killed and the request told so', async () => {
-    const { engine, sink } = fake({ hangAtToken: 50 }, { workerSilenceMs: 100 })
+    const { engine, sink } = fake({ hangAtToken: 50 }, { workerSilenceMs: 1_500 })
     const sequence = await engine.openSequence(never)
     const asking = generate(sequence, { tokens: promptOf(60) }, sink)
     expect(await codeOf(asking)).toBe('PREFIXD_E_ENGINE_TIMEOUT')
