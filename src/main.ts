@@ -60,6 +60,9 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     warn: (message, error) => log.warn(message, error),
   })
   const { arena } = opened
+  // Begins before the model is loaded, so that the first restore finds memory that was touched.
+  const warming = new AbortController()
+  arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
   const engine = startEngine(config.engine, {
     worker: {
       modelPath: weights.path,
@@ -98,10 +101,9 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   server.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
     log.debug(`${method} ${url} ${statusCode} in ${elapsedTime.toFixed(1)} ms`)
   })
-  const warmedUp = new AbortController()
 
   const close = async (): Promise<void> => {
-    warmedUp.abort()
+    warming.abort()
     // New requests are refused first, then the running ones end, then what they saved is written.
     await Promise.allSettled([server.close(), engine.close(limits.drainMs)])
     await opened.close()
@@ -113,7 +115,6 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     if (info.contextTokens < config.contextTokens) {
       log.info(`the context is ${info.contextTokens} tokens: the model was trained for no more`)
     }
-    arena.warmUp(warmedUp.signal).catch((error) => log.warn('the RAM tier stays cold', error))
     return { url, close }
   } catch (error) {
     await close()
