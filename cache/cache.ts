@@ -17,7 +17,7 @@ import {
 import { RamStore } from './ram-store.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
-import type { Layout, Namespace, Rates, ReuseMode, TierName, TokenIds } from './types.ts'
+import type { BlockHash, Layout, Namespace, Rates, ReuseMode, TierName, TokenIds } from './types.ts'
 
 export interface CacheOptions {
   readonly arena: Arena
@@ -78,7 +78,7 @@ export class Cache {
     this.#options = options
     this.blockTokens = options.blockTokens
     const { ssd } = options
-    this.index = new PrefixIndex(options.hash64, (hash) => ssd?.tokens(hash) ?? null)
+    this.index = new PrefixIndex(options.hash64, (hash) => this.#readTokens(hash))
     this.#ram = new RamStore(options.arena, {
       onLastCopyGone: (record) => this.#removeEmpty(record),
     })
@@ -253,6 +253,18 @@ export class Cache {
       onSaved: (record) => {
         this.#ramWrittenBytes += record.sizeBytes
       },
+    }
+  }
+
+  /**
+   * A block whose token ids cannot be read matches nothing; it is never an error of the request.
+   */
+  #readTokens(hash: BlockHash): TokenIds | null {
+    try {
+      return this.#options.ssd?.tokens(hash) ?? null
+    } catch (error) {
+      this.#options.warn(`the token ids of block ${hash} could not be read`, error)
+      return null
     }
   }
 

@@ -56,7 +56,7 @@ export class PrefixLease {
     }
   }
 
-  /** Is the beginning of this length made of whole blocks that are bit-identical to cold? */
+  /** Is this beginning empty, or made of whole blocks that are bit-identical to cold? */
   isOnGrid(tokenCount: number): boolean {
     const { blockTokens } = this.#host
     const blockCount = tokenCount / blockTokens

@@ -20,8 +20,9 @@ export interface NamespaceParts {
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (value !== null && typeof value === 'object') {
-    const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`).join(',')}}`
+    const sorted = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+    const members = sorted.map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`)
+    return `{${members.join(',')}}`
   }
   return JSON.stringify(value) ?? 'null'
 }

@@ -118,7 +118,9 @@ export interface ErrorDetails {
   readonly cause?: unknown
 }
 
-/** Every error that the product throws itself. The message says what is wrong and what is allowed. */
+/**
+ * Every error that the product throws itself. The message says what is wrong and what is allowed.
+ */
 export class PrefixdError extends Error {
   override readonly name = 'PrefixdError'
   readonly code: ErrorCode

@@ -3,15 +3,15 @@
  * out; read it from top to bottom.
  */
 import { readFileSync } from 'node:fs'
-import { openCache } from '../cache/index.ts'
-import { startEngine } from '../engines/index.ts'
+import { type OpenCache, openCache } from '../cache/index.ts'
+import { type Engine, startEngine } from '../engines/index.ts'
 import { createServer } from './api/server.ts'
 import type { RunningService, ServiceIo } from './cli/service.ts'
 import { limits } from './config/limits.ts'
 import type { Config } from './config/schema.ts'
 import { PrefixdError } from './errors.ts'
 import { resolveModel, weightsDigest } from './models/index.ts'
-import { createLog } from './observe/log.ts'
+import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
 /** The packed package keeps package.json one folder further up than the source tree does. */
@@ -24,6 +24,8 @@ function readVersion(): string {
   }
   return 'unknown'
 }
+
+type Arena = OpenCache['arena']
 
 interface ServedWeights {
   readonly id: string
@@ -40,11 +42,8 @@ async function findWeights(config: Config): Promise<ServedWeights> {
   return { id: model.id, aliases: [config.model], path: model.path, digest }
 }
 
-/** Resolves when the model is loaded and the service listens; rejects with a typed error. */
-export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
-  const log = createLog(config.logLevel, (line) => io.log(line))
-  const weights = await findWeights(config)
-  const opened = await openCache({
+const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
+  openCache({
     directory: config.dir,
     ramBytes: config.ramBytes,
     ssdBytes: config.ssdBytes,
@@ -59,13 +58,11 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     now: () => Date.now(),
     warn: (message, error) => log.warn(message, error),
   })
-  const { arena } = opened
-  // Begins before the model is loaded, so that the first restore finds memory that was touched.
-  const warming = new AbortController()
-  arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
-  const engine = startEngine(config.engine, {
+
+const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log): Engine =>
+  startEngine(config.engine, {
     worker: {
-      modelPath: weights.path,
+      modelPath,
       contextTokens: config.contextTokens,
       threads: config.threads,
       blockTokens: config.blockTokens,
@@ -77,19 +74,24 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     limits: { ...limits, queuedRequests: config.queuedRequests },
     log: (line) => log.debug(`worker: ${line}`),
   })
+
+/** Resolves when the model is loaded and the service listens; rejects with a typed error. */
+export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
+  const log = createLog(config.logLevel, (line) => io.log(line))
+  const weights = await findWeights(config)
+  const { cache, arena, close: closeStorage } = await openStorage(config, log)
+  // Begins before the model is loaded, so that the first restore finds memory that was touched.
+  const warming = new AbortController()
+  arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
+  const engine = startWorker(config, weights.path, arena, log)
   const service = createService({
     version: readVersion(),
     directory: config.dir,
     reuse: config.reuse,
     save: config.save,
-    model: {
-      id: weights.id,
-      aliases: weights.aliases,
-      weightsDigest: weights.digest,
-      engineName: config.engine,
-    },
+    model: { ...weights, weightsDigest: weights.digest, engineName: config.engine },
     engine,
-    cache: opened.cache,
+    cache,
     warn: (message, error) => log.warn(message, error),
     onDone: (request, receipt, error) => {
       const route = request.prompt.kind === 'chat' ? 'chat' : 'completions'
@@ -106,7 +108,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     warming.abort()
     // New requests are refused first, then the running ones end, then what they saved is written.
     await Promise.allSettled([server.close(), engine.close(limits.drainMs)])
-    await opened.close()
+    await closeStorage()
   }
 
   try {

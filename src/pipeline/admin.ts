@@ -1,4 +1,6 @@
-/** What operators ask of the cache: statistics, prefixes, eviction. Text and models come in here. */
+/**
+ * What operators ask of the cache: statistics, prefixes, eviction. Text and models come in here.
+ */
 import {
   type Cache,
   type CachedBlock,

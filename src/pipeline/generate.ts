@@ -1,20 +1,18 @@
 /**
  * A request is rendered and tokenised by the worker's own template. Its tokens are cut into blocks,
- * and each block gets a chain hash inside a namespace. The plan finds the longest restorable prefix,
- * decides whether restoring beats prefilling, and takes a lease on it. The worker restores the
- * records into a sequence, computes the rest and decodes; the new prefix is saved, and the cache
+ * and each block gets a chain hash inside a namespace. The plan finds the longest restorable
+ * prefix, decides whether restoring beats prefilling, and takes a lease on it. The worker restores
+ * the records into a sequence, computes the rest and decodes; the new prefix is saved, and the cache
  * evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'
 import type { Engine } from '../../engines/index.ts'
-import { limits } from '../config/limits.ts'
 import { decode } from './decode.ts'
 import type { RateMeter } from './rates.ts'
-import { makeReceipt } from './receipt.ts'
 import { type Restored, restore } from './restore.ts'
-import { saveThrough } from './save.ts'
-import { roomForAnswer, tokenize } from './tokenize.ts'
+import { saveThrough, settle } from './save.ts'
+import { tokenize } from './tokenize.ts'
 import type { GenerateEvent, GenerateRequest } from './types.ts'
 
 export interface GenerateContext {
@@ -36,11 +34,8 @@ export async function* generate(
 ): AsyncGenerator<GenerateEvent> {
   const { engine, cache, rates } = context
   const arrivedAt = now()
-  const info = await engine.ready()
-  const tokens = await tokenize(engine, request.prompt)
-  const maxTokens = roomForAnswer(tokens, info, request.maxTokens, request.prompt.kind)
+  const { info, tokens, maxTokens } = await tokenize(engine, request)
   const tokenizedAt = now()
-
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
   const admittedAt = now()
@@ -53,53 +48,31 @@ export async function* generate(
   })
   const stop = new AbortController()
   try {
-    const ms = {
-      tokenize: tokenizedAt - arrivedAt,
-      queue: admittedAt - tokenizedAt,
-      plan: now() - admittedAt,
-    }
+    const queue = admittedAt - tokenizedAt
+    const ms = { tokenize: tokenizedAt - arrivedAt, queue, plan: now() - admittedAt }
     yield { type: 'planned', plan: lease.plan, ms }
 
     const restored = await restore(sequence, lease)
     context.onRestored(restored, lease.plan)
-    const events = sequence.generate(
-      {
-        tokens,
-        computeFrom: restored.tokenCount,
-        restoredOnGrid: restored.tokenCount === 0 || lease.isOnGrid(restored.tokenCount),
-        maxTokens,
-        sampling: request.sampling,
-        save: request.cache.write && info.layout.kinds.length > 0,
-        ignoreEnd: request.ignoreEnd,
-      },
-      saveThrough(lease),
-      AbortSignal.any([signal, stop.signal]),
-    )
+    const input = {
+      tokens,
+      computeFrom: restored.tokenCount,
+      restoredOnGrid: lease.isOnGrid(restored.tokenCount),
+      maxTokens,
+      sampling: request.sampling,
+      save: request.cache.write && info.layout.kinds.length > 0,
+      ignoreEnd: request.ignoreEnd,
+    }
+    const ended = AbortSignal.any([signal, stop.signal])
+    const events = sequence.generate(input, saveThrough(lease), ended)
     const answer = yield* decode(events, request.stop, () => stop.abort(), now)
     yield { type: 'finish', finishReason: answer.finishReason }
 
     await sequence.close()
-    const finishedAt = now()
-    const savedTokens = await lease.settle(limits.saveConfirmMs)
-    const { done, firstTokenAt } = answer
-    rates.prefilled(done.computedTokens, done.prefillMs)
-    const receipt = makeReceipt({
-      plan: lease.plan,
-      restored,
-      done,
-      savedTokens,
-      prefix: lease.prefixId,
-      blockTokens: cache.blockTokens,
-      ms: {
-        ...ms,
-        restore: restored.restoreMs,
-        prefill: done.prefillMs,
-        decode: done.decodeMs,
-        save: done.exportMs + now() - finishedAt,
-        ttft: firstTokenAt === null ? null : firstTokenAt - arrivedAt,
-      },
-    })
-    yield { type: 'receipt', receipt }
+    rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
+    const receipt = await settle(lease, { restored, answer, blockTokens: cache.blockTokens })
+    const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
+    yield { type: 'receipt', receipt: { ...receipt, ms: { ...receipt.ms, ...ms, ttft } } }
   } finally {
     // The client may have gone away at any yield: end the work, then give the bytes back.
     stop.abort()

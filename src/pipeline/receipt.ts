@@ -9,9 +9,15 @@ export interface ReceiptParts {
   readonly restored: Restored
   readonly done: GenerateDone
   readonly savedTokens: number
+  /** How long the confirmation of what was saved was waited for. */
+  readonly settleMs: number
   readonly prefix: string | null
   readonly blockTokens: number
-  readonly ms: Receipt['ms']
+}
+
+/** Without the times that only the whole request knows. */
+export type UntimedReceipt = Omit<Receipt, 'ms'> & {
+  readonly ms: Pick<Receipt['ms'], 'restore' | 'prefill' | 'decode' | 'save'>
 }
 
 function statusOf({ plan, done }: ReceiptParts): Receipt['status'] {
@@ -25,7 +31,7 @@ function missOf({ plan, restored, done }: ReceiptParts): Receipt['miss'] {
   return isShort ? { reason: 'corrupt', atToken: done.restoredTokens } : plan.miss
 }
 
-export function makeReceipt(parts: ReceiptParts): Receipt {
+export function makeReceipt(parts: ReceiptParts): UntimedReceipt {
   const { plan, restored, done, blockTokens } = parts
   const failure = restored.failure === null ? [] : [restored.failure.message]
   return {
@@ -44,6 +50,11 @@ export function makeReceipt(parts: ReceiptParts): Receipt {
     },
     miss: missOf(parts),
     reasons: [...plan.reasons, ...failure],
-    ms: parts.ms,
+    ms: {
+      restore: restored.restoreMs,
+      prefill: done.prefillMs,
+      decode: done.decodeMs,
+      save: done.exportMs + parts.settleMs,
+    },
   }
 }

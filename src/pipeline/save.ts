@@ -1,6 +1,13 @@
-/** What the engine has computed goes into the cache, block by block, through the request's lease. */
+/**
+ * What the engine has computed goes into the cache, block by block, through the request's lease.
+ */
+import { performance } from 'node:perf_hooks'
 import type { PrefixLease } from '../../cache/index.ts'
 import type { RecordSink } from '../../engines/index.ts'
+import { limits } from '../config/limits.ts'
+import type { Decoded } from './decode.ts'
+import { makeReceipt, type UntimedReceipt } from './receipt.ts'
+import type { Restored } from './restore.ts'
 
 export function saveThrough(lease: PrefixLease): RecordSink {
   return {
@@ -10,4 +17,28 @@ export function saveThrough(lease: PrefixLease): RecordSink {
     },
     abandon: (bytes) => lease.abandon(bytes),
   }
+}
+
+export interface Answered {
+  readonly restored: Restored
+  readonly answer: Decoded
+  readonly blockTokens: number
+}
+
+/** Waits until what was saved is confirmed, and makes the receipt of the whole request. */
+export async function settle(lease: PrefixLease, answered: Answered): Promise<UntimedReceipt> {
+  const finishedAt = performance.now()
+  const savedTokens = await lease.settle(limits.saveConfirmMs)
+  const settleMs = performance.now() - finishedAt
+  const { restored, answer, blockTokens } = answered
+  const prefix = lease.prefixId
+  return makeReceipt({
+    plan: lease.plan,
+    restored,
+    done: answer.done,
+    savedTokens,
+    settleMs,
+    prefix,
+    blockTokens,
+  })
 }

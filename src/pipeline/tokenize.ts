@@ -5,9 +5,26 @@
 import type { TokenIds } from '../../cache/types.ts'
 import type { Engine, ModelInfo } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
-import type { Prompt } from './types.ts'
+import type { GenerateRequest, Prompt } from './types.ts'
 
-export async function tokenize(engine: Engine, prompt: Prompt): Promise<TokenIds> {
+export interface TokenizedPrompt {
+  readonly info: ModelInfo
+  readonly tokens: TokenIds
+  /** Tokens that the answer may have: what was asked for, or what the context has room for. */
+  readonly maxTokens: number
+}
+
+/** Waits for the worker to be ready. Throws where the engine could not compute this prompt. */
+export async function tokenize(
+  engine: Engine,
+  { prompt, maxTokens }: Pick<GenerateRequest, 'prompt' | 'maxTokens'>,
+): Promise<TokenizedPrompt> {
+  const info = await engine.ready()
+  const tokens = await tokensOf(engine, prompt)
+  return { info, tokens, maxTokens: roomForAnswer(tokens, info, maxTokens, prompt.kind) }
+}
+
+async function tokensOf(engine: Engine, prompt: Prompt): Promise<TokenIds> {
   if (prompt.kind === 'tokens') return prompt.tokens
   if (prompt.kind === 'text') {
     return engine.tokenize(prompt.text, { addSpecial: true, parseSpecial: true })
@@ -17,8 +34,7 @@ export async function tokenize(engine: Engine, prompt: Prompt): Promise<TokenIds
   return engine.tokenize(text, { addSpecial: false, parseSpecial: true })
 }
 
-/** Throws where the engine could not compute these tokens; otherwise says how many may follow. */
-export function roomForAnswer(
+function roomForAnswer(
   tokens: TokenIds,
   info: ModelInfo,
   maxTokens: number | null,

@@ -212,7 +212,10 @@ export interface CacheAdmin {
 
 /** The product behind the API. */
 export interface Service {
-  /** Events of one answer. Rejects with a typed error (src/errors.ts); aborting the signal ends it. */
+  /**
+   * Events of one answer. Rejects with a typed error (src/errors.ts); aborting the signal ends
+   * it.
+   */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   models(): readonly ModelCard[]
   workers(): readonly WorkerReport[]
