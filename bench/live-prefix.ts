@@ -6,7 +6,7 @@ import { openCache, type TokenIds } from '../cache/index.ts'
 import type { Engine, RecordSink, Sampling, Sequence } from '../engines/index.ts'
 import { limits } from '../src/config/limits.ts'
 import { restore } from '../src/pipeline/restore.ts'
-import { tokenize } from '../src/pipeline/tokenize.ts'
+import { tokensOf } from '../src/pipeline/tokenize.ts'
 import type { ChatMessage } from './chat-client.ts'
 import type { Scratch } from './scratch-folder.ts'
 import { type Settings, startBareEngine } from './settings.ts'
@@ -93,7 +93,7 @@ export async function openLivePrefix(
 }
 
 const tokensOf = (engine: Engine, messages: readonly ChatMessage[]): Promise<TokenIds> =>
-  tokenize(engine, {
+  tokensOf(engine, {
     kind: 'chat',
     input: { messages: messages.map((message) => ({ ...message })), addGenerationPrompt: true },
   })

@@ -67,8 +67,8 @@ export interface SsdTier {
   /**
    * Resolves when the record is durable against the death of the process. `bytes` is a view that is
    * 4 KiB-aligned and as long as `sizeBytes` rounded up to 4 KiB; it must not change until then.
-   * A record of the same key is replaced in the same commit. Rejects with `PREFIXD_E_CACHE_FULL` (no
-   * slots) or `PREFIXD_E_CACHE_IO`.
+   * A record of the same key is replaced in the same commit. Rejects with `PREFIXD_E_CACHE_FULL`
+   * (no slots) or `PREFIXD_E_CACHE_IO`.
    */
   write(record: StoredRecord, tokens: TokenIds, bytes: Uint8Array): Promise<void>
   /**

@@ -2,8 +2,8 @@
  * A request is rendered and tokenised by the worker's own template. Its tokens are cut into blocks,
  * and each block gets a chain hash inside a namespace. The plan finds the longest restorable
  * prefix, decides whether restoring beats prefilling, and takes a lease on it. The worker restores
- * the records into a sequence, computes the rest and decodes; the new prefix is saved, and the cache
- * evicts to stay inside its limits.
+ * the records into a sequence, computes the rest and decodes; the new prefix is saved, and the
+ * cache evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'

@@ -24,7 +24,8 @@ export async function tokenize(
   return { info, tokens, maxTokens: roomForAnswer(tokens, info, maxTokens, prompt.kind) }
 }
 
-async function tokensOf(engine: Engine, prompt: Prompt): Promise<TokenIds> {
+/** Token ids of a prompt, as the worker makes them. */
+export async function tokensOf(engine: Engine, prompt: Prompt): Promise<TokenIds> {
   if (prompt.kind === 'tokens') return prompt.tokens
   if (prompt.kind === 'text') {
     return engine.tokenize(prompt.text, { addSpecial: true, parseSpecial: true })
