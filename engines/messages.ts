@@ -77,6 +77,7 @@ const restoreRecord: Field<RestoreRecord> = map({
   sizeBytes: uint,
   generation: uint,
   crc32s: uints,
+  verified: flag,
 })
 const restoreRecords: Field<RestoreRecord[]> = {
   words: 'an array of records to restore',

@@ -2,7 +2,7 @@
 import type { CallRequest, Calls } from './calls.ts'
 import { EngineError } from './errors.ts'
 import { type Generation, startGeneration } from './generation.ts'
-import type { ArenaView, Sequence } from './types.ts'
+import type { ArenaView, RestoreRecord, Sequence } from './types.ts'
 
 export interface SequenceOptions {
   readonly calls: Calls
@@ -45,7 +45,13 @@ export function createSequence(options: SequenceOptions): Sequence {
       assertOpen()
       const payload =
         carried === null ? [] : records.map((it) => carried.view(it.offset, it.sizeBytes))
-      const request: CallRequest = { type: 'restore', sequence, records: [...records] }
+      // What the service has verified says nothing of the bytes that come out of a socket.
+      const verified = (record: RestoreRecord) => carried === null && record.verified === true
+      const request: CallRequest = {
+        type: 'restore',
+        sequence,
+        records: records.map((record) => ({ ...record, verified: verified(record) })),
+      }
       const { restoredTokens, restoreMs } = await calls.ask(request, 'restored', payload)
       return { restoredTokens, restoreMs }
     },

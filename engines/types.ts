@@ -88,6 +88,11 @@ export interface RestoreRecord extends RecordBytes {
   readonly to: number
   readonly keepTo: number
   readonly crc32s: Crc32s
+  /**
+   * The service has checked these bytes since they came into its memory, so the worker does not do
+   * it again: that would take longer than the restore. Bytes that frames carry are always checked.
+   */
+  readonly verified?: boolean
 }
 
 export interface RestoreResult {

@@ -24,6 +24,8 @@ const toRestore = ({ planned, storedTo, bytes, crc32s }: LoadedRecord): RestoreR
   sizeBytes: bytes.sizeBytes,
   generation: bytes.generation,
   crc32s,
+  // The cache checks what it reads from the SSD; everything else the worker itself has written.
+  verified: true,
 })
 
 /** The engine names the record that it refused by its place in the window. */

@@ -162,6 +162,15 @@ describe('restoring', () => {
     }
   })
 
+  it('does not check again what the service has verified', async () => {
+    const model = await load()
+    const { record, bytes } = exportSpan(await computed(model, prompt), 0, 16)
+    const sequence = model.openSequence()
+    const verified = { ...record, crc32s: [], verified: true }
+    await restoreRecords(sequence, [verified], () => bytes, createTurns())
+    expect(sequence.tokenCount).toBe(16)
+  })
+
   it('empties the sequence when the engine itself refuses', async () => {
     const model = await load()
     const refusing = await load({ failRestore: true })
