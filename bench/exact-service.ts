@@ -7,7 +7,7 @@ import { type EngineKind, startEngine, type WorkerOptions } from '../engines/ind
 import { limits } from '../src/config/limits.ts'
 import { createService } from '../src/pipeline/service.ts'
 import type { CacheDirective, Receipt } from '../src/pipeline/types.ts'
-import { greedy } from './live-prefix.ts'
+import { greedy } from './greedy.ts'
 import { recordLogits, type SampledToken } from './logits-recorder.ts'
 
 export interface ExactServiceOptions {
