@@ -1,8 +1,8 @@
 /** What must be true of a demo, each claim with what was found. Pure. */
 import type { ChatAnswer } from './chat-client.ts'
-import type { Story, WarmSample } from './demo-story.ts'
-import { median } from './median.ts'
+import type { Story } from './demo-story.ts'
 import { formatRatio } from './table.ts'
+import { type WarmSample, warmOverLive } from './warm.ts'
 
 export interface ClaimContext {
   readonly reuse: 'token' | 'block'
@@ -47,10 +47,6 @@ export function judge(story: Story, context: ClaimContext): Claim[] {
 
 export const isFailed = (claims: readonly Claim[]): boolean =>
   claims.some(({ verdict }) => verdict === 'fail')
-
-/** Warm ÷ live, each pair measured back to back: what slows down both leaves it as it is. */
-export const warmOverLive = (samples: readonly WarmSample[]): number =>
-  median(samples.map(({ answer, liveMs }) => answer.ttftMs / liveMs))
 
 const isTrue = (claim: string, truth: boolean, found: string): Claim => ({
   verdict: truth ? 'pass' : 'fail',

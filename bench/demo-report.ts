@@ -1,10 +1,11 @@
 /** The demo's figures as a table for people and as JSON for programs. Pure. */
 import { turnCount } from './agent-loop.ts'
 import type { ChatAnswer } from './chat-client.ts'
-import { type Claim, warmOverLive } from './demo-claims.ts'
-import type { Story, WarmSample } from './demo-story.ts'
+import type { Claim } from './demo-claims.ts'
+import type { Story } from './demo-story.ts'
 import { median } from './median.ts'
 import { formatCount, formatMs, formatRatio, renderTable } from './table.ts'
+import { type WarmSample, warmOverLive } from './warm.ts'
 
 interface Row {
   readonly step: string

@@ -8,16 +8,11 @@ import {
   turnMessage,
 } from './agent-loop.ts'
 import { type ChatAnswer, type ChatMessage, streamChat } from './chat-client.ts'
-import { type LivePrefix, openLivePrefix, sharedBeginning } from './live-prefix.ts'
+import { openLivePrefix, sharedBeginning } from './live-prefix.ts'
 import type { Scratch } from './scratch-folder.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 import type { Settings } from './settings.ts'
-
-/** One figure of the service with its yardstick, measured right after it. */
-export interface WarmSample {
-  readonly answer: ChatAnswer
-  readonly liveMs: number
-}
+import { measureWarm, type WarmSample } from './warm.ts'
 
 export interface Story {
   readonly turns: readonly ChatAnswer[]
@@ -75,7 +70,12 @@ export async function tellStory(options: StoryOptions): Promise<Story> {
       await live.tokensOf(lastTurn),
       await live.tokensOf(otherSession(system)),
     )
-    const samples = await measureWarm(options, start, measuredSession(system), live)
+    const samples = await measureWarm({
+      ...options,
+      start,
+      live,
+      messages: measuredSession(system),
+    })
     return { turns, afterRestart, newSession, sharedTokens, ...samples }
   } finally {
     await live.close()
@@ -84,30 +84,3 @@ export async function tellStory(options: StoryOptions): Promise<Story> {
 
 const ask = (url: string, messages: readonly ChatMessage[]): Promise<ChatAnswer> =>
   streamChat(url, { messages, maxTokens: answerTokens })
-
-/** The same request again and again: it is not saved, so that each time as much of it is found. */
-async function measureWarm(
-  { restarts, ramRounds, progress }: StoryOptions,
-  start: () => Promise<ServiceProcess>,
-  messages: readonly ChatMessage[],
-  live: LivePrefix,
-): Promise<Pick<Story, 'fromSsd' | 'fromRam'>> {
-  const tokens = await live.tokensOf(messages)
-  const sample = async (url: string): Promise<WarmSample> => {
-    const answer = await streamChat(url, { messages, maxTokens: 4, cache: 'no-write' })
-    return { answer, liveMs: await live.measure(tokens, answer.cachedTokens) }
-  }
-  const fromSsd: WarmSample[] = []
-  const fromRam: WarmSample[] = []
-  for (let restart = 1; restart <= restarts; restart += 1) {
-    progress(`restart ${restart} of ${restarts}: the first request reads the SSD`)
-    const service = await start()
-    fromSsd.push(await sample(service.url))
-    if (restart === restarts) {
-      progress(`${ramRounds} times from RAM`)
-      for (let round = 0; round < ramRounds; round += 1) fromRam.push(await sample(service.url))
-    }
-    await service.kill()
-  }
-  return { fromSsd, fromRam }
-}

@@ -2,15 +2,13 @@
  * `npm run demo`: an agent loop against the real service, killed with -9 on the way. Ends with 0 only
  * when everything that it claims is true.
  */
-import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { resolveModel } from '../src/models/index.ts'
 import { isFailed, judge } from './demo-claims.ts'
 import { demoJson, demoLines } from './demo-report.ts'
 import { tellStory } from './demo-story.ts'
+import { ensureModel } from './model.ts'
 import { withScratch } from './scratch-folder.ts'
-import { type Choices, settingsFor } from './settings.ts'
+import { type Choices, readChoices, settingsFor } from './settings.ts'
 
 const usage = `npm run demo -- [--reuse token|block] [--model NAME] [--engine llamacpp|fake] [--json]
 
@@ -35,27 +33,8 @@ function readArguments(): DemoArguments | null {
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
-  const { reuse, model, engine, json, help } = values
-  if (help) return null
-  if (reuse !== 'token' && reuse !== 'block') {
-    throw new Error(`--reuse is token or block, not ${reuse}.`)
-  }
-  if (engine !== 'llamacpp' && engine !== 'fake') {
-    throw new Error(`--engine is llamacpp or fake, not ${engine}.`)
-  }
-  return { choices: { reuse, model, engine }, json }
-}
-
-/** Pulls the model by the product's own command, with its progress bar, where it is not here yet. */
-export async function ensureModel({ engine, model }: Choices): Promise<void> {
-  if (engine === 'fake') return
-  try {
-    await resolveModel(model, { pull: false })
-  } catch {
-    const bin = fileURLToPath(new URL('../bin/prefixd', import.meta.url))
-    const { status } = spawnSync('sh', [bin, 'models', 'pull', model], { stdio: 'inherit' })
-    if (status !== 0) throw new Error(`The model ${model} could not be pulled.`)
-  }
+  if (values.help) return null
+  return { choices: readChoices(values), json: values.json }
 }
 
 async function main(): Promise<number> {

@@ -28,6 +28,16 @@ export const noSink: RecordSink = {
   abandon: () => {},
 }
 
+/** For an engine that neither restores nor saves. */
+export const noArena = {
+  arena: null,
+  view: {
+    view: () => {
+      throw new Error('this engine has no arena')
+    },
+  },
+}
+
 export interface LivePrefix {
   /** Tokens of these messages, by the model's own template. */
   tokensOf(messages: readonly ChatMessage[]): Promise<TokenIds>
@@ -72,7 +82,7 @@ export async function openLivePrefix(
     const info = await engine.ready()
     const [root] = cache.index.roots()
     if (root === undefined) throw new Error('The service has stored nothing.')
-    const tokens = await tokensOf(engine, messages)
+    const tokens = await tokensOfChat(engine, messages)
     const lease = cache.lease({
       namespace: root.namespace,
       tokens,
@@ -92,7 +102,7 @@ export async function openLivePrefix(
   }
 }
 
-const tokensOf = (engine: Engine, messages: readonly ChatMessage[]): Promise<TokenIds> =>
+export const tokensOfChat = (engine: Engine, messages: readonly ChatMessage[]): Promise<TokenIds> =>
   tokensOf(engine, {
     kind: 'chat',
     input: { messages: messages.map((message) => ({ ...message })), addGenerationPrompt: true },
@@ -101,7 +111,7 @@ const tokensOf = (engine: Engine, messages: readonly ChatMessage[]): Promise<Tok
 function createLivePrefix(engine: Engine, sequence: Sequence, restored: TokenIds): LivePrefix {
   let standing = restored
   return {
-    tokensOf: (messages) => tokensOf(engine, messages),
+    tokensOf: (messages) => tokensOfChat(engine, messages),
     async measure(tokens, liveTokens) {
       const shared = sharedBeginning(standing, tokens)
       if (shared < liveTokens) {

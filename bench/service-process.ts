@@ -17,6 +17,8 @@ export interface ServiceProcess {
   /** Without a path, e.g. `http://127.0.0.1:40123`. */
   readonly url: string
   readonly pid: number
+  /** The last lines that it wrote, oldest first. */
+  readonly lines: readonly string[]
   /** SIGKILL; resolves when the service and its worker are gone. */
   kill(): Promise<void>
   /** SIGTERM: requests end, saves are written. */
@@ -44,7 +46,8 @@ export async function startService(
     clearTimeout(timer)
   }
   const disown = scratch.own(() => end('SIGKILL', stopMs))
-  const url = await readUrl(child)
+  const lines: string[] = []
+  const url = await readUrl(child, lines)
   const workerPid = await readWorkerPid(url)
   const ended = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
     await end(signal, stopMs)
@@ -54,6 +57,7 @@ export async function startService(
   return {
     url,
     pid: child.pid ?? 0,
+    lines,
     kill: () => ended('SIGKILL'),
     stop: () => ended('SIGTERM'),
   }
@@ -67,9 +71,8 @@ function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(kept)
 }
 
-/** The banner names the address, and comes when the model is loaded. */
-function readUrl(child: ChildProcess): Promise<string> {
-  const lines: string[] = []
+/** The banner names the address, and comes when the model is loaded. `lines` goes on to be filled. */
+function readUrl(child: ChildProcess, lines: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (what: string): void => {
       child.kill('SIGKILL')

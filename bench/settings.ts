@@ -14,6 +14,18 @@ export interface Choices {
   readonly reuse: 'token' | 'block'
 }
 
+/** Throws a sentence that names the flag. */
+export function readChoices(flags: Readonly<Record<keyof Choices, string>>): Choices {
+  const { engine, model, reuse } = flags
+  if (reuse !== 'token' && reuse !== 'block') {
+    throw new Error(`--reuse is token or block, not ${reuse}.`)
+  }
+  if (engine !== 'llamacpp' && engine !== 'fake') {
+    throw new Error(`--engine is llamacpp or fake, not ${engine}.`)
+  }
+  return { engine, model, reuse }
+}
+
 export interface Settings {
   readonly config: Config
   /** Command line of `prefixd serve`; nothing of this user's own settings is read. */
