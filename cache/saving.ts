@@ -9,6 +9,7 @@ import { blockHash, type Hash64 } from './chain.ts'
 import {
   type CachedBlock,
   type CachedRecord,
+  isBlock,
   newRecord,
   type PrefixIndex,
   type TreeRoot,
@@ -49,6 +50,17 @@ interface Reservation {
   readonly extent: Extent
   readonly parent: BlockHash
   readonly hash: BlockHash
+}
+
+/** The blocks from the root to this one, without those before the deepest that `settled` has. */
+function chainTo(block: CachedBlock, settled: ReadonlySet<CachedBlock>): CachedBlock[] {
+  const chain: CachedBlock[] = []
+  let node: CachedBlock | TreeRoot = block
+  while (isBlock(node) && !settled.has(node)) {
+    chain.push(node)
+    node = node.parent
+  }
+  return chain.reverse()
 }
 
 export class ChainWriter {
@@ -112,6 +124,8 @@ export class ChainWriter {
     this.#deepest = record.block
     this.#saved.push(record)
     this.#host.onSaved(record)
+    // Once a request: a disk that is still full is not asked for every block.
+    if (this.#saved.length === 1) this.#retryBefore(record.block)
     this.#host.ssd?.enqueue(record)
     return true
   }
@@ -126,14 +140,16 @@ export class ChainWriter {
    * tokens of the unbroken run that is: only they are acknowledged.
    */
   async settle(timeoutMs: number): Promise<number> {
-    const { ram, ssd } = this.#host
     const deadline = AbortSignal.timeout(timeoutMs)
+    const settled = new Set<CachedBlock>()
     let savedTokens = 0
-    for (const record of this.#saved) {
-      while (record.ssd === 'pending' && !deadline.aborted) await ram.changed(deadline)
-      const isSafe = ssd === null ? record.extent !== null : record.ssd === 'stored'
-      if (!isSafe) break
-      savedTokens += record.block.tokenCount
+    for (const { block } of this.#saved) {
+      // Another request may have saved what this one goes on behind, a moment ago or in vain.
+      for (const member of chainTo(block, settled)) {
+        if (!(await this.#isSafe(member, deadline))) return savedTokens
+        settled.add(member)
+      }
+      savedTokens += block.tokenCount
     }
     return savedTokens
   }
@@ -145,6 +161,26 @@ export class ChainWriter {
     this.#isClosed = true
     for (const { extent } of this.#reservations.values()) this.#host.ram.release(extent)
     this.#reservations.clear()
+  }
+
+  async #isSafe(block: CachedBlock, deadline: AbortSignal): Promise<boolean> {
+    const { ram, ssd } = this.#host
+    const isPending = (record: CachedRecord) => record.ssd === 'pending'
+    while (block.records.some(isPending) && !deadline.aborted) await ram.changed(deadline)
+    const isSafe = (record: CachedRecord) =>
+      ssd === null ? record.extent !== null : record.ssd === 'stored'
+    return !block.gone && block.records.every(isSafe)
+  }
+
+  /** What the disk has refused may fit by now; without it this block would be garbage there. */
+  #retryBefore(block: CachedBlock): void {
+    const { ssd } = this.#host
+    if (ssd === null) return
+    for (const { records } of chainTo(block, new Set())) {
+      for (const record of records) {
+        if (record.ssd === 'failed' && record.extent !== null) ssd.enqueue(record)
+      }
+    }
   }
 
   #isFull(saveable: Saveable): boolean {
