@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { complete } from '../../bench/completions-client.ts'
+import { defaultModelPath } from '../support/default-model.ts'
+import { createServiceFolder, fakeFlags, fakeTokens } from '../support/start-service.ts'
+
+/** The first bytes of the real model: a download that ended too early. */
+function firstBytes(count: number): Buffer {
+  const bytes = Buffer.alloc(count)
+  const fd = openSync(defaultModelPath(), 'r')
+  readSync(fd, bytes, 0, count, 0)
+  closeSync(fd)
+  return bytes
+}
+
+/** What a start that must fail has said, its exit code included. */
+async function refusal(start: Promise<unknown>): Promise<string> {
+  return start.then(
+    () => {
+      throw new Error('the service started')
+    },
+    (error: Error) => error.message,
+  )
+}
+
+test('a model of an unknown name is refused with what to do', async () => {
+  const said = await refusal(createServiceFolder().start({ model: 'smollm9' }))
+  expect(said).toContain('ended (exit code 4)')
+  expect(said).toMatch(/error {2}.*smollm9/)
+  expect(said).toMatch(/try {4}.*\w/)
+})
+
+test.each([
+  ['that is something else', () => Buffer.from('<html>not found</html>')],
+  ['that was cut in its weights', () => firstBytes(8 * 1024 ** 2)],
+  ['that was cut in its header', () => firstBytes(4000)],
+])('a model file %s is refused, and the file is named', async (_, content) => {
+  const folder = createServiceFolder()
+  const model = join(folder.path, 'broken.gguf')
+  writeFileSync(model, content())
+  const said = await refusal(folder.start({ model }))
+  expect(said).toMatch(/ended \(exit code [14]\)/)
+  expect(said).toMatch(/error {2}.*broken\.gguf/)
+  expect(said).not.toContain('this is a bug')
+})
+
+test('a directory that cannot be written is refused, and named', async () => {
+  const folder = createServiceFolder()
+  const file = join(folder.path, 'file')
+  writeFileSync(file, '')
+  const said = await refusal(folder.start({ ...fakeFlags, dir: join(file, 'data') }))
+  expect(said).toContain('ended (exit code 1)')
+  expect(said).toMatch(/error {2}The directory .*file\/data cannot be used/)
+  expect(said).toContain('--dir')
+})
+
+test('a port that is taken is refused, and another one is suggested', async () => {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const said = await refusal(createServiceFolder().start({ ...fakeFlags, port: String(port) }))
+  expect(said).toContain('ended (exit code 1)')
+  expect(said).toContain(`error  Port ${port} on 127.0.0.1 is taken.`)
+  expect(said).toContain('--port 0')
+})
+
+test('a second service on the same directory is refused, and the first one goes on', async () => {
+  const folder = createServiceFolder()
+  const first = await folder.start()
+  const request = { tokens: fakeTokens(1, 600), answerTokens: 4 }
+  await complete(first.url, request)
+  const said = await refusal(folder.start())
+  expect(said).toContain('ended (exit code 1)')
+  expect(said).toContain(`is in use by process ${first.pid}`)
+  expect((await complete(first.url, request)).cachedTokens).toBe(599)
+})
