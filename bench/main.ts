@@ -6,6 +6,7 @@ import { decode } from './decode.ts'
 import { disk } from './disk.ts'
 import { eventLoop } from './event-loop.ts'
 import { figureLines, figuresJson } from './figures.ts'
+import { indexSize } from './index-size.ts'
 import { ensureModel } from './model.ts'
 import type { Figure, Part } from './part.ts'
 import { restore } from './restore.ts'
@@ -17,6 +18,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
   Object.entries({
     restore,
     disk,
+    index: indexSize,
     decode,
     'event-loop': eventLoop,
     'caching-cost': cachingCost,

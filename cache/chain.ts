@@ -24,13 +24,18 @@ export function blockHash(
   extraKey = '',
 ): BlockHash {
   const extra = extraKey === '' ? null : new TextEncoder().encode(extraKey)
-  const bytes = new Uint8Array(8 + tokens.byteLength + (extra?.byteLength ?? 0))
-  const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, BigInt(`0x${parent}`), true)
-  // Every supported platform is little endian, so the ids can be taken as they lie in memory.
-  bytes.set(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength), 8)
-  if (extra !== null) bytes.set(extra, 8 + tokens.byteLength)
+  const bytes = new Uint8Array(parentBytes + tokens.byteLength + (extra?.byteLength ?? 0))
+  writeHashed(bytes, parent, tokens)
+  if (extra !== null) bytes.set(extra, parentBytes + tokens.byteLength)
   return toHex(hash64(bytes))
+}
+
+const parentBytes = 8
+
+/** Every supported platform is little endian, so the ids can be taken as they lie in memory. */
+function writeHashed(into: Uint8Array, parent: BlockHash, tokens: TokenIds): void {
+  new DataView(into.buffer).setBigUint64(0, BigInt(`0x${parent}`), true)
+  into.set(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength), parentBytes)
 }
 
 /**
@@ -45,9 +50,12 @@ export function cutBlocks(
 ): Block[] {
   const blocks: Block[] = []
   let parent = rootHash(hash64, namespace)
+  // One buffer for all blocks: fresh ones of a long prompt would make the collector walk the index.
+  const hashed = new Uint8Array(parentBytes + 4 * Math.min(blockTokens, tokens.length))
   for (let from = 0; from < tokens.length; from += blockTokens) {
     const own = tokens.subarray(from, from + blockTokens)
-    const hash = blockHash(hash64, parent, own)
+    writeHashed(hashed, parent, own)
+    const hash = toHex(hash64(hashed.subarray(0, parentBytes + own.byteLength)))
     blocks.push({ hash, parent, index: blocks.length, tokens: own })
     parent = hash
   }

@@ -1,0 +1,173 @@
+/** What a large index costs: planning a long prompt over a million blocks, opening a full store. */
+import { closeSync, ftruncateSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import xxhash from 'xxhash-wasm'
+import type { Hash64 } from '../cache/chain.ts'
+import { Cache, openCache } from '../cache/index.ts'
+import { createArena } from '../cache/tiers/arena.ts'
+import { lockDirectory } from '../cache/tiers/directory-lock.ts'
+import { formatVersion } from '../cache/tiers/record-format.ts'
+import { openRecordIndex } from '../cache/tiers/record-index.ts'
+import { slotBytes } from '../cache/tiers/slab.ts'
+import type { SsdTier } from '../cache/tiers/tier.ts'
+import { limits } from '../src/config/limits.ts'
+import { plainFigure } from './figures.ts'
+import { median, quantile } from './median.ts'
+import type { Figure, Part, PartOptions } from './part.ts'
+import {
+  blockTokens,
+  chainBlocks,
+  makeChains,
+  namespace,
+  type StoredChains,
+} from './stored-chains.ts'
+
+const arenaBytes = 64 * 1024 * 1024
+const commitsAtOnce = 1000
+
+export const indexSize: Part = async (options) => {
+  const { h64Raw } = await xxhash()
+  const hash64: Hash64 = (bytes) => h64Raw(bytes)
+  return [...(await measureOpen(options, hash64)), measurePlan(options, hash64)]
+}
+
+/** Index only: the token ids come out of memory, not out of LMDB. */
+function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
+  const blockCount = quick ? 10 * chainBlocks : 2_000 * chainBlocks
+  progress(`index: ${blockCount} blocks in memory`)
+  const chains = makeChains(hash64, blockCount)
+  const arena = createArena({ sizeBytes: arenaBytes, shared: false })
+  const cache = new Cache({
+    arena,
+    ssd: memoryTier(chains),
+    hash64,
+    blockTokens,
+    reuse: 'token',
+    restoreWindowBytes: limits.restoreWindowBytes,
+    reserveWaitMs: limits.reserveWaitMs,
+    ssdWritesInFlight: limits.ssdWritesInFlight,
+    now: () => 0,
+    warn: () => {},
+  })
+  const prompts = Array.from({ length: blockCount / chainBlocks / 10 }, (_, at) =>
+    chains.prompt(at * 10),
+  )
+  const times: number[] = []
+  for (const tokens of [...prompts, ...prompts, ...prompts, ...prompts]) {
+    const startedAt = performance.now()
+    const lease = cache.lease({ namespace, tokens, layout, rates, read: true })
+    times.push(performance.now() - startedAt)
+    if (lease.plan.matchedTokens !== tokens.length) throw new Error('a stored prompt was not found')
+    lease.release()
+  }
+  arena.close()
+  return plainFigure(
+    {
+      id: 'plan_128k_p99_ms',
+      what: `plan of 128k tokens over ${blockCount.toLocaleString('en-US')} blocks, p99`,
+      unit: 'ms',
+      promise: { bound: 'at most', value: 5 },
+    },
+    quantile(times, 0.99),
+  )
+}
+
+const layout = {
+  kinds: ['kv'],
+  sliceable: true,
+  refusal: null,
+  kvBytesPerToken: 16,
+  kvFixedBytes: 0,
+} as const
+const rates = { prefillTokensPerMs: null, restoreBytesPerMs: { ram: null, ssd: null } } as const
+
+/** Says what is stored and does nothing else. */
+function memoryTier(chains: StoredChains): SsdTier {
+  const refuse = () => Promise.reject(new Error('the bench only plans'))
+  return {
+    usage: () => {
+      throw new Error('the bench only plans')
+    },
+    records: () => chains.records(),
+    tokens: (hash) => chains.tokens(hash),
+    allocatedBytes: () => slotBytes,
+    freeBytes: () => 0,
+    write: refuse,
+    read: refuse,
+    remove: refuse,
+    quarantine: refuse,
+    touch: () => {},
+    notes: () => new Map(),
+    note: refuse,
+    close: async () => {},
+  }
+}
+
+async function measureOpen(
+  { quick, scratch, progress }: PartOptions,
+  hash64: Hash64,
+): Promise<Figure[]> {
+  const blockCount = (quick ? 2 : 200) * chainBlocks
+  const directory = join(scratch.directory, 'store')
+  progress(`index: a store of ${blockCount} blocks`)
+  await writeStore(directory, makeChains(hash64, blockCount), blockCount)
+  const times: number[] = []
+  for (let round = 0; round < (quick ? 1 : 5); round += 1) {
+    const startedAt = performance.now()
+    const opened = await openCache({
+      ...limits,
+      directory,
+      ramBytes: arenaBytes,
+      ssdBytes: blockCount * slotBytes,
+      blockTokens,
+      reuse: 'token',
+      now: () => Date.now(),
+      warn: (message) => {
+        throw new Error(message)
+      },
+    })
+    times.push(performance.now() - startedAt)
+    if (opened.cache.index.blockCount !== blockCount) throw new Error('blocks are missing')
+    await opened.close()
+  }
+  return [
+    plainFigure(
+      {
+        id: 'open_100k_ms',
+        what: `open a store of ${blockCount.toLocaleString('en-US')} blocks`,
+        unit: 'ms',
+        promise: { bound: 'at most', value: 1000 },
+      },
+      median(times),
+    ),
+  ]
+}
+
+/** The index as the tier writes it, and a slab of the right length without any block behind it. */
+async function writeStore(
+  directory: string,
+  chains: StoredChains,
+  blockCount: number,
+): Promise<void> {
+  const lock = lockDirectory(directory)
+  const format = { version: formatVersion, slotBytes }
+  const index = await openRecordIndex({ directory, format, onWarning: () => {} })
+  let slot = 0
+  let commits: Promise<void>[] = []
+  for (const record of chains.records()) {
+    const tokens = chains.tokens(record.hash)
+    if (tokens === null) throw new Error('a chain does not know its own block')
+    const entry = { record, runs: [{ first: slot, count: 1 }] }
+    slot += 1
+    commits.push(index.commit({ put: { entry, tokens } }))
+    if (commits.length < commitsAtOnce) continue
+    await Promise.all(commits)
+    commits = []
+  }
+  await Promise.all(commits)
+  await index.close()
+  const fd = openSync(join(directory, 'spill.slab'), 'w', 0o600)
+  ftruncateSync(fd, blockCount * slotBytes)
+  closeSync(fd)
+  lock.release()
+}
