@@ -97,7 +97,9 @@ export const otherSession = (system: ChatMessage): readonly ChatMessage[] => [
   { role: 'user', content: 'List the tools that you have.' },
 ]
 
-/** The request that is repeated to be measured; 13 tokens behind the system prompt, or about that. */
+/**
+ * The request that is repeated to be measured; 13 tokens behind the system prompt, or about that.
+ */
 export const measuredSession = (system: ChatMessage): readonly ChatMessage[] => [
   system,
   { role: 'user', content: 'Is the roof dry?' },

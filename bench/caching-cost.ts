@@ -1,6 +1,6 @@
 /**
- * What caching costs a request that finds nothing: a cold prefill with saving beside one without, over
- * HTTP, every prompt a new one, the order changing from pair to pair.
+ * What caching costs a request that finds nothing: a cold prefill with saving beside one without,
+ * over HTTP, every prompt a new one, the order changing from pair to pair.
  */
 import { systemPrompt } from './agent-loop.ts'
 import { streamChat } from './chat-client.ts'

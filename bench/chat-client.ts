@@ -1,4 +1,6 @@
-/** A client of `/v1/chat/completions` that measures what a person would: the time to the first text. */
+/**
+ * A client of `/v1/chat/completions` that measures what a person would: the time to the first text.
+ */
 import type { TierName } from '../cache/index.ts'
 import type { CacheObjectJson } from '../src/api/native/schema.ts'
 

@@ -1,4 +1,6 @@
-/** Decoding through the service, HTTP and saving included, beside the same engine called directly. */
+/**
+ * Decoding through the service, HTTP and saving included, beside the same engine called directly.
+ */
 
 import type { Engine } from '../engines/index.ts'
 import { streamChat } from './chat-client.ts'

@@ -62,9 +62,10 @@ export function demoLines(story: Story, claims: readonly Claim[]): string[] {
   return [
     ...renderTable(head, rows),
     '',
-    'Cached and computed are what the engine confirmed. "live": the same engine in a worker of its',
-    'own, called directly, the prefix standing in its sequence already (filled once from the stored',
-    'records, then only trimmed): no HTTP, no cache, no restore. Measured in turn with the others.',
+    'Cached and computed are what the engine confirmed. "live": the same engine in a worker of',
+    'its own, called directly, the prefix standing in its sequence already (filled once from the',
+    'stored records, then only trimmed): no HTTP, no cache, no restore. Measured in turn with the',
+    'others.',
     '',
     ...claims.map(({ verdict, claim, found }) => `${labelOf[verdict]}  ${claim} (${found})`),
   ]

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: an agent loop against the real service, killed with -9 on the way. Ends with 0 only
- * when everything that it claims is true.
+ * `npm run demo`: an agent loop against the real service, killed with -9 on the way. Ends with 0
+ * only when everything that it claims is true.
  */
 import { parseArgs } from 'node:util'
 import { isFailed, judge } from './demo-claims.ts'
@@ -10,17 +10,21 @@ import { ensureModel } from './model.ts'
 import { withScratch } from './scratch-folder.ts'
 import { type Choices, readChoices, settingsFor } from './settings.ts'
 
-const usage = `npm run demo -- [--reuse token|block] [--model NAME] [--engine llamacpp|fake] [--json]
+const usage = `npm run demo -- [--reuse token|block] [--model NAME] [--engine llamacpp|fake]
+                [--json] [--quick]
 
 Six turns of an agent (about 7,000 tokens) against the real service: cold, warm, after kill -9 and a
-restart, and in a new session; beside them the same engine with the prefix live in its sequence.`
+restart, and in a new session; beside them the same engine with the prefix live in its sequence.
+Ends with 0 when everything that it claims is true. --quick takes a shorter prompt.`
 
-/** About 6,500 tokens of the default model in the first turn. */
-const fileCount = 47
+/** 47 files make about 6,500 tokens of the default model in the first turn. */
+const whole = { fileCount: 47, restarts: 3, ramRounds: 7 }
+const quickly = { fileCount: 4, restarts: 1, ramRounds: 2 }
 
 interface DemoArguments {
   readonly choices: Choices
   readonly json: boolean
+  readonly quick: boolean
 }
 
 function readArguments(): DemoArguments | null {
@@ -30,11 +34,12 @@ function readArguments(): DemoArguments | null {
       model: { type: 'string', default: 'smollm2-135m' },
       engine: { type: 'string', default: 'llamacpp' },
       json: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
   if (values.help) return null
-  return { choices: readChoices(values), json: values.json }
+  return { choices: readChoices(values), json: values.json, quick: values.quick }
 }
 
 async function main(): Promise<number> {
@@ -43,7 +48,7 @@ async function main(): Promise<number> {
     console.log(usage)
     return 0
   }
-  const { choices, json } = given
+  const { choices, json, quick } = given
   await ensureModel(choices)
   const startedAt = performance.now()
   const elapsed = (): string =>
@@ -53,15 +58,13 @@ async function main(): Promise<number> {
     const story = await tellStory({
       settings,
       scratch,
-      fileCount,
-      restarts: 3,
-      ramRounds: 7,
+      ...(quick ? quickly : whole),
       progress: (line) => console.error(`${elapsed()}  ${line}`),
     })
     const claims = judge(story, {
       reuse: choices.reuse,
       blockTokens: settings.config.blockTokens,
-      judgeTimes: choices.engine !== 'fake',
+      judgeTimes: choices.engine !== 'fake' && !quick,
     })
     if (json) console.log(JSON.stringify(demoJson(story, claims), null, 2))
     else console.log(['', ...demoLines(story, claims)].join('\n'))

@@ -1,6 +1,6 @@
 /**
- * The SSD tier beside the raw disk: records of the same sizes, 4 in flight, in turn. The raw side is
- * the slab's own way without the tier: one preallocated file, O_DIRECT where there is one.
+ * The SSD tier beside the raw disk: records of the same sizes, 4 in flight, in turn. The raw side
+ * is the slab's own way without the tier: one preallocated file, O_DIRECT where there is one.
  */
 import { randomFillSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'

@@ -1,7 +1,7 @@
 /**
- * Loaded into the service by NODE_OPTIONS, and only there awake: measures the delay of its event loop.
- * The first SIGURG, which nobody else uses, starts; the next one writes `{ "p99Ms", "maxMs" }` into the
- * file and starts anew.
+ * Loaded into the service by NODE_OPTIONS, and only there awake: measures the delay of its event
+ * loop. The first SIGURG, which nobody else uses, starts; the next one writes `{ "p99Ms", "maxMs"
+ * }` into the file and starts anew.
  */
 import { renameSync, writeFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'

@@ -1,6 +1,6 @@
 /**
- * The yardstick of warm answers: the same engine, in a worker of its own, with the prefix standing in
- * its sequence already. No HTTP, no cache, no restore: it only computes what is new.
+ * The yardstick of warm answers: the same engine, in a worker of its own, with the prefix standing
+ * in its sequence already. No HTTP, no cache, no restore: it only computes what is new.
  */
 import { openCache, type TokenIds } from '../cache/index.ts'
 import type { Engine, RecordSink, Sampling, Sequence } from '../engines/index.ts'
@@ -52,9 +52,9 @@ export interface LivePrefix {
 const arenaBytes = 256 * 1024 * 1024
 
 /**
- * Starts the worker and fills its sequence with the prefix of `messages` from the records that a service
- * has stored in this directory: to prefill it once more would take as long as the cold request. No
- * service may have the directory open.
+ * Starts the worker and fills its sequence with the prefix of `messages` from the records that a
+ * service has stored in this directory: to prefill it once more would take as long as the cold
+ * request. No service may have the directory open.
  */
 export async function openLivePrefix(
   settings: Settings,

@@ -1,6 +1,6 @@
 /**
- * RAM tier → engine, as the worker itself measures it, beside memcpy: the same bytes between touched
- * buffers that are larger than the CPU's cache, in turn.
+ * RAM tier → engine, as the worker itself measures it, beside memcpy: the same bytes between
+ * touched buffers that are larger than the CPU's cache, in turn.
  */
 
 import { checksums } from '../engines/checksum.ts'

@@ -1,4 +1,6 @@
-/** A folder for one run, and everything that the run has started: all of it goes, also on Ctrl-C. */
+/**
+ * A folder for one run, and everything that the run has started: all of it goes, also on Ctrl-C.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +34,8 @@ export async function withScratch<T>(
     leaving ??= leaveOnce()
     return leaving
   }
-  // A terminal sends Ctrl-C to the whole group and npm passes it on: the second one changes nothing.
+  // A terminal sends Ctrl-C to the whole group and npm passes it on: the second one changes
+  // nothing.
   const onSignal = (signal: EndingSignal): void => {
     void leave().then(() => process.exit(128 + constants.signals[signal]))
   }

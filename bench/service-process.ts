@@ -26,8 +26,8 @@ export interface ServiceProcess {
 }
 
 /**
- * Runs `bin/prefixd serve` with these words and resolves when it says where it listens. Rejects with
- * what it wrote when it ends before, or is not ready within two minutes.
+ * Runs `bin/prefixd serve` with these words and resolves when it says where it listens. Rejects
+ * with what it wrote when it ends before, or is not ready within two minutes.
  */
 export async function startService(
   words: readonly string[],
@@ -71,7 +71,9 @@ function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(kept)
 }
 
-/** The banner names the address, and comes when the model is loaded. `lines` goes on to be filled. */
+/**
+ * The banner names the address, and comes when the model is loaded. `lines` goes on to be filled.
+ */
 function readUrl(child: ChildProcess, lines: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const fail = (what: string): void => {
@@ -104,7 +106,9 @@ async function readWorkerPid(url: string): Promise<number | null> {
   return data[0]?.pid ?? null
 }
 
-/** It ends by itself when the service is gone; a measurement must not run beside its last moments. */
+/**
+ * It ends by itself when the service is gone; a measurement must not run beside its last moments.
+ */
 async function untilGone(pid: number | null): Promise<void> {
   if (pid === null) return
   for (let waitedMs = 0; isAlive(pid); waitedMs += workerPollMs) {

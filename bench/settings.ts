@@ -38,7 +38,9 @@ export interface Settings {
 const fakeContextTokens = 65_536
 const tierFlags = { ram: '1GiB', ssd: '2GiB' }
 
-/** Settings of a service that keeps its files in `directory`/data. The model must be stored here. */
+/**
+ * Settings of a service that keeps its files in `directory`/data. The model must be stored here.
+ */
 export async function settingsFor(choices: Choices, directory: string): Promise<Settings> {
   const configFile = join(directory, 'empty.toml')
   writeFileSync(configFile, '')

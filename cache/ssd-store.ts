@@ -16,8 +16,9 @@ const ioBytes = 4096
 const evictSlackBytes = 32 * 1024 * 1024
 
 /**
- * Records under way for each write that the slab has in flight: while one waits for its commit, which
- * several share, another one keeps the disk busy. With one the disk stood still a fifth of the time.
+ * Records under way for each write that the slab has in flight: while one waits for its commit,
+ * which several share, another one keeps the disk busy. With one the disk stood still a fifth of
+ * the time.
  */
 const recordsPerWrite = 2
 
