@@ -141,7 +141,7 @@ async function send(url: string, prompt: Sent, options: CrashOptions): Promise<v
 type Counts = Omit<CrashReport, 'kills' | 'acknowledgedPrompts'>
 
 /** Asks for prompts again, warm and cold, and counts what is not as it must be. */
-function createChecker({ answerTokens }: CrashOptions) {
+function createChecker({ answerTokens, onProgress }: CrashOptions) {
   const counts: { -readonly [K in keyof Counts]: Counts[K] } = {
     answers: 0,
     wrongAnswers: 0,
@@ -154,7 +154,8 @@ function createChecker({ answerTokens }: CrashOptions) {
 
   async function checkPrompt(url: string, prompt: Sent): Promise<void> {
     const { tokens, acknowledgedTokens, sharedTokens } = prompt
-    const { cachedTokens, text } = await complete(url, { tokens, answerTokens, cache: 'no-write' })
+    const warm = await complete(url, { tokens, answerTokens, cache: 'no-write' })
+    const { cachedTokens, text } = warm
     if (prompt.coldText === null) {
       prompt.coldText = (await completeCold(url, { tokens, answerTokens })).text
       const isCut = cachedTokens > sharedTokens && cachedTokens < tokens.length - 1
@@ -162,9 +163,15 @@ function createChecker({ answerTokens }: CrashOptions) {
     }
     counts.answers += 1
     counts.restoredTokens += cachedTokens
-    if (text !== prompt.coldText) counts.wrongAnswers += 1
     const owed = Math.min(acknowledgedTokens, tokens.length - 1)
     counts.lostTokens += Math.max(0, owed - cachedTokens)
+    const isWrong = text !== prompt.coldText
+    if (isWrong) counts.wrongAnswers += 1
+    if (isWrong || cachedTokens < owed) {
+      const miss = warm.missReason ?? 'no miss'
+      const what = `${cachedTokens} of ${owed} acknowledged tokens restored (${miss})`
+      onProgress(`prompt of ${tokens.length}: ${what}, ${isWrong ? 'wrong' : 'right'} answer`)
+    }
   }
 
   return {

@@ -5,27 +5,28 @@ import type { Turns } from './turns.ts'
 import type { EngineSequence, RestoreRecord, RestoreResult } from './types.ts'
 
 /**
- * Verifies and imports `records` in order; one turn of the engine for each. Whatever fails, the
- * sequence is empty afterwards, and a RestoreError names the record and whether it is damaged.
+ * Verifies and imports `records` in order, in one turn: all of them take milliseconds, and the turn of
+ * another request may take seconds. Whatever fails, the sequence is empty afterwards, and a RestoreError
+ * names the record and whether it is damaged. `restoreMs` is without the wait for the turn.
  */
-export async function restoreRecords(
+export function restoreRecords(
   sequence: EngineSequence,
   records: readonly RestoreRecord[],
   bytesOf: (record: RestoreRecord, recordIndex: number) => Uint8Array,
   turns: Turns,
 ): Promise<RestoreResult> {
-  const startedAt = performance.now()
-  for (const [recordIndex, record] of records.entries()) {
-    await turns.take(() => {
+  return turns.take(() => {
+    const startedAt = performance.now()
+    for (const [recordIndex, record] of records.entries()) {
       try {
         importVerified(sequence, record, recordIndex, bytesOf(record, recordIndex))
       } catch (error) {
         sequence.clear()
         throw asRestoreError(error, recordIndex)
       }
-    })
-  }
-  return { restoredTokens: sequence.tokenCount, restoreMs: performance.now() - startedAt }
+    }
+    return { restoredTokens: sequence.tokenCount, restoreMs: performance.now() - startedAt }
+  })
 }
 
 function importVerified(

@@ -17,14 +17,13 @@ test('a service killed with -9 while it saves loses nothing acknowledged and res
     return () => void owned.delete(end)
   }
   const progress: string[] = []
-  const report = await proveCrashes(
-    fakeScene({
-      kills: 5,
-      seed: 3,
-      scratch: { directory, own },
-      onProgress: (line) => progress.push(line),
-    }),
-  )
+  const scene = fakeScene({
+    kills: 5,
+    seed: 3,
+    scratch: { directory, own },
+    onProgress: (line) => progress.push(line),
+  })
+  const report = await proveCrashes({ ...scene, promptTokens: [100, 600] })
   const failed = crashFindings('fake engine', report).filter(({ holds }) => !holds)
   expect(failed, progress.join('\n')).toEqual([])
 }, 180_000)

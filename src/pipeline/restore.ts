@@ -11,6 +11,8 @@ export interface Restored {
   readonly tokenCount: number
   readonly sizeBytes: number
   readonly restoreMs: number
+  /** Reading and importing alone, without waiting for the calls of other requests. */
+  readonly workMs: number
   /** Set when less was restored than planned. */
   readonly failure: Error | null
 }
@@ -43,9 +45,14 @@ export async function restore(sequence: Sequence, lease: PrefixLease): Promise<R
   let tokenCount = 0
   let sizeBytes = 0
   let doneCount = 0
+  let workMs = 0
+  let idleSince = startedAt
   try {
     for await (const window of lease.windows()) {
+      workMs += performance.now() - idleSince
       const result = await sequence.restore(window.map(toRestore))
+      workMs += result.restoreMs
+      idleSince = performance.now()
       tokenCount = result.restoredTokens
       doneCount += window.length
       for (const record of window) sizeBytes += record.bytes.sizeBytes
@@ -54,11 +61,12 @@ export async function restore(sequence: Sequence, lease: PrefixLease): Promise<R
     if (!isRefusal(error)) throw error
     // The engine has emptied the sequence: what was restored before is gone too.
     lease.rejectRecord(doneCount + (refusedIndex(error) ?? 0))
-    return { tokenCount: 0, sizeBytes: 0, restoreMs: performance.now() - startedAt, failure: error }
+    const restoreMs = performance.now() - startedAt
+    return { tokenCount: 0, sizeBytes: 0, restoreMs, workMs, failure: error }
   }
   const restoreMs = performance.now() - startedAt
   lease.confirmRestored(tokenCount)
   const failure =
     tokenCount < lease.plan.computeFrom ? new Error('a stored block could not be read back') : null
-  return { tokenCount, sizeBytes, restoreMs, failure }
+  return { tokenCount, sizeBytes, restoreMs, workMs, failure }
 }

@@ -66,7 +66,8 @@ export function createService(options: ServiceOptions): Service {
         options.warn('a restore failed; the prompt is computed instead', restored.failure)
       }
       if (plan.records.length > 0) tally.restored(restored.failure === null)
-      if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.restoreMs)
+      if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.workMs)
+      if (plan.miss?.reason === 'restore_not_worth_it') rates.declined()
     },
   }
 
