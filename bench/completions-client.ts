@@ -1,4 +1,4 @@
-/** A client of `/v1/completions` with token arrays: greedy answers of a fixed length, not streamed. */
+/** A client of `/v1/completions` with token arrays: whole greedy answers of a fixed length. */
 import type { TierName, TokenIds } from '../cache/index.ts'
 import type { CacheObjectJson } from '../src/api/native/schema.ts'
 

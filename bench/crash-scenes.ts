@@ -1,4 +1,4 @@
-/** The two services that are killed: one with large records and little to compute, and the real one. */
+/** The two services that are killed: one that computes little and stores much, and the real one. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CrashOptions } from './crash.ts'
@@ -7,7 +7,7 @@ import type { Scratch } from './scratch-folder.ts'
 
 type Scene = Pick<CrashOptions, 'kills' | 'scratch' | 'onProgress'> & { readonly seed: number }
 
-/** Words of a service that keeps to itself: no settings of this user, a free port, its own folder. */
+/** Words of a service that keeps to itself: no settings of this user, a free port, a folder. */
 function wordsFor(scratch: Scratch, name: string, flags: Readonly<Record<string, string>>) {
   const configFile = join(scratch.directory, 'empty.toml')
   writeFileSync(configFile, '')

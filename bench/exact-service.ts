@@ -1,6 +1,6 @@
 /**
- * The product without HTTP: the cache on a directory, a worker process, and the pipeline between them
- * as src/main.ts wires it; but the logits of every sampled token can be seen.
+ * The product without HTTP: the cache on a directory, a worker process, and the pipeline between
+ * them as src/main.ts wires it; but the logits of every sampled token can be seen.
  */
 import { openCache, type ReuseMode, type TokenIds } from '../cache/index.ts'
 import { type EngineKind, startEngine, type WorkerOptions } from '../engines/index.ts'

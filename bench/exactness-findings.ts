@@ -29,9 +29,9 @@ export function blockFindings(proofs: readonly BlockProof[], blockTokens: number
 }
 
 /**
- * Cold runs with other calls and reuse to the token differ for one reason, so their distances are drawn
- * alike; to ask that the worst of the one is below the worst of the other would be to toss a coin. So
- * the mean of reuse must be within what two cold runs show. Wrong bytes are ten times further off.
+ * Cold runs with other calls and reuse to the token differ for one reason, so their distances are
+ * drawn alike; to ask that the worst of the one is below the worst of the other would be to toss a
+ * coin. So the mean of reuse must be within what two cold runs show, and no logit far beyond it.
  */
 export function tokenFindings(
   proofs: readonly TokenProof[],

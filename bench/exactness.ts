@@ -81,7 +81,7 @@ async function makePrompts(service: ExactService, options: ExactnessOptions): Pr
   return prompts
 }
 
-/** Shares a beginning that ends inside a block, well behind the prompt's middle, and goes on alone. */
+/** Shares a beginning that ends inside one of the last blocks, and goes on alone. */
 async function makeSibling(
   service: ExactService,
   prompt: TokenIds,
@@ -167,7 +167,7 @@ export async function proveTokenReuse(
   return results
 }
 
-/** How far cold runs of one prompt are apart that differ in nothing but the sizes of their calls. */
+/** How far cold runs of one prompt are apart that differ in the sizes of their calls only. */
 export async function measureBatching(
   options: ExactnessOptions,
   proofs: readonly BlockProof[],

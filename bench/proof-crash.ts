@@ -1,6 +1,6 @@
 /**
- * `npm run proof:crash`: kill -9 of real service processes while they save. Ends with 0 only when no
- * restore was wrong and every acknowledged block was there.
+ * `npm run proof:crash`: kill -9 of real service processes while they save. Ends with 0 only when
+ * no restore was wrong and every acknowledged block was there.
  */
 import { parseArgs } from 'node:util'
 import { type CrashOptions, crashFindings, proveCrashes } from './crash.ts'
@@ -11,8 +11,9 @@ import { type Scratch, withScratch } from './scratch-folder.ts'
 
 const usage = `npm run proof:crash -- [--kills 50] [--real-kills 4] [--seed N]
 
-Kills the service with -9 at random moments while it saves: with the fake engine, whose answers depend
-on every restored byte, and then with the real model. The seed is printed; it repeats the prompts.`
+Kills the service with -9 at random moments while it saves: with the fake engine, whose answers
+depend on every restored byte, and then with the real model. The seed is printed; it repeats the
+prompts.`
 
 function readCount(name: string, text: string): number {
   const count = Number(text)

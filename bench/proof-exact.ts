@@ -1,6 +1,6 @@
 /**
- * `npm run proof:exact`: restored answers against cold ones on the real model, logits included. Ends with
- * 0 only when everything that it claims is true.
+ * `npm run proof:exact`: restored answers against cold ones on the real model, logits included.
+ * Ends with 0 only when everything that it claims is true.
  */
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -19,9 +19,9 @@ import { withScratch } from './scratch-folder.ts'
 
 const usage = `npm run proof:exact -- [--prompts 20] [--seed 1] [--threads 2]
 
-Prompts of 300 to 7,000 tokens: cold, warm from RAM, warm after a restart, each with 48 greedy tokens.
-With --reuse block they must be bit-identical; with --reuse token they may differ as two cold runs with
-other call sizes do. Takes about half an hour on two cores.`
+Prompts of 300 to 7,000 tokens: cold, warm from RAM, warm after a restart, each with 48 greedy
+tokens. With --reuse block they must be bit-identical; with --reuse token they may differ as two
+cold runs with other call sizes do. Takes about twenty minutes on two cores.`
 
 const model = 'smollm2-135m'
 const leastTokens = 300

@@ -5,9 +5,9 @@ import type { Turns } from './turns.ts'
 import type { EngineSequence, RestoreRecord, RestoreResult } from './types.ts'
 
 /**
- * Verifies and imports `records` in order, in one turn: all of them take milliseconds, and the turn of
- * another request may take seconds. Whatever fails, the sequence is empty afterwards, and a RestoreError
- * names the record and whether it is damaged. `restoreMs` is without the wait for the turn.
+ * Verifies and imports `records` in order, in one turn: all of them take milliseconds, and the turn
+ * of another request may take seconds. Whatever fails, the sequence is empty afterwards, and a
+ * RestoreError names the record and whether it is damaged. `restoreMs` is without that wait.
  */
 export function restoreRecords(
   sequence: EngineSequence,

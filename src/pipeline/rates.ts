@@ -2,9 +2,10 @@
  * Speeds of this machine, measured from receipts: how fast the engine prefills, and how fast each
  * tier restores.
  *
- * A restore that is declined by mistake costs a whole prefill, one that is tried in vain costs little. So
- * a tier is as fast as the fastest of its last few restores, nothing is said of it before there are some,
- * and each restore that was declined makes the oldest of them forgotten, so that it is tried again.
+ * A restore that is declined by mistake costs a whole prefill, one that is tried in vain costs
+ * little. So a tier is as fast as the fastest of its last few restores, nothing is said of it
+ * before there are some, and each plan that declines makes the oldest one forgotten, so that the
+ * tier is tried again.
  */
 import type { Rates, TierName } from '../../cache/types.ts'
 

@@ -1,4 +1,4 @@
-/** The real service as a user starts it, in a folder of its own; all of it is gone after the test. */
+/** The real service as a user starts it, in a folder of its own; all is gone after the test. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
