@@ -1,5 +1,5 @@
 /** The time to the first token over HTTP: cold, from RAM, from SSD after a restart, beside live. */
-import { measuredSession, systemPrompt } from './agent-loop.ts'
+import { measuredSession, otherSession, systemPrompt } from './agent-loop.ts'
 import { type ChatMessage, streamChat } from './chat-client.ts'
 import { pairedFigure, plainFigure } from './figures.ts'
 import { openLivePrefix } from './live-prefix.ts'
@@ -34,10 +34,11 @@ async function measureSize(
   const { name, fileCount, isPromised } = size
   // What differs stands at the beginning: one size must not find what another one has stored.
   const content = `House ${name}. ${systemPrompt(fileCount)}`
-  const messages = measuredSession({ role: 'system', content })
+  const system = { role: 'system', content } as const
+  const messages = measuredSession(system)
   const start = () => startService(settings.words, scratch)
   progress(`ttft ${name}: cold`)
-  const coldMs = await measureCold(start, messages)
+  const coldMs = await measureCold(start, otherSession(system))
   const live = await openLivePrefix(settings, messages, scratch)
   try {
     const { fromSsd, fromRam } = await measureWarm({
@@ -77,13 +78,14 @@ async function measureSize(
   }
 }
 
-/** Stores the prompt, too: the answer ends when that is acknowledged. */
+/** Stores the prompt, too; what is warm later is another question behind the same beginning. */
 async function measureCold(
   start: () => ReturnType<typeof startService>,
   messages: readonly ChatMessage[],
 ): Promise<number> {
   const service = await start()
-  const answer = await streamChat(service.url, { messages, maxTokens: 4 })
+  // Even another prompt shares the template's first tokens, and reuse goes to the token.
+  const answer = await streamChat(service.url, { messages, maxTokens: 4, cache: 'no-read' })
   if (answer.cachedTokens > 0) throw new Error('a cold request found something')
   await service.kill()
   return answer.ttftMs
