@@ -154,11 +154,16 @@ describe('the committed text', () => {
   })
 
   it('packs only files that exist', () => {
-    const { files, bin } = JSON.parse(readSource('package.json').text) as {
+    const { files, bin, exports } = JSON.parse(readSource('package.json').text) as {
       files: string[]
       bin: Record<string, string>
+      exports: Record<string, { default?: string }>
     }
+    const sourceOf = (built: string): string =>
+      built.replace(/^\.\/dist\//, '').replace(/\.js$/, '.ts')
+    const doors = Object.values(exports).flatMap((door) => door.default ?? [])
     const committed = [...files.filter((file) => file !== 'dist'), ...Object.values(bin)]
-    expect(committed.filter((path) => !existsSync(join(repositoryRoot, path)))).toEqual([])
+    const wanted = [...committed, ...doors.map(sourceOf)]
+    expect(wanted.filter((path) => !existsSync(join(repositoryRoot, path)))).toEqual([])
   })
 })

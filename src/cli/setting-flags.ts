@@ -44,7 +44,7 @@ export const settingFlags = table({
 })
 
 /** Those of the table, and `--json`. */
-export const configFlags = {
+export const configFlags: TableFlags = {
   ...settingFlags,
   ...table({
     json: { kind: 'boolean', optional: true, withNegated: false, brief: 'Print JSON' },
