@@ -21,8 +21,9 @@ function mountDisk(sizeMiB: number): string | null {
   return path
 }
 
+/** Also while a process that was killed is still on its way out. */
 function unmount(path: string): void {
-  spawnSync('umount', [path])
+  spawnSync('umount', ['-l', path])
   rmdirSync(path)
 }
 
