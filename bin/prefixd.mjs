@@ -1,9 +1,10 @@
 // Runs the CLI inside the Node that bin/prefixd chose. Imports nothing but Node itself, and is
 // plain enough for an old Node to parse, so that it can say what is wrong.
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
 const oldestNode = [22, 18]
-const parentCheckMs = 1000
+const npmCheckMs = 1000
 const repeatedSignalMs = 1000
 
 const [major, minor] = process.versions.node.split('.').map(Number)
@@ -16,9 +17,9 @@ if (isTooOld) {
   )
 }
 if (!(Number(process.env.UV_THREADPOOL_SIZE) >= 8)) process.env.UV_THREADPOOL_SIZE = '8'
-if (/(^|[ /])prefixd( |$)/.test(process.env.npm_lifecycle_script ?? '')) {
+if (/(^|[ /'])prefixd([ ']|$)/.test(process.env.npm_lifecycle_script ?? '')) {
   ignoreRepeatedSignals()
-  endWithParent()
+  endWithNpm()
 }
 
 const entry = ['../src/cli/main.ts', '../dist/src/cli/main.js']
@@ -52,10 +53,29 @@ function ignoreRepeatedSignals() {
   }
 }
 
-/** npm waits for us as long as it lives: another parent means that npm was killed with -9. */
-function endWithParent() {
+/** npm waits for us as long as it lives: without it, it was killed, and nobody can stop us. */
+function endWithNpm() {
   const parent = process.ppid
+  const npm = npmBehindShell(parent)
   setInterval(() => {
-    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM')
-  }, parentCheckMs).unref()
+    const isAlone = process.ppid !== parent || (npm !== null && !isAlive(npm))
+    if (isAlone) process.kill(process.pid, 'SIGTERM')
+  }, npmCheckMs).unref()
+}
+
+/** `npm start` execs us; under npx a shell may stand between npm and us. Null where none does. */
+function npmBehindShell(parent) {
+  const ask = ['-o', 'ppid=,comm=', '-p', String(parent)]
+  const { stdout } = spawnSync('ps', ask, { encoding: 'utf8' })
+  const npm = /^\s*(\d+)\s+\S*sh\s*$/.exec(stdout ?? '')
+  return npm === null ? null : Number(npm[1])
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return error.code !== 'ESRCH'
+  }
 }
