@@ -22,6 +22,9 @@ export function checkModelInfo(info: ModelInfo): ModelInfo {
   if (typeof info.hasChatTemplate !== 'boolean') {
     throw protocolError('`info.hasChatTemplate` must be a boolean')
   }
+  if (info.chatTemplate !== null && typeof info.chatTemplate !== 'string') {
+    throw protocolError('`info.chatTemplate` must be a string or null')
+  }
   if (typeof info.device !== 'string') throw protocolError('`info.device` must be a string')
   checkFingerprint(info)
   checkLayout(info.layout)

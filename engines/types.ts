@@ -32,6 +32,11 @@ export interface ModelInfo {
   /** KV tokens are kept in `sequences` sequences at once. */
   readonly sequences: number
   readonly hasChatTemplate: boolean
+  /**
+   * The template's source, by which the service knows how the model writes tool calls and
+   * reasoning: the one for requests with tools where the model has two.
+   */
+  readonly chatTemplate: string | null
   /** Human words about the device, e.g. `CPU, 1 thread`. */
   readonly device: string
 }

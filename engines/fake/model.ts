@@ -12,7 +12,7 @@ import type {
 import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
 import { computeLogits, createFakeSampler } from './logits.ts'
 import { type FakeOptions, readFakeOptions } from './options.ts'
-import { endToken, piece, render, tokenize } from './vocabulary.ts'
+import { endToken, piece, render, templateText, tokenize } from './vocabulary.ts'
 
 /** Throws EngineError for settings that are wrong, and when a fault of loading was ordered. */
 export async function loadFakeModel(
@@ -66,6 +66,7 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
     weightsBytes: 0,
     sequences: options.sequences,
     hasChatTemplate: true,
+    chatTemplate: templateText,
     device: 'no device: exact arithmetic',
   }
 }

@@ -35,6 +35,9 @@ export function piece(token: number): Uint8Array {
   return Buffer.from(specials[token - firstSpecial] ?? `<|unused-${token}|>`, 'utf8')
 }
 
+/** What the template would be if it were Jinja; the service reads from it how calls are written. */
+export const templateText = '<|tools|>[…] <|role|>content <tool_call>{…}</tool_call><|end|>'
+
 /** The template: `<|role|>text<|end|>\n`, tools before everything else. Order of keys is kept. */
 export function render(input: RenderInput): string {
   let text = ''

@@ -130,7 +130,7 @@ interface ModelFacts {
   readonly trainedContextTokens: number
   readonly parameterCount: number
   readonly weightsBytes: number
-  readonly hasChatTemplate: boolean
+  readonly chatTemplate: string | null
   /** `rope.scaling.original_context_length`, where long contexts are scaled; else null. */
   readonly ropeOriginalTokens: number | null
 }
@@ -143,7 +143,9 @@ function readFacts(calls: LlamaCalls, model: Pointer): ModelFacts {
     trainedContextTokens: calls.llama_model_n_ctx_train(model),
     parameterCount: Number(calls.llama_model_n_params(model)),
     weightsBytes: Number(calls.llama_model_size(model)),
-    hasChatTemplate: calls.llama_model_chat_template(model, null) !== null,
+    chatTemplate:
+      calls.llama_model_chat_template(model, 'tool_use') ??
+      calls.llama_model_chat_template(model, null),
     ropeOriginalTokens: original === null ? null : Number(original),
   }
 }
@@ -224,7 +226,8 @@ function describe(
     parameterCount: facts.parameterCount,
     weightsBytes: facts.weightsBytes,
     sequences: sequenceCount,
-    hasChatTemplate: facts.hasChatTemplate,
+    hasChatTemplate: facts.chatTemplate !== null,
+    chatTemplate: facts.chatTemplate,
     device: devices || `CPU, ${threadWords}`,
   }
 }

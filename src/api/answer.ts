@@ -1,9 +1,14 @@
 /** One run of `service.generate`, as the routes see it: the plan, then text, then the receipt. */
 import { PrefixdError } from '../errors.ts'
-import type { GenerateEvent, GenerateRequest, Receipt, Service } from '../pipeline/types.ts'
+import type {
+  FinishReason,
+  GenerateEvent,
+  GenerateRequest,
+  Receipt,
+  Service,
+} from '../pipeline/types.ts'
 
 export type PlannedEvent = Extract<GenerateEvent, { type: 'planned' }>
-export type FinishReason = Extract<GenerateEvent, { type: 'finish' }>['finishReason']
 export type AnswerEvent = Exclude<GenerateEvent, PlannedEvent>
 
 export interface Answer {
@@ -12,8 +17,17 @@ export interface Answer {
   readonly events: AsyncGenerator<AnswerEvent>
 }
 
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  /** JSON as the model wrote it. */
+  readonly arguments: string
+}
+
 export interface Outcome {
   readonly text: string
+  readonly reasoning: string
+  readonly toolCalls: readonly ToolCall[]
   readonly finishReason: FinishReason
   readonly receipt: Receipt
 }
@@ -41,12 +55,30 @@ export async function openAnswer(
 
 export async function collectAnswer(answer: Answer): Promise<Outcome> {
   const text: string[] = []
+  const reasoning: string[] = []
+  const toolCalls: { id: string; name: string; arguments: string }[] = []
   let finishReason: FinishReason = 'stop'
   for await (const event of answer.events) {
     if (event.type === 'text') text.push(event.text)
+    if (event.type === 'reasoning') reasoning.push(event.text)
+    if (event.type === 'tool_call') {
+      toolCalls.push({ id: event.id, name: event.name, arguments: '' })
+    }
+    if (event.type === 'tool_arguments') {
+      const call = toolCalls[event.index]
+      if (call === undefined) throw brokenPromise('arguments came before their call')
+      call.arguments += event.text
+    }
     if (event.type === 'finish') finishReason = event.finishReason
     if (event.type === 'receipt') {
-      return { text: text.join(''), finishReason, receipt: event.receipt }
+      const { receipt } = event
+      return {
+        text: text.join(''),
+        reasoning: reasoning.join(''),
+        toolCalls,
+        finishReason,
+        receipt,
+      }
     }
   }
   throw brokenPromise('it ended without a receipt')

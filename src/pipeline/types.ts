@@ -59,6 +59,9 @@ export interface Receipt {
   }
 }
 
+/** `tool_calls`: the answer ended by itself and has at least one call. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls'
+
 export type GenerateEvent =
   /** Comes first, before prefill: the plan, for headers. */
   | {
@@ -68,8 +71,19 @@ export type GenerateEvent =
     }
   | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
   | { readonly type: 'text'; readonly text: string }
+  /** The model's thinking, without its markup; comes before the text or between calls. */
+  | { readonly type: 'reasoning'; readonly text: string }
+  /** Begins a call; `index` counts calls from 0. Its arguments follow before the next call. */
+  | {
+      readonly type: 'tool_call'
+      readonly index: number
+      readonly id: string
+      readonly name: string
+    }
+  /** A piece of that call's arguments: JSON as the model wrote it, byte for byte. */
+  | { readonly type: 'tool_arguments'; readonly index: number; readonly text: string }
   /** The answer is complete; the receipt follows when what was saved is confirmed. */
-  | { readonly type: 'finish'; readonly finishReason: 'stop' | 'length' }
+  | { readonly type: 'finish'; readonly finishReason: FinishReason }
   | { readonly type: 'receipt'; readonly receipt: Receipt }
 
 export interface ModelCard {

@@ -31,6 +31,7 @@ export const scriptedInfo: ModelInfo = {
   weightsBytes: 0,
   sequences: 1,
   hasChatTemplate: false,
+  chatTemplate: null,
   device: 'paper',
 }
 

@@ -142,6 +142,7 @@ export const modelInfo: ModelInfo = {
   weightsBytes: 100_000_000,
   sequences: 2,
   hasChatTemplate: true,
+  chatTemplate: null,
   device: 'CPU, 1 thread',
 }
 

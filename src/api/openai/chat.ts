@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import type { ModelCard } from '../../pipeline/types.ts'
+import type { Outcome } from '../answer.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
@@ -13,7 +14,8 @@ import { type Timings, toCacheObject, toTimings, toUsage } from './usage.ts'
 
 type Extended<T> = T & { readonly cache?: CacheObjectJson; readonly timings?: Timings }
 type Chunk = Extended<OpenAI.ChatCompletionChunk>
-type Delta = OpenAI.ChatCompletionChunk.Choice['delta']
+/** The specification has no word for reasoning; open models' servers agree on this one. */
+type Delta = OpenAI.ChatCompletionChunk.Choice['delta'] & { readonly reasoning_content?: string }
 type ChunkReason = OpenAI.ChatCompletionChunk.Choice['finish_reason']
 
 export function chatRoutes(server: Server, context: ApiContext): void {
@@ -46,7 +48,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
   )
 }
 
-/** The order of chunks: role, text, finish, usage with the `cache` object, `[DONE]`. */
+/** The order of chunks: role, reasoning, text, calls, finish, usage with the `cache` object, `[DONE]`. */
 function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean): Wording {
   const head = {
     id: `chatcmpl-${randomUUID()}`,
@@ -67,6 +69,13 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
   return {
     opening: (index) => chunk(index, { role: 'assistant', content: '' }),
     text: (index, text) => chunk(index, { content: text }),
+    reasoning: (index, text) => chunk(index, { reasoning_content: text }),
+    toolCall: (index, { index: call, id, name }) =>
+      chunk(index, {
+        tool_calls: [{ index: call, id, type: 'function', function: { name, arguments: '' } }],
+      }),
+    toolArguments: (index, { index: call, text }) =>
+      chunk(index, { tool_calls: [{ index: call, function: { arguments: text } }] }),
     finish: (index, reason) => chunk(index, {}, reason),
     usage: (receipt) =>
       ({
@@ -81,10 +90,10 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
       ({
         ...head,
         object: 'chat.completion',
-        choices: outcomes.map(({ text, finishReason }, index) => ({
+        choices: outcomes.map((outcome, index) => ({
           index,
-          message: { role: 'assistant', content: text, refusal: null },
-          finish_reason: finishReason,
+          message: messageOf(outcome),
+          finish_reason: outcome.finishReason,
           logprobs: null,
         })),
         usage: toUsage(receipt),
@@ -92,4 +101,23 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
         timings: toTimings(receipt),
       }) satisfies Extended<OpenAI.ChatCompletion>,
   }
+}
+
+/** Fields that say nothing are left out, except `content`, which is null beside calls alone. */
+function messageOf({ text, reasoning, toolCalls }: Outcome) {
+  return {
+    role: 'assistant',
+    content: text === '' && toolCalls.length > 0 ? null : text,
+    refusal: null,
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(toolCalls.length === 0
+      ? {}
+      : {
+          tool_calls: toolCalls.map(({ id, ...call }) => ({
+            id,
+            type: 'function' as const,
+            function: call,
+          })),
+        }),
+  } satisfies OpenAI.ChatCompletionMessage & { readonly reasoning_content?: string }
 }

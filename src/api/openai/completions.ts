@@ -1,7 +1,7 @@
 /** `POST /v1/completions`: text, several texts, or token ids as they are. */
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
-import type { ModelCard, Prompt } from '../../pipeline/types.ts'
+import type { FinishReason, ModelCard, Prompt } from '../../pipeline/types.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
@@ -64,6 +64,9 @@ function readPrompts(prompt: CompletionRequest['prompt']): readonly Prompt[] {
 const isTokens = (prompt: readonly (string | number | number[])[]): prompt is readonly number[] =>
   typeof prompt[0] === 'number'
 
+/** A prompt that is no chat has no tools; the type knows only chats' reasons. */
+const reasonOf = (reason: FinishReason) => (reason === 'tool_calls' ? 'stop' : reason)
+
 function completionWording(card: ModelCard, includeUsage: boolean): Wording {
   const head = {
     id: `cmpl-${randomUUID()}`,
@@ -81,7 +84,7 @@ function completionWording(card: ModelCard, includeUsage: boolean): Wording {
   return {
     opening: () => null,
     text: (index, text) => chunk(index, text, null),
-    finish: (index, reason) => chunk(index, '', reason),
+    finish: (index, reason) => chunk(index, '', reasonOf(reason)),
     usage: (receipt) =>
       ({
         ...head,
@@ -97,7 +100,7 @@ function completionWording(card: ModelCard, includeUsage: boolean): Wording {
           index,
           text,
           logprobs: null,
-          finish_reason: finishReason,
+          finish_reason: reasonOf(finishReason),
         })),
         usage: toUsage(receipt),
         cache: toCacheObject(receipt),

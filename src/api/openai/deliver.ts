@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { PrefixdError } from '../../errors.ts'
-import type { GenerateRequest, Receipt } from '../../pipeline/types.ts'
+import type { FinishReason, GenerateEvent, GenerateRequest, Receipt } from '../../pipeline/types.ts'
 import {
   type Answer,
+  type AnswerEvent,
   collectAnswer,
-  type FinishReason,
   type Outcome,
   openAnswer,
 } from '../answer.ts'
@@ -16,6 +16,8 @@ import { confirmedHeaders, plannedHeaders } from '../plan-headers.ts'
 import { dataFrame, doneFrame, sseStream } from '../sse.ts'
 import { sumReceipts } from './usage.ts'
 
+type EventOf<Type extends GenerateEvent['type']> = Extract<GenerateEvent, { type: Type }>
+
 /** What one dialect calls things. `index` is the choice. */
 export interface Wording {
   /** The whole reply, one outcome per request. */
@@ -23,6 +25,10 @@ export interface Wording {
   /** Sent before any text; null where the dialect has none. */
   opening(index: number): object | null
   text(index: number, text: string): object
+  /** Absent where the dialect's answers are text alone. */
+  reasoning?(index: number, text: string): object
+  toolCall?(index: number, call: EventOf<'tool_call'>): object
+  toolArguments?(index: number, piece: EventOf<'tool_arguments'>): object
   finish(index: number, reason: FinishReason): object
   usage(receipt: Receipt): object
 }
@@ -118,8 +124,8 @@ async function* frames(
         if (event.type === 'prefill') {
           progress.text = `prefill ${event.processedTokens}/${event.totalTokens}`
         }
-        if (event.type === 'text') yield dataFrame(wording.text(index, event.text))
-        if (event.type === 'finish') yield dataFrame(wording.finish(index, event.finishReason))
+        const chunk = chunkOf(wording, index, event)
+        if (chunk) yield dataFrame(chunk)
         if (event.type === 'receipt') receipts.push(event.receipt)
         finished ||= event.type === 'finish'
         if (finished && !includeUsage) break
@@ -136,6 +142,14 @@ async function* frames(
   }
   if (includeUsage) yield dataFrame(wording.usage(sumReceipts(receipts)))
   yield doneFrame
+}
+
+function chunkOf(wording: Wording, index: number, event: AnswerEvent): object | null | undefined {
+  if (event.type === 'text') return wording.text(index, event.text)
+  if (event.type === 'reasoning') return wording.reasoning?.(index, event.text)
+  if (event.type === 'tool_call') return wording.toolCall?.(index, event)
+  if (event.type === 'tool_arguments') return wording.toolArguments?.(index, event)
+  return event.type === 'finish' ? wording.finish(index, event.finishReason) : null
 }
 
 async function runToEnd(answer: Answer, request: FastifyRequest): Promise<void> {

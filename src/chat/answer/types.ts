@@ -1,0 +1,39 @@
+/** How a model family writes its answers: what the text means, and how a call is written. */
+
+/** Pieces of one kind that follow each other belong together; how they are cut means nothing. */
+export type AnswerPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'reasoning'; readonly text: string }
+  /** Begins a call; `index` counts from 0. */
+  | { readonly type: 'tool_call'; readonly index: number; readonly name: string }
+  /** A piece of the call's arguments, which are one JSON object when the call is complete. */
+  | { readonly type: 'tool_arguments'; readonly index: number; readonly text: string }
+
+/**
+ * Reads one answer as it comes. Markup never reaches a part. What only looks like markup comes out
+ * as text; a call that the answer's end cuts off before its name is known is left out.
+ */
+export interface AnswerParser {
+  push(text: string): AnswerPart[]
+  end(): AnswerPart[]
+}
+
+export interface ParserOptions {
+  /** Empty: calls are not looked for, and their markup is text. */
+  readonly toolNames: readonly string[]
+  /** The end of the rendered prompt: some templates begin the model's reasoning there. */
+  readonly promptEnd: string
+}
+
+/** A call in the family's own words: `before(name)`, its JSON arguments, `after`. */
+export interface CallFrame {
+  before(name: string): string
+  readonly after: string
+}
+
+export interface AnswerFormat {
+  readonly name: string
+  /** Null where arguments are no JSON in this family: XML, Python. */
+  readonly callFrame: CallFrame | null
+  parser(options: ParserOptions): AnswerParser
+}
