@@ -60,6 +60,16 @@ export const errorKinds = {
     status: 403,
     type: 'permission_error',
   },
+  PREFIXD_E_API_KEY: {
+    ...invalid('invalid_api_key'),
+    status: 401,
+    type: 'authentication_error',
+  },
+  PREFIXD_E_ADMIN_KEY: {
+    ...invalid('admin_key_required'),
+    status: 403,
+    type: 'permission_error',
+  },
   PREFIXD_E_PREFIX_NOT_FOUND: {
     ...invalid('prefix_not_found'),
     status: 404,

@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { type OpenCache, openCache } from '../cache/index.ts'
 import { type Engine, startEngine } from '../engines/index.ts'
+import { type KeyFile, openKeyFile } from './api/auth/key-file.ts'
+import { readServerSecret } from './api/auth/server-secret.ts'
 import { createServer } from './api/server.ts'
 import type { RunningService, ServiceIo } from './cli/service.ts'
 import { limits } from './config/limits.ts'
@@ -59,6 +61,18 @@ const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
     warn: (message, error) => log.warn(message, error),
   })
 
+/** Null: no keys are in use. */
+function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
+  if (apiKeysFile === null) return null
+  return openKeyFile({
+    path: apiKeysFile,
+    secret: readServerSecret(dir),
+    pollMs: limits.apiKeysPollMs,
+    onReloaded: (count) => log.info(`the file of API keys has changed; ${count} keys are known`),
+    onRefused: (error) => log.warn('the API keys from before stay', error),
+  })
+}
+
 const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log): Engine =>
   startEngine(config.engine, {
     worker: {
@@ -80,6 +94,13 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   const log = createLog(config.logLevel, (line) => io.log(line))
   const weights = await findWeights(config)
   const { cache, arena, close: closeStorage } = await openStorage(config, log)
+  let keys: KeyFile | null
+  try {
+    keys = openKeys(config, log)
+  } catch (error) {
+    await closeStorage()
+    throw error
+  }
   // Begins before the model is loaded, so that the first restore finds memory that was touched.
   const warming = new AbortController()
   arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
@@ -99,13 +120,17 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
       io.requestDone({ route, model: request.model, receipt, ...failure })
     },
   })
-  const server = createServer(service, { host: config.host })
+  const server = createServer(service, {
+    host: config.host,
+    ...(keys === null ? {} : { keys }),
+  })
   server.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {
     log.debug(`${method} ${url} ${statusCode} in ${elapsedTime.toFixed(1)} ms`)
   })
 
   const close = async (): Promise<void> => {
     warming.abort()
+    keys?.close()
     // New requests are refused first, then the running ones end, then what they saved is written.
     await Promise.allSettled([server.close(), engine.close(limits.drainMs)])
     await closeStorage()
@@ -117,7 +142,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     if (info.contextTokens < config.contextTokens) {
       log.info(`the context is ${info.contextTokens} tokens: the model was trained for no more`)
     }
-    return { url, close }
+    return { url, apiKey: keys?.ownKey ?? null, close }
   } catch (error) {
     await close()
     throw error

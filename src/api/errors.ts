@@ -74,6 +74,7 @@ export function toErrorReply(
       ...(kind.retry
         ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterSeconds))) }
         : { 'x-should-retry': 'false' }),
+      ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
     body: { error: { message, type: kind.type, param: own?.field ?? null, code: kind.code } },
   }

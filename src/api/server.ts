@@ -6,6 +6,8 @@ import fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest
 import { limits as defaultLimits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import type { Service } from '../pipeline/types.ts'
+import { identify, requireAdmin } from './auth/guard.ts'
+import type { KeyRing } from './auth/key-ring.ts'
 import { openAnswers } from './client.ts'
 import type { ApiContext, ApiLimits, Server } from './context.ts'
 import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
@@ -20,6 +22,8 @@ import { allowLocalOrigins, checkHost } from './origin-guard.ts'
 export interface ServerOptions {
   /** The host that the server is started with; its name is allowed on admin routes. */
   readonly host?: string
+  /** Absent: no keys are in use, and everybody who can connect is the owner. */
+  readonly keys?: KeyRing
   readonly logger?: FastifyBaseLogger
   readonly limits?: Partial<ApiLimits>
 }
@@ -60,7 +64,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   server.setNotFoundHandler((request) => {
     throw routeNotFound(server, request)
   })
-  addHooks(server)
+  addHooks(server, options.keys ?? null)
   endAnswersOnClose(server, context)
 
   chatRoutes(server, context)
@@ -69,18 +73,23 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   healthRoutes(server, context)
   tokenRoutes(server, context)
   server.register(async (admin: Server) => {
-    admin.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))
+    admin.addHook('onRequest', async (request) => {
+      checkHost(request, options.host ?? 'localhost')
+      requireAdmin(request)
+    })
     adminRoutes(admin, context)
   })
   return server
 }
 
-function addHooks(server: Server): void {
+function addHooks(server: Server, keys: KeyRing | null): void {
+  server.decorateRequest('caller')
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     allowLocalOrigins(request, reply)
     // A preflight has no meaning of its own, whatever the path.
     if (request.method === 'OPTIONS') return reply.code(204).send()
+    request.caller = identify(request, keys)
   })
 }
 

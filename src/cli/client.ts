@@ -24,6 +24,8 @@ export interface Client {
 export interface ClientOptions {
   /** Root of the service, or its `/v1`. */
   readonly url: URL
+  /** Sent with every call; null where the service wants none. */
+  readonly apiKey: string | null
   readonly fetch: (url: URL, init: RequestInit) => Promise<Response>
   readonly timeoutMs?: number
   /** Ends a call that is under way. */
@@ -66,7 +68,9 @@ async function call(options: ClientOptions, path: string, init: RequestInit): Pr
   const signals = options.signal === undefined ? [deadline] : [deadline, options.signal]
   try {
     const url = endpoint(options.url, path)
-    const response = await options.fetch(url, { ...init, signal: AbortSignal.any(signals) })
+    const signal = AbortSignal.any(signals)
+    const headers = { ...init.headers, ...authorization(options.apiKey) }
+    const response = await options.fetch(url, { ...init, headers, signal })
     const body = parse(await readBounded(response))
     if (response.ok && body !== undefined) return body
     throw response.ok
@@ -77,6 +81,9 @@ async function call(options: ClientOptions, path: string, init: RequestInit): Pr
     throw unreachable(options.url, error, deadline.aborted ? timeoutMs : null)
   }
 }
+
+const authorization = (apiKey: string | null): Record<string, string> =>
+  apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }
 
 async function readBounded(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []

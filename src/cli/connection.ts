@@ -26,7 +26,20 @@ export async function connect(
   signal?: AbortSignal,
 ): Promise<Client> {
   const url = flags.url ?? (await defaultUrl(context))
-  return createClient({ url, fetch: context.fetch, ...(signal === undefined ? {} : { signal }) })
+  const apiKey = keyFor(context)
+  const { fetch } = context
+  return createClient({ url, apiKey, fetch, ...(signal === undefined ? {} : { signal }) })
+}
+
+/** From the environment only: arguments of a command are there for every user to see. */
+function keyFor({ around }: CliContext): string | null {
+  const apiKey = around.env.PREFIXD_API_KEY
+  if (apiKey === undefined || apiKey === '') return null
+  if (/^[\x21-\x7e]+$/.test(apiKey)) return apiKey
+  throw usageError(
+    'PREFIXD_API_KEY has a character that no key can have',
+    'set it to an admin key of the service, without spaces or quotes around it',
+  )
 }
 
 async function defaultUrl(context: CliContext): Promise<URL> {

@@ -26,6 +26,8 @@ export interface ServiceIo {
 export interface RunningService {
   /** Where it listens, without a path, e.g. `http://127.0.0.1:8787`. */
   readonly url: string
+  /** An admin key of this run alone; null while no keys are in use. */
+  readonly apiKey: string | null
   /** Drains the requests under way and writes what is acknowledged. */
   close(): Promise<void>
 }

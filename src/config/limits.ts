@@ -94,6 +94,22 @@ export const limits = {
   shutdownMs: 20_000,
   /** Failed polls in a row before `stats --watch` gives up. */
   watchFailures: 3,
+  /** A file of API keys, its keys, and how often it is asked whether it has changed. */
+  apiKeysFileBytes: 1024 * 1024,
+  apiKeys: 1000,
+  apiKeyLengthMin: 16,
+  apiKeyLengthMax: 512,
+  apiKeysPollMs: 2_000,
+  /** Characters of a client's `cache_salt`, and seconds of its `ttl`. */
+  cacheSaltLength: 1024,
+  cacheTtlSecondsMax: 366 * 24 * 3600,
+  /** Sessions that are remembered for reports, oldest forgotten first; characters of an id. */
+  sessions: 1024,
+  sessionIdLength: 512,
+  sessionsPerPrefix: 8,
+  /** Characters that are searched for volatile spans, and spans that are reported. */
+  hygieneScanChars: 256 * 1024,
+  volatileSpans: 16,
 } as const
 
 export type Limits = typeof limits

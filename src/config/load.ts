@@ -224,11 +224,12 @@ function describe(raw: unknown): string {
 }
 
 function refuseOpenHost({ config, origins }: LoadedConfig): void {
-  if (config.insecure || isLoopback(config.host)) return
+  if (config.insecure || config.apiKeysFile !== null || isLoopback(config.host)) return
   throw complain(
     `host is ${config.host} (${origins.host}), which other machines can reach, ` +
       'and requests need no key: everybody there could read what is cached.',
     'host',
-    'Use 127.0.0.1, or say --insecure if the network around this machine is trusted.',
+    'Use 127.0.0.1, or name a file of keys with --api-keys, or say --insecure if the network ' +
+      'around this machine is trusted.',
   )
 }

@@ -3,7 +3,7 @@
  * docs/config.md are all made from this table.
  */
 import { limits } from './limits.ts'
-import { choice, integer, path, size, text, toggle, type ValueKind } from './value.ts'
+import { choice, integer, path, size, text, toggle, type ValueKind, words } from './value.ts'
 
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
@@ -42,6 +42,9 @@ function setting<T>(
 const engineNames = ['llamacpp', 'fake'] as const
 export type EngineName = (typeof engineNames)[number]
 const reuseModes = ['token', 'block'] as const
+/** Of src/chat/hygiene/, where each one is described. */
+const hygieneNames = ['claude-code-billing'] as const
+export type HygieneName = (typeof hygieneNames)[number]
 const logLevels = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -70,7 +73,7 @@ export const settings = {
   ),
   host: setting<string>(
     'host',
-    'Address to listen on. Anything but loopback needs `insecure`.',
+    'Address to listen on. Anything but loopback needs `api-keys` or `insecure`.',
     text('address', 'a host name or an IP address'),
     () => '127.0.0.1',
     '127.0.0.1',
@@ -156,6 +159,22 @@ export const settings = {
     path('folder', 'a folder with the shared libraries of llama.cpp'),
     () => null,
     'the bundled libraries',
+  ),
+  apiKeysFile: setting<string | null>(
+    'api-keys',
+    'File of API keys, `KEY [GROUP] [admin]` a line; it is read again when it changes. Two keys ' +
+      'never share a block, keys of one group do; without keys everybody is the owner.',
+    path('file', 'a file with one key a line'),
+    () => null,
+    'no keys',
+  ),
+  hygiene: setting<readonly HygieneName[]>(
+    'hygiene',
+    'What is removed from chats before they are rendered, because it differs where prompts ' +
+      'could be equal. Every reply says what was removed.',
+    words(...hygieneNames),
+    () => hygieneNames,
+    hygieneNames.join(','),
   ),
   insecure: setting<boolean>(
     'insecure',

@@ -44,6 +44,23 @@ export function choice<const T extends string>(...values: readonly T[]): ValueKi
   }
 }
 
+/** Some of these words: a list in the file, or a text with commas; `none` is the empty list. */
+export function words<const T extends string>(...known: readonly T[]): ValueKind<readonly T[]> {
+  return {
+    placeholder: 'names',
+    allowed: `none, or some of ${known.join(', ')}, with commas between them`,
+    isSwitch: false,
+    read(raw) {
+      const given = typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
+      if (given === null) return undefined
+      const named = given.map((word) => (typeof word === 'string' ? word.trim() : word))
+      if (named.length === 0 || (named.length === 1 && named[0] === 'none')) return []
+      if (!named.every((word) => known.includes(word))) return undefined
+      return known.filter((word) => named.includes(word))
+    },
+  }
+}
+
 export const integer = (
   placeholder: string,
   range: { readonly min: number; readonly max: number; readonly multipleOf?: number },

@@ -58,7 +58,7 @@ async function serveOnce(
       const close = async () => {
         closedCount += 1
       }
-      return { url: fixture.url, close }
+      return { url: fixture.url, apiKey: null, close }
     },
   }
   const ran = await prefixd(words, {
@@ -129,6 +129,7 @@ describe('prefixd serve', () => {
           await new Promise(setImmediate)
           return {
             url: 'http://127.0.0.1:1',
+            apiKey: null,
             close: async () => {
               close += 1
             },

@@ -61,6 +61,8 @@ describe('the configuration', () => {
       queuedRequests: 64,
       save: true,
       libraryDir: null,
+      apiKeysFile: null,
+      hygiene: ['claude-code-billing'],
       insecure: false,
       logLevel: 'info',
     })
@@ -187,10 +189,25 @@ describe('a wrong configuration', () => {
     expect(refusal({}).message).toContain('EISDIR')
   })
 
+  it('reads names as a list or with commas, and none as the empty list', () => {
+    const hygiene = (raw: string) => load({ flags: { hygiene: raw } }).config.hygiene
+    expect(hygiene('claude-code-billing')).toEqual(['claude-code-billing'])
+    expect(hygiene('claude-code-billing, claude-code-billing')).toHaveLength(1)
+    expect(hygiene('none')).toEqual([])
+    writeConfig('hygiene = []')
+    expect(load().config.hygiene).toEqual([])
+    writeConfig('hygiene = ["claude-code-billing"]')
+    expect(load().config.hygiene).toEqual(['claude-code-billing'])
+    for (const raw of ['other', 'claude-code-billing,', 'none,claude-code-billing', ' ']) {
+      expect(refusal({ flags: { hygiene: raw } }).message).toContain('some of claude-code-billing')
+    }
+  })
+
   it('refuses to listen where others can reach it unless told so', () => {
     for (const host of ['0.0.0.0', '::', '192.168.1.7', 'example.org']) {
       expect(refusal({ flags: { host } }).field).toBe('host')
       expect(load({ flags: { host, insecure: true } }).config.host).toBe(host)
+      expect(load({ flags: { host, 'api-keys': '/keys' } }).config.host).toBe(host)
     }
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', '[::1]', 'localhost']) {
       expect(load({ flags: { host } }).config.host).toBe(host)

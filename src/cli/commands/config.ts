@@ -51,6 +51,7 @@ function rowOf(loaded: LoadedConfig, property: Property, setting: Setting<unknow
 function shown(values: Config, property: Property, setting: Setting<unknown>): string {
   const value = values[property]
   if (value === null) return setting.defaultText
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(',')
   if (setting.kind.placeholder !== 'size' || typeof value !== 'number') return String(value)
   return value === 0 ? '0 (off)' : formatSize(value)
 }

@@ -63,10 +63,11 @@ function serviceIo(context: CliContext): ServiceIo {
 
 /** The banner shows what the service itself answers, not what it was asked to be. */
 async function greet(context: CliContext, running: RunningService): Promise<void> {
-  const client = createClient({ url: new URL(running.url), fetch: context.fetch })
+  const { url, apiKey } = running
+  const client = createClient({ url: new URL(url), apiKey, fetch: context.fetch })
   const [stats, workers] = await Promise.all([client.stats(), client.workers()])
   const lines = bannerLines({
-    url: running.url,
+    url,
     stats,
     workers: workers.data,
     home: context.around.home,
