@@ -11,6 +11,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CacheError } from '../errors.ts'
 import { createExtents } from './extents.ts'
 import {
+  collapse,
   createMemoryFile,
   type LibcError,
   type Mapping,
@@ -165,6 +166,8 @@ async function warmUp(mapping: Mapping, stopped: () => boolean): Promise<void> {
       if ((cause as LibcError).code !== 'EINVAL') throw noMemory(mapping.sizeBytes, cause)
       await touch(mapping, offset, end, stopped)
     }
+    // Huge pages where they can be had: the disk and the engine then move long runs.
+    await collapse(mapping, offset, end - offset)
   }
 }
 
