@@ -29,6 +29,7 @@ export interface Outcome {
   readonly reasoning: string
   readonly toolCalls: readonly ToolCall[]
   readonly finishReason: FinishReason
+  readonly stopString: string | null
   readonly receipt: Receipt
 }
 
@@ -58,6 +59,7 @@ export async function collectAnswer(answer: Answer): Promise<Outcome> {
   const reasoning: string[] = []
   const toolCalls: { id: string; name: string; arguments: string }[] = []
   let finishReason: FinishReason = 'stop'
+  let stopString: string | null = null
   for await (const event of answer.events) {
     if (event.type === 'text') text.push(event.text)
     if (event.type === 'reasoning') reasoning.push(event.text)
@@ -69,7 +71,10 @@ export async function collectAnswer(answer: Answer): Promise<Outcome> {
       if (call === undefined) throw brokenPromise('arguments came before their call')
       call.arguments += event.text
     }
-    if (event.type === 'finish') finishReason = event.finishReason
+    if (event.type === 'finish') {
+      finishReason = event.finishReason
+      stopString = event.stopString ?? null
+    }
     if (event.type === 'receipt') {
       const { receipt } = event
       return {
@@ -77,6 +82,7 @@ export async function collectAnswer(answer: Answer): Promise<Outcome> {
         reasoning: reasoning.join(''),
         toolCalls,
         finishReason,
+        stopString,
         receipt,
       }
     }

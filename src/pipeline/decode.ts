@@ -6,6 +6,8 @@ import type { GenerateEvent } from './types.ts'
 export interface Decoded {
   readonly done: GenerateDone
   readonly finishReason: 'stop' | 'length'
+  /** The stop string that ended the answer. */
+  readonly stopString: string | null
   /** When the first token of the answer was there; null when none was wanted. */
   readonly firstTokenAt: number | null
 }
@@ -22,23 +24,21 @@ export async function* decode(
 ): AsyncGenerator<GenerateEvent, Decoded> {
   const filter = createStopFilter(stops)
   let firstTokenAt: number | null = null
-  let isStopped = false
+  let stopString: string | null = null
   for await (const event of events) {
     if (event.type === 'prefill') yield event
     else if (event.type === 'token') {
       firstTokenAt ??= now()
-      if (isStopped) continue
+      if (stopString !== null) continue
       const verdict = filter.push(event.text)
       if (verdict.text !== '') yield { type: 'text', text: verdict.text }
-      if (verdict.isStopped) {
-        isStopped = true
-        stop()
-      }
+      stopString = verdict.stopString
+      if (stopString !== null) stop()
     } else {
-      const held = isStopped ? '' : filter.flush()
+      const held = stopString === null ? filter.flush() : ''
       if (held !== '') yield { type: 'text', text: held }
-      const finishReason = isStopped || event.finishReason === 'stop' ? 'stop' : 'length'
-      return { done: event, finishReason, firstTokenAt }
+      const isEnd = stopString !== null || event.finishReason === 'stop'
+      return { done: event, finishReason: isEnd ? 'stop' : 'length', stopString, firstTokenAt }
     }
   }
   throw new Error('the engine’s stream ended without its receipt')

@@ -54,6 +54,7 @@ export async function* generate(
 
     const restored = await restore(sequence, lease)
     context.onRestored(restored, lease.plan)
+    yield { type: 'restored', restoredTokens: restored.tokenCount }
     const input = {
       tokens,
       computeFrom: restored.tokenCount,
@@ -66,7 +67,8 @@ export async function* generate(
     const ended = AbortSignal.any([signal, stop.signal])
     const events = sequence.generate(input, saveThrough(lease), ended)
     const answer = yield* decode(events, request.stop, () => stop.abort(), now)
-    yield { type: 'finish', finishReason: answer.finishReason }
+    const { finishReason, stopString } = answer
+    yield { type: 'finish', finishReason, ...(stopString === null ? {} : { stopString }) }
 
     await sequence.close()
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)

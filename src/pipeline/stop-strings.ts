@@ -8,7 +8,8 @@
 export interface StopVerdict {
   /** Text that may go to the client now. */
   readonly text: string
-  readonly isStopped: boolean
+  /** The stop string that follows that text, and ends the answer. */
+  readonly stopString: string | null
 }
 
 export interface StopFilter {
@@ -32,9 +33,14 @@ function heldLength(text: string, stops: readonly string[]): number {
   return held
 }
 
-function firstStop(text: string, stops: readonly string[]): number {
-  const places = stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0)
-  return places.length === 0 ? -1 : Math.min(...places)
+/** Where two begin at the same place, the one that the client named first. */
+function firstStop(text: string, stops: readonly string[]): { stop: string; at: number } | null {
+  let first: { stop: string; at: number } | null = null
+  for (const stop of stops) {
+    const at = text.indexOf(stop)
+    if (at >= 0 && (first === null || at < first.at)) first = { stop, at }
+  }
+  return first
 }
 
 export function createStopFilter(stops: readonly string[]): StopFilter {
@@ -42,14 +48,14 @@ export function createStopFilter(stops: readonly string[]): StopFilter {
   return {
     push(piece) {
       const text = held + piece
-      const stopAt = firstStop(text, stops)
-      if (stopAt >= 0) {
+      const first = firstStop(text, stops)
+      if (first !== null) {
         held = ''
-        return { text: text.slice(0, stopAt), isStopped: true }
+        return { text: text.slice(0, first.at), stopString: first.stop }
       }
       const keep = text.length - heldLength(text, stops)
       held = text.slice(keep)
-      return { text: text.slice(0, keep), isStopped: false }
+      return { text: text.slice(0, keep), stopString: null }
     },
     flush() {
       const text = held

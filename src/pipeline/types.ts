@@ -69,6 +69,8 @@ export type GenerateEvent =
       readonly plan: Plan
       readonly ms: Pick<Receipt['ms'], 'queue' | 'tokenize' | 'plan'>
     }
+  /** The prompt's tokens that now stand in the sequence, as the engine counts them; may be 0. */
+  | { readonly type: 'restored'; readonly restoredTokens: number }
   | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
   | { readonly type: 'text'; readonly text: string }
   /** The model's thinking, without its markup; comes before the text or between calls. */
@@ -83,7 +85,12 @@ export type GenerateEvent =
   /** A piece of that call's arguments: JSON as the model wrote it, byte for byte. */
   | { readonly type: 'tool_arguments'; readonly index: number; readonly text: string }
   /** The answer is complete; the receipt follows when what was saved is confirmed. */
-  | { readonly type: 'finish'; readonly finishReason: FinishReason }
+  | {
+      readonly type: 'finish'
+      readonly finishReason: FinishReason
+      /** The stop string that ended the answer; absent when none did. */
+      readonly stopString?: string
+    }
   | { readonly type: 'receipt'; readonly receipt: Receipt }
 
 export interface ModelCard {

@@ -8,10 +8,11 @@ function filtered(pieces: readonly string[], stops: readonly string[]) {
   for (const piece of pieces) {
     const verdict = filter.push(piece)
     emitted.push(verdict.text)
-    if (verdict.isStopped) return { text: emitted.join(''), emitted, isStopped: true }
+    const { stopString } = verdict
+    if (stopString !== null) return { text: emitted.join(''), emitted, stopString }
   }
   emitted.push(filter.flush())
-  return { text: emitted.join(''), emitted, isStopped: false }
+  return { text: emitted.join(''), emitted, stopString: null }
 }
 
 const textArbitrary = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 30 })
@@ -32,10 +33,10 @@ describe('stop strings: property', () => {
           return at < 0 ? [] : [at + stop.length]
         })
         const result = filtered(pieces, stops)
-        expect(result.isStopped).toBe(ends.length > 0)
-        expect(whole.startsWith(result.text)).toBe(true)
+        expect(result.stopString !== null).toBe(ends.length > 0)
+        expect(whole.startsWith(result.text + (result.stopString ?? ''))).toBe(true)
         for (const stop of stops) expect(result.text).not.toContain(stop)
-        if (!result.isStopped) expect(result.text).toBe(whole)
+        if (result.stopString === null) expect(result.text).toBe(whole)
       }),
     )
   })
@@ -49,7 +50,7 @@ describe('stop strings: property', () => {
         for (const character of text) {
           consumed += character
           const verdict = filter.push(character)
-          if (verdict.isStopped) return
+          if (verdict.stopString !== null) return
           emitted += verdict.text
           const couldBegin = (end: string) =>
             stops.some((stop) => end.length < stop.length && stop.startsWith(end))
@@ -64,13 +65,13 @@ describe('stop strings: property', () => {
 describe('stop strings', () => {
   it('holds back only what could be the beginning of one', () => {
     const filter = createStopFilter(['</tool>'])
-    expect(filter.push('text <')).toEqual({ text: 'text ', isStopped: false })
-    expect(filter.push('/to')).toEqual({ text: '', isStopped: false })
-    expect(filter.push('ken>')).toEqual({ text: '</token>', isStopped: false })
-    expect(filter.push('</tool>more')).toEqual({ text: '', isStopped: true })
+    expect(filter.push('text <')).toEqual({ text: 'text ', stopString: null })
+    expect(filter.push('/to')).toEqual({ text: '', stopString: null })
+    expect(filter.push('ken>')).toEqual({ text: '</token>', stopString: null })
+    expect(filter.push('</tool>more')).toEqual({ text: '', stopString: '</tool>' })
   })
 
   it('lets everything through at once when there are none', () => {
-    expect(createStopFilter([]).push('abc')).toEqual({ text: 'abc', isStopped: false })
+    expect(createStopFilter([]).push('abc')).toEqual({ text: 'abc', stopString: null })
   })
 })

@@ -75,13 +75,14 @@ export function receiptOf(overrides: Partial<Receipt> = {}): Receipt {
   }
 }
 
-/** Plan, progress, these pieces of text, the end, the receipt. */
+/** Plan, restore, progress, these pieces of text, the end, the receipt. */
 export function answering(
   pieces: readonly string[] = ['Hello', ' world'],
   receipt: Receipt = receiptOf(),
 ): Script {
   return async function* () {
     yield plannedOf()
+    yield { type: 'restored', restoredTokens: receipt.restoredTokens }
     yield { type: 'prefill', processedTokens: 1024, totalTokens: 1024 }
     for (const text of pieces) yield { type: 'text', text }
     yield { type: 'finish', finishReason: 'stop' }
