@@ -131,5 +131,5 @@ async function end(iterator: AsyncIterator<GenerateEvent>): Promise<void> {
   await Promise.resolve(iterator.return?.()).catch(() => {})
 }
 
-const brokenPromise = (what: string) =>
+export const brokenPromise = (what: string) =>
   new PrefixdError('PREFIXD_E_INTERNAL', `The pipeline broke its promise: ${what}.`)

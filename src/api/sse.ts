@@ -11,16 +11,19 @@ export interface SseOptions {
   readonly pingMs: number
   readonly bufferBytes: number
   readonly stallMs: number
-  /** Text of the comment that is sent when nothing else was for `pingMs`. */
-  readonly pingText: () => string
+  /** What is sent when nothing else was for `pingMs`. */
+  readonly pingFrame: () => string
   /** The last frame of a stream that failed; null when nobody is there to read it. */
   readonly errorFrame: (error: unknown) => string | null
   readonly onStall: () => void
 }
 
+/** For dialects whose events have names: the name is the value's own type. */
+export const eventFrame = <Event extends { readonly type: string }>(event: Event): string =>
+  `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 export const dataFrame = (value: object): string => `data: ${JSON.stringify(value)}\n\n`
 export const doneFrame = 'data: [DONE]\n\n'
-const commentFrame = (text: string): string => `: ${text}\n\n`
+export const commentFrame = (text: string): string => `: ${text}\n\n`
 
 /** `frames` is ended (its `finally` runs) when the stream is destroyed before its end. */
 export function sseStream(frames: AsyncGenerator<string>, options: SseOptions): Readable {
@@ -42,7 +45,7 @@ async function* withPings(
       pending ??= frames.next()
       const step = await within(pending, options.pingMs)
       if (step === null) {
-        yield commentFrame(options.pingText())
+        yield options.pingFrame()
         continue
       }
       pending = null

@@ -6,7 +6,7 @@ const options: SseOptions = {
   pingMs: 60_000,
   bufferBytes: 1024,
   stallMs: 60_000,
-  pingText: () => 'ping',
+  pingFrame: () => ': ping\n\n',
   errorFrame: (error) => dataFrame({ error: (error as Error).message }),
   onStall: () => {},
 }
@@ -80,12 +80,12 @@ test('silence is filled with comments until the next frame', async () => {
     await release.promise
     yield doneFrame
   })()
-  const pingText = () => {
+  const pingFrame = () => {
     pings += 1
     if (pings === 3) release.resolve()
-    return `ping ${pings}`
+    return `: ping ${pings}\n\n`
   }
-  const text = await textOf(frames, { pingMs: 1, pingText })
+  const text = await textOf(frames, { pingMs: 1, pingFrame })
   expect(text.startsWith(': ping 1\n\n: ping 2\n\n: ping 3\n\n')).toBe(true)
   expect(text.endsWith(doneFrame)).toBe(true)
 })

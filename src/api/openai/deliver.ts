@@ -1,5 +1,4 @@
 /** Runs one or several prompts and delivers their answers, whole or as a stream of chunks. */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { PrefixdError } from '../../errors.ts'
 import type { FinishReason, GenerateEvent, GenerateRequest, Receipt } from '../../pipeline/types.ts'
@@ -11,9 +10,10 @@ import {
   openAnswer,
 } from '../answer.ts'
 import type { ApiContext } from '../context.ts'
-import { ClientGone, toErrorReply } from '../errors.ts'
-import { confirmedHeaders, plannedHeaders } from '../plan-headers.ts'
-import { dataFrame, doneFrame, sseStream } from '../sse.ts'
+import type { ErrorReply } from '../errors.ts'
+import { confirmedHeaders } from '../plan-headers.ts'
+import { commentFrame, dataFrame, doneFrame } from '../sse.ts'
+import { streamReply } from '../stream-reply.ts'
 import { sumReceipts } from './usage.ts'
 
 type EventOf<Type extends GenerateEvent['type']> = Extract<GenerateEvent, { type: Type }>
@@ -68,41 +68,28 @@ async function deliverWhole(
 }
 
 async function deliverStream(
-  { service, limits }: ApiContext,
+  context: ApiContext,
   delivery: Delivery,
   request: FastifyRequest,
   reply: FastifyReply,
   controller: AbortController,
 ): Promise<FastifyReply> {
-  const { signal } = controller
-  const open = (each: GenerateRequest) => openAnswer(service, each, signal)
+  const open = (each: GenerateRequest) => openAnswer(context.service, each, controller.signal)
   const [firstRequest, ...laterRequests] = delivery.requests
   if (firstRequest === undefined) throw new RangeError('a delivery needs at least one request')
   const first = open(firstRequest)
-  // The stream reads it; but a client may be gone before its stream begins.
-  first.catch(() => {})
-  // In a long queue the headers go out before the plan is known; otherwise proxies give up.
-  const opened = await firstWithin(first, limits.pingMs)
-  if (opened) reply.headers(plannedHeaders(opened.planned))
-
   const progress = { text: 'ping' }
   const answers = (async function* () {
     yield await first
     for (const each of laterRequests) yield await open(each)
   })()
-  const body = sseStream(frames(delivery, answers, progress, request), {
-    pingMs: limits.pingMs,
-    bufferBytes: limits.sseBufferBytes,
-    stallMs: limits.sseStallMs,
-    pingText: () => progress.text,
-    errorFrame: (error) => lastFrame(error, request),
-    onStall: () => controller.abort(new ClientGone('The client stopped reading.')),
-  })
-  signal.addEventListener('abort', () => {
-    // Without a reader the stream would keep its buffer, and the socket, for ever.
-    if (signal.reason instanceof ClientGone) reply.raw.destroy()
-  })
-  return reply.type('text/event-stream').header('cache-control', 'no-cache').send(body)
+  const stream = {
+    first,
+    frames: frames(delivery, answers, progress, request),
+    pingFrame: () => commentFrame(progress.text),
+    errorFrame: ({ body }: ErrorReply) => dataFrame(body),
+  }
+  return streamReply(context, stream, request, reply, controller)
 }
 
 async function* frames(
@@ -157,25 +144,5 @@ async function runToEnd(answer: Answer, request: FastifyRequest): Promise<void> 
     while (!(await answer.events.next()).done);
   } catch (error) {
     request.log.warn({ err: error }, 'the answer was complete, but its end failed')
-  }
-}
-
-/** The headers have left, so the error goes where the next chunk would have gone. */
-function lastFrame(error: unknown, request: FastifyRequest): string | null {
-  if (error instanceof ClientGone) {
-    request.log.info({ statusCode: 499 }, error.message)
-    return null
-  }
-  request.log.error({ err: error }, 'the answer failed after its first byte')
-  return dataFrame(toErrorReply(error, request.id).body)
-}
-
-/** Null when it takes longer; a failure within the time is thrown, a later one is read later. */
-async function firstWithin<T>(promise: Promise<T>, ms: number): Promise<T | null> {
-  const timer = new AbortController()
-  try {
-    return await Promise.race([promise, delay(ms, null, { signal: timer.signal })])
-  } finally {
-    timer.abort()
   }
 }
