@@ -96,7 +96,7 @@ export const importRules: readonly ImportRule[] = [
       'typebox(/.*)?',
     ),
     // The client's own types say whether our answers are what it expects; nothing of it runs.
-    types: anyOf(pipelineTypes, cacheTypes, engineTypes, 'openai(/.*)?'),
+    types: anyOf(pipelineTypes, cacheTypes, engineTypes, 'openai(/.*)?', '@anthropic-ai/sdk'),
   },
   {
     // The executable: it lends the serve command the rest of the product, when that is asked for.

@@ -1,6 +1,8 @@
-/** `GET /v1/models` and `/v1/models/{id}`. */
+/** `GET /v1/models` and `/v1/models/{id}`, in the shape of the client's dialect. */
 import type OpenAI from 'openai'
 import type { ModelCard } from '../../pipeline/types.ts'
+import { speaksAnthropic } from '../anthropic/errors.ts'
+import { toAnthropicModel, toAnthropicModels } from '../anthropic/models.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 
@@ -25,12 +27,14 @@ function toModel({ id, aliases, createdAtMs, state, info }: ModelCard) {
 }
 
 export function modelRoutes(server: Server, { service }: ApiContext): void {
-  server.get('/v1/models', async () => ({
-    object: 'list',
-    data: service.models().map(toModel),
-  }))
+  server.get('/v1/models', async (request) => {
+    const cards = service.models()
+    if (speaksAnthropic(request)) return toAnthropicModels(cards)
+    return { object: 'list', data: cards.map(toModel) }
+  })
   // A wildcard, because a model's name may have slashes in it.
-  server.get<{ Params: { '*': string } }>('/v1/models/*', async (request) =>
-    toModel(chooseModel(service.models(), request.params['*'])),
-  )
+  server.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
+    const card = chooseModel(service.models(), request.params['*'])
+    return speaksAnthropic(request) ? toAnthropicModel(card) : toModel(card)
+  })
 }

@@ -1,0 +1,209 @@
+/**
+ * Anthropic's messages → a chat as templates know it. Pure. Only what is named here reaches the
+ * prompt: `cache_control`, signatures and ids of a moment never do, so that a breakpoint that moves
+ * from turn to turn leaves the prompt as it is.
+ */
+import { PrefixdError } from '../errors.ts'
+import type { Chat, ChatMessage, ContentPart } from './messages.ts'
+
+export type AnthropicBlock = Readonly<Record<string, unknown>> & { readonly type: string }
+type Content = string | readonly AnthropicBlock[]
+
+export interface AnthropicChat {
+  readonly system?: Content | null | undefined
+  readonly messages: readonly { readonly role: string; readonly content: Content }[]
+  readonly tools?: readonly unknown[] | null | undefined
+  readonly toolChoice?: Chat['toolChoice']
+  readonly thinking?: { readonly type: string } | null | undefined
+  readonly effort?: string | null | undefined
+}
+
+/** One message of the template while it is put together. */
+interface Draft {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
+  readonly text: string[]
+  readonly reasoning: string[]
+  readonly toolCalls: object[]
+  /** Of a `tool` message: which call it answers. */
+  readonly call?: { readonly id: string; readonly name: string | undefined }
+}
+
+/**
+ * Text blocks become lines of one message, and consecutive messages of one role become one, as the
+ * API says. Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for blocks that no worker can read, and
+ * `PREFIXD_E_INVALID_VALUE` for those without what their type needs; both name the block.
+ */
+export function fromAnthropic(chat: AnthropicChat): Chat {
+  const toolNames = new Map<string, string>()
+  const drafts: Draft[] = []
+  if (chat.system != null) addSystem(drafts, chat.system, 'system')
+  for (const [index, { role, content }] of chat.messages.entries()) {
+    const field = `messages[${index}].content`
+    if (role === 'system') addSystem(drafts, content, field)
+    else if (role === 'assistant') addAssistant(drafts, content, field, toolNames)
+    else addUser(drafts, content, field, toolNames)
+  }
+  const templateArgs = templateArgsOf(chat)
+  return {
+    messages: drafts.map(toMessage),
+    tools: (chat.tools ?? []).flatMap(toFunctionTool),
+    toolChoice: chat.toolChoice ?? 'auto',
+    ...(Object.keys(templateArgs).length > 0 ? { templateArgs } : {}),
+  }
+}
+
+/** The draft that this role's next words belong to. */
+function draftOf(drafts: Draft[], role: Draft['role'], call?: Draft['call']): Draft {
+  const last = drafts.at(-1)
+  if (last?.role === role && role !== 'tool') return last
+  const draft: Draft = { role, text: [], reasoning: [], toolCalls: [], ...(call ? { call } : {}) }
+  drafts.push(draft)
+  return draft
+}
+
+const blocksOf = (content: Content): readonly AnthropicBlock[] =>
+  typeof content === 'string' ? [{ type: 'text', text: content }] : content
+
+function addSystem(drafts: Draft[], content: Content, field: string): void {
+  const draft = draftOf(drafts, 'system')
+  for (const [block, place] of placed(content, field)) {
+    if (block.type !== 'text') throw unreadable(block, place, ['text'])
+    draft.text.push(text(block, 'text', place))
+  }
+}
+
+function addUser(
+  drafts: Draft[],
+  content: Content,
+  field: string,
+  toolNames: ReadonlyMap<string, string>,
+): void {
+  for (const [block, place] of placed(content, field)) {
+    if (block.type === 'text') draftOf(drafts, 'user').text.push(text(block, 'text', place))
+    else if (block.type === 'tool_result') {
+      const id = text(block, 'tool_use_id', place)
+      const draft = draftOf(drafts, 'tool', { id, name: toolNames.get(id) })
+      draft.text.push(...resultText(block.content, `${place}.content`))
+    } else throw unreadable(block, place, ['text', 'tool_result'])
+  }
+}
+
+function addAssistant(
+  drafts: Draft[],
+  content: Content,
+  field: string,
+  toolNames: Map<string, string>,
+): void {
+  const draft = draftOf(drafts, 'assistant')
+  for (const [block, place] of placed(content, field)) {
+    if (block.type === 'text') draft.text.push(text(block, 'text', place))
+    else if (block.type === 'thinking') draft.reasoning.push(text(block, 'thinking', place))
+    else if (block.type === 'tool_use') {
+      const id = text(block, 'id', place)
+      const name = text(block, 'name', place)
+      toolNames.set(id, name)
+      // An object, so that the template writes it as the model was taught to write it.
+      const call = { name, arguments: objectIn(block, 'input', place) }
+      draft.toolCalls.push({ id, type: 'function', function: call })
+    } else if (block.type !== 'redacted_thinking') {
+      // What is redacted was encrypted by another service; nobody here can read it.
+      throw unreadable(block, place, ['text', 'thinking', 'tool_use'])
+    }
+  }
+}
+
+function* placed(content: Content, field: string): Generator<[AnthropicBlock, string]> {
+  for (const [index, block] of blocksOf(content).entries()) {
+    yield [block, typeof content === 'string' ? field : `${field}[${index}]`]
+  }
+}
+
+function resultText(content: unknown, field: string): readonly string[] {
+  if (content === undefined || content === null) return []
+  if (typeof content === 'string') return [content]
+  if (!Array.isArray(content)) throw invalid(field, 'a string or an array of blocks')
+  return content.map((block: unknown, index) => {
+    const place = `${field}[${index}]`
+    if (!isBlock(block)) throw invalid(place, 'an object with a type')
+    if (block.type !== 'text') throw unreadable(block, place, ['text'])
+    return text(block, 'text', place)
+  })
+}
+
+const isBlock = (value: unknown): value is AnthropicBlock =>
+  typeof value === 'object' &&
+  value !== null &&
+  typeof (value as { type?: unknown }).type === 'string'
+
+function toMessage({ role, text, reasoning, toolCalls, call }: Draft): ChatMessage {
+  return {
+    role,
+    content: asLines(text),
+    ...(reasoning.length > 0 ? { reasoning: reasoning.join('\n') } : {}),
+    ...(toolCalls.length > 0 ? { tool_calls: toolCalls } : {}),
+    ...(call === undefined ? {} : { tool_call_id: call.id }),
+    ...(call?.name === undefined ? {} : { name: call.name }),
+  }
+}
+
+/**
+ * Blocks stand apart in Anthropic's prompts. The line break belongs to the part before it: when
+ * hygiene removes a part, its line goes too.
+ */
+function asLines(texts: readonly string[]): readonly ContentPart[] {
+  return texts.map((each, index) => {
+    const next = texts[index + 1]
+    const isApart = next === undefined || each === '' || each.endsWith('\n') || next[0] === '\n'
+    return { type: 'text', text: isApart ? each : `${each}\n` }
+  })
+}
+
+/** Tools with a type of their own run on a vendor's servers; templates know functions. */
+function toFunctionTool(tool: unknown, index: number): readonly object[] {
+  const { type, name, description, input_schema: schema } = tool as Record<string, unknown>
+  if (type !== undefined && type !== null && type !== 'custom') return []
+  const field = `tools[${index}]`
+  if (typeof name !== 'string') throw invalid(`${field}.name`, 'a string')
+  if (typeof schema !== 'object' || schema === null) {
+    throw invalid(`${field}.input_schema`, 'an object')
+  }
+  const described = typeof description === 'string' ? { description } : {}
+  return [{ type: 'function', function: { name, ...described, parameters: schema } }]
+}
+
+/** Qwen and GLM ask for `enable_thinking`, DeepSeek and Granite for `thinking`. */
+function templateArgsOf({ thinking, effort }: AnthropicChat): Record<string, unknown> {
+  const thinks = thinking == null ? null : thinking.type !== 'disabled'
+  return {
+    ...(thinks === null ? {} : { enable_thinking: thinks, thinking: thinks }),
+    ...(effort == null ? {} : { reasoning_effort: effort }),
+  }
+}
+
+function text(block: AnthropicBlock, key: string, place: string): string {
+  const value = block[key]
+  if (typeof value === 'string') return value
+  throw invalid(`${place}.${key}`, 'a string', block.type)
+}
+
+function objectIn(block: AnthropicBlock, key: string, place: string): object {
+  const value = block[key]
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw invalid(`${place}.${key}`, 'an object', block.type)
+}
+
+const invalid = (field: string, allowed: string, type?: string): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${field} must be ${allowed}${type === undefined ? '' : ` in a block of type "${type}"`}.`,
+    { field },
+  )
+
+function unreadable(block: AnthropicBlock, field: string, readable: readonly string[]): Error {
+  const types = readable.map((type) => `"${type}"`).join(', ')
+  return new PrefixdError(
+    'PREFIXD_E_UNSUPPORTED_PARAMETER',
+    `${field} is of type "${block.type.slice(0, 40)}"; what is read here is ${types}.`,
+    { field, next: 'Leave this block out, or describe it in words.' },
+  )
+}
