@@ -1,0 +1,150 @@
+/** `POST /v1/messages` and `POST /v1/messages/count_tokens`. */
+import { randomInt, randomUUID } from 'node:crypto'
+import type Anthropic from '@anthropic-ai/sdk'
+import type { FastifyRequest } from 'fastify'
+import { type AnthropicBlock, fromAnthropic } from '../../chat/from-anthropic.ts'
+import type { Chat } from '../../chat/messages.ts'
+import { readSampling } from '../../chat/sampling.ts'
+import { PrefixdError } from '../../errors.ts'
+import type { GenerateRequest } from '../../pipeline/types.ts'
+import { collectAnswer, openAnswer } from '../answer.ts'
+import { readChatPrompt } from '../chat-prompt.ts'
+import type { ApiContext, Server } from '../context.ts'
+import { chooseModel } from '../model-choice.ts'
+import { readStop } from '../openai/request.ts'
+import { confirmedHeaders } from '../plan-headers.ts'
+import { readProvenance } from '../provenance.ts'
+import { eventFrame } from '../sse.ts'
+import { streamReply } from '../stream-reply.ts'
+import { toAnthropicError } from './errors.ts'
+import {
+  type CountTokensRequest,
+  CountTokensSchema,
+  type MessagesRequest,
+  MessagesSchema,
+} from './schema.ts'
+import { refuseUnsupported } from './unsupported.ts'
+import type { Ttl } from './usage.ts'
+import { type MessageHead, messageFrames, toMessage } from './wording.ts'
+
+export function messageRoutes(server: Server, context: ApiContext): void {
+  const { service } = context
+
+  server.post('/v1/messages', { schema: { body: MessagesSchema } }, async (request, reply) => {
+    const { body } = request
+    refuseUnsupported(body)
+    const { id: model } = chooseModel(service.models(), body.model)
+    const ttl = longestTtl(body)
+    const generate: GenerateRequest = {
+      ...readShared(body, request, ttl),
+      ...readChatPrompt(readChat(body), context, request),
+      model,
+      maxTokens: body.max_tokens,
+    }
+    const head: MessageHead = { id: `msg_${randomUUID()}`, model, ttl: ttl ?? '5m' }
+    const controller = context.answers.follow(reply.raw)
+    const answer = openAnswer(service, generate, controller.signal)
+    if (body.stream !== true) {
+      const outcome = await collectAnswer(await answer)
+      return reply.headers(confirmedHeaders(outcome.receipt)).send(toMessage(head, outcome))
+    }
+    const stream = {
+      first: answer,
+      frames: messageFrames(head, answer),
+      pingFrame: () => eventFrame({ type: 'ping' }),
+      errorFrame: (error: Parameters<typeof toAnthropicError>[0]) =>
+        eventFrame(toAnthropicError(error, request.id)),
+    }
+    return streamReply(context, stream, request, reply, controller)
+  })
+
+  server.post(
+    '/v1/messages/count_tokens',
+    { schema: { body: CountTokensSchema } },
+    async (request) => {
+      const { body } = request
+      const { id } = chooseModel(service.models(), body.model)
+      const { prompt } = readChatPrompt(readChat(body), context, request)
+      const text = await service.render(id, prompt.input)
+      // As the pipeline does it: a template writes the beginning-of-text token itself.
+      const tokens = await service.tokenize(id, text, { addSpecial: false, parseSpecial: true })
+      return { input_tokens: tokens.length } satisfies Anthropic.MessageTokensCount
+    },
+  )
+}
+
+function readShared(
+  body: MessagesRequest,
+  request: FastifyRequest,
+  ttl: Ttl | null,
+): Omit<GenerateRequest, 'model' | 'prompt' | 'hygiene' | 'maxTokens'> {
+  return {
+    requestId: request.id,
+    sampling: readSampling(
+      { temperature: body.temperature, topP: body.top_p, topK: body.top_k },
+      {
+        temperature: 'temperature',
+        topP: 'top_p',
+        topK: 'top_k',
+        minP: 'min_p',
+        repeatPenalty: 'repeat_penalty',
+        frequencyPenalty: 'frequency_penalty',
+        presencePenalty: 'presence_penalty',
+        seed: 'seed',
+      },
+      randomInt(2 ** 32),
+    ),
+    stop: readStop(body.stop_sequences, 'stop_sequences'),
+    ...readProvenance(request, { metadata: body.metadata }, { ttl }),
+    ignoreEnd: false,
+  }
+}
+
+function readChat(body: CountTokensRequest): Chat {
+  return fromAnthropic({
+    system: body.system as string | AnthropicBlock[] | null | undefined,
+    messages: body.messages as readonly { role: string; content: string | AnthropicBlock[] }[],
+    tools: body.tools,
+    toolChoice: body.tool_choice?.type === 'none' ? 'none' : 'auto',
+    thinking: body.thinking,
+    effort: body.output_config?.effort,
+  })
+}
+
+/**
+ * The longest time that a breakpoint asks for; null without breakpoints. Boundaries need no marks
+ * here: every prompt's end is one. Throws `PREFIXD_E_INVALID_VALUE` for a time that is not known.
+ */
+function longestTtl({ cache_control, system, tools, messages }: MessagesRequest): Ttl | null {
+  const blocks = (content: unknown): readonly unknown[] => (Array.isArray(content) ? content : [])
+  const marked = [
+    { cache_control, field: 'cache_control' },
+    ...blocks(system).map((block, at) => markOf(block, `system[${at}]`)),
+    ...(tools ?? []).map((tool, at) => markOf(tool, `tools[${at}]`)),
+    ...messages.flatMap(({ content }, message) =>
+      blocks(content).map((block, at) => markOf(block, `messages[${message}].content[${at}]`)),
+    ),
+  ]
+  let longest: Ttl | null = null
+  for (const { cache_control: control, field } of marked) {
+    if (control == null) continue
+    const ttl = control.ttl ?? '5m'
+    if (ttl !== '5m' && ttl !== '1h') throw unknownTtl(`${field}.ttl`, ttl)
+    if (longest !== '1h') longest = ttl
+  }
+  return longest
+}
+
+type CacheControl = NonNullable<MessagesRequest['cache_control']>
+
+const markOf = (block: unknown, field: string) => ({
+  cache_control: (block as { readonly cache_control?: CacheControl | null }).cache_control,
+  field: `${field}.cache_control`,
+})
+
+const unknownTtl = (field: string, ttl: string): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${field} must be "5m" or "1h", not "${ttl.slice(0, 40)}".`,
+    { field },
+  )
