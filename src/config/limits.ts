@@ -75,6 +75,8 @@ export const limits = {
   sseStallMs: 120_000,
   /** Messages of one chat, and prompts of one completions request. */
   messagesPerRequest: 16_384,
+  /** Prompts of Anthropic's clients that asked for `diagnostics`, as digests. */
+  rememberedPrompts: 1024,
   promptsPerRequest: 64,
   /** Characters of a model name, an id or a cursor in a request. */
   nameLength: 512,

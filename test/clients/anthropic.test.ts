@@ -83,6 +83,26 @@ test('a stream with the fake engine assembles the message that a whole reply is'
   expect(message.usage.cache_read_input_tokens).toBeGreaterThan(0)
 })
 
+test.each([true, false])(
+  'diagnostics say what ended a shared prefix (stream: %s)',
+  async (stream) => {
+    const { client } = await scripted()
+    const send = (content: string, previous_message_id: string | null) => {
+      const request = { ...ask(content), diagnostics: { previous_message_id } }
+      return stream
+        ? client.messages.stream(request).finalMessage()
+        : client.messages.create(request)
+    }
+    const first = await send('hi', null)
+    expect(first.diagnostics).toBe(null)
+    expect((await send('hi', first.id)).diagnostics).toBe(null)
+    expect((await send('hello', first.id)).diagnostics).toEqual({
+      cache_miss_reason: { type: 'messages_changed', cache_missed_input_tokens: 24 },
+    })
+    expect((await client.messages.create(ask('hi'))).diagnostics).toBe(null)
+  },
+)
+
 test('max_tokens 0 warms the cache and says nothing', async () => {
   const { url } = await createServiceFolder().start()
   const client = clientOf(url)

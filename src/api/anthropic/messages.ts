@@ -16,6 +16,7 @@ import { confirmedHeaders } from '../plan-headers.ts'
 import { readProvenance } from '../provenance.ts'
 import { eventFrame } from '../sse.ts'
 import { streamReply } from '../stream-reply.ts'
+import { promptMemory } from './diagnostics.ts'
 import { toAnthropicError } from './errors.ts'
 import {
   type CountTokensRequest,
@@ -28,20 +29,35 @@ import type { Ttl } from './usage.ts'
 import { type MessageHead, messageFrames, toMessage } from './wording.ts'
 
 export function messageRoutes(server: Server, context: ApiContext): void {
-  const { service } = context
+  const { service, limits } = context
+  const memory = promptMemory(limits.rememberedPrompts)
 
   server.post('/v1/messages', { schema: { body: MessagesSchema } }, async (request, reply) => {
     const { body } = request
     refuseUnsupported(body)
     const { id: model } = chooseModel(service.models(), body.model)
     const ttl = longestTtl(body)
+    const { prompt, hygiene } = readChatPrompt(readChat(body), context, request)
     const generate: GenerateRequest = {
       ...readShared(body, request, ttl),
-      ...readChatPrompt(readChat(body), context, request),
+      prompt,
+      hygiene,
       model,
       maxTokens: body.max_tokens,
     }
-    const head: MessageHead = { id: `msg_${randomUUID()}`, model, ttl: ttl ?? '5m' }
+    const id = `msg_${randomUUID()}`
+    const head: MessageHead = {
+      id,
+      model,
+      ttl: ttl ?? '5m',
+      diagnose: (counts) => {
+        if (body.diagnostics == null) return null
+        const { tenant } = generate
+        const previousId = body.diagnostics.previous_message_id ?? null
+        const { input } = prompt
+        return memory.diagnose(id, previousId, { tenant, model, input }, counts)
+      },
+    }
     const controller = context.answers.follow(reply.raw)
     const answer = openAnswer(service, generate, controller.signal)
     if (body.stream !== true) {

@@ -49,5 +49,10 @@ export const MessagesSchema = Type.Object({
   top_p: maybe(Type.Number()),
   top_k: maybe(Type.Number()),
   metadata: maybe(Type.Object({})),
+  diagnostics: maybe(
+    Type.Object({
+      previous_message_id: maybe(Type.String({ maxLength: limits.nameLength })),
+    }),
+  ),
 })
 export type MessagesRequest = Static<typeof MessagesSchema>

@@ -16,7 +16,11 @@ export interface MessageHead {
   readonly id: string
   readonly model: string
   readonly ttl: Ttl
+  /** Called once, when it is confirmed what was restored. */
+  diagnose(counts: Counts): Anthropic.Diagnostics | null
 }
+
+type Counts = Pick<Receipt, 'promptTokens' | 'restoredTokens'>
 
 interface Finish {
   readonly finishReason: FinishReason
@@ -34,20 +38,20 @@ const stopOf = ({ finishReason, stopString }: Finish) => ({
   stop_sequence: stopString,
 })
 
-const messageOf = ({ id, model }: MessageHead) =>
+const messageOf = ({ id, model, diagnose }: MessageHead, counts: Counts) =>
   ({
     id,
     type: 'message',
     role: 'assistant',
     model,
     container: null,
-    diagnostics: null,
+    diagnostics: diagnose(counts),
     stop_details: null,
   }) as const
 
 export function toMessage(head: MessageHead, outcome: Outcome) {
   return {
-    ...messageOf(head),
+    ...messageOf(head, outcome.receipt),
     content: contentOf(outcome),
     ...stopOf(outcome),
     usage: toUsage(outcome.receipt, head.ttl),
@@ -56,12 +60,12 @@ export function toMessage(head: MessageHead, outcome: Outcome) {
 }
 
 /** Carries what the engine has confirmed so far: the prompt and what was restored of it. */
-function messageStart(head: MessageHead, promptTokens: number, restoredTokens: number) {
-  const soFar = { promptTokens, restoredTokens, savedTokens: 0, generatedTokens: 0 }
+function messageStart(head: MessageHead, counts: Counts) {
+  const soFar = { ...counts, savedTokens: 0, generatedTokens: 0 }
   return {
     type: 'message_start',
     message: {
-      ...messageOf(head),
+      ...messageOf(head, counts),
       content: [],
       stop_reason: null,
       stop_sequence: null,
@@ -94,8 +98,9 @@ export async function* messageFrames(
   for await (const event of events) {
     if (!isStarted) {
       isStarted = true
-      const restored = event.type === 'restored' ? event.restoredTokens : 0
-      yield eventFrame(messageStart(head, planned.plan.promptTokens, restored))
+      const restoredTokens = event.type === 'restored' ? event.restoredTokens : 0
+      const { promptTokens } = planned.plan
+      yield eventFrame(messageStart(head, { promptTokens, restoredTokens }))
     }
     for (const each of blocks.write(event)) yield eventFrame(each)
     if (event.type === 'finish') {
