@@ -14,7 +14,7 @@ import {
   scriptedService,
 } from '../support/scripted-service.ts'
 import { startApi } from '../support/start-api.ts'
-import { createServiceFolder } from '../support/start-service.ts'
+import { createServiceFolder, realFlags } from '../support/start-service.ts'
 
 const clientOf = (baseURL: string, maxRetries = 0) =>
   new Anthropic({ baseURL, apiKey: 'local', maxRetries })
@@ -102,6 +102,42 @@ test.each([true, false])(
     expect((await client.messages.create(ask('hi'))).diagnostics).toBe(null)
   },
 )
+
+test('with a real model a session’s turns, and the next session, share their prompt', async () => {
+  const { url } = await createServiceFolder().start(realFlags())
+  const client = clientOf(url)
+  const { data } = await client.models.list()
+  const model = data[0]?.id ?? ''
+  /** As Claude Code sends it: the billing line differs between sessions, the breakpoint moves. */
+  const session = (digits: string): Anthropic.TextBlockParam[] => [
+    {
+      type: 'text',
+      text: `x-anthropic-billing-header: cc_version=2.1.330.${digits}; cc_entrypoint=cli;`,
+    },
+    {
+      type: 'text',
+      text: 'You are a careful engineer. '.repeat(40),
+      cache_control: { type: 'ephemeral' },
+    },
+  ]
+  const turn = async (system: Anthropic.TextBlockParam[], messages: Anthropic.MessageParam[]) =>
+    client.messages.stream({ model, max_tokens: 8, system, messages }).finalMessage()
+
+  const question: Anthropic.MessageParam = { role: 'user', content: 'Say pong.' }
+  const first = await turn(session('41e'), [question])
+  expect(first.content).toMatchObject([{ type: 'text', text: expect.stringMatching(/./) }])
+  const second = await turn(session('41e'), [
+    question,
+    { role: 'assistant', content: first.content },
+    {
+      role: 'user',
+      content: [{ type: 'text', text: 'Again.', cache_control: { type: 'ephemeral' } }],
+    },
+  ])
+  expect(second.usage.cache_read_input_tokens).toBeGreaterThan(0.95 * promptOf(first.usage))
+  const other = await turn(session('77b'), [{ role: 'user', content: 'Count to three.' }])
+  expect(other.usage.cache_read_input_tokens).toBeGreaterThan(0.75 * promptOf(first.usage))
+})
 
 test('max_tokens 0 warms the cache and says nothing', async () => {
   const { url } = await createServiceFolder().start()
