@@ -81,7 +81,7 @@ export function blockWriter(): BlockWriter {
   }
 }
 
-/** The blocks of a whole answer. A call that the token limit has cut off is no call: it is left out. */
+/** The blocks of a whole answer. A call that the token limit cut off is none: it is left out. */
 export function contentOf({ reasoning, text, toolCalls }: Outcome) {
   return [
     ...(reasoning === '' ? [] : [thinkingBlock(reasoning, signatureOf(reasoning))]),

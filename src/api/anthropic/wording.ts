@@ -84,8 +84,8 @@ function messageDelta(finish: Finish, receipt: Receipt) {
 }
 
 /**
- * `message_start`, the blocks, `message_delta` with all figures, `message_stop`. The first one waits
- * until the restore is confirmed, the last but one until what was saved is.
+ * `message_start`, the blocks, `message_delta` with all figures, `message_stop`. The first one
+ * waits until the restore is confirmed, the last but one until what was saved is.
  */
 export async function* messageFrames(
   head: MessageHead,
