@@ -1,7 +1,13 @@
 /** The SDK that Anthropic publishes, unchanged, against the service and the fake engine. */
-import Anthropic, { APIError, BadRequestError, NotFoundError } from '@anthropic-ai/sdk'
+import Anthropic, {
+  APIError,
+  AuthenticationError,
+  BadRequestError,
+  NotFoundError,
+} from '@anthropic-ai/sdk'
 import { expect, test } from 'vitest'
 import { EngineError } from '../../engines/errors.ts'
+import { owner } from '../../src/api/auth/caller.ts'
 import { ClientGone } from '../../src/api/errors.ts'
 import type { GenerateEvent } from '../../src/pipeline/types.ts'
 import {
@@ -231,6 +237,19 @@ test('errors arrive as the SDK’s own classes, with type and request id', async
   })
   const nobody = client.messages.create({ ...ask('hi'), model: 'nobody' })
   await expect(nobody).rejects.toThrow(NotFoundError)
+})
+
+test('a key is taken from either of the SDK’s headers; a wrong one is its own error', async () => {
+  const keys = { identify: (key: string) => (key === 'good' ? owner : null) }
+  const { url: baseURL } = await startApi(scriptedService(), { keys })
+  const byKey = new Anthropic({ baseURL, apiKey: 'good', authToken: null })
+  const byToken = new Anthropic({ baseURL, apiKey: null, authToken: 'good' })
+  for (const client of [byKey, byToken]) {
+    expect((await client.messages.create(ask('hi'))).stop_reason).toBe('end_turn')
+  }
+  const wrong = clientOf(baseURL).messages.create(ask('hi'))
+  await expect(wrong).rejects.toThrow(AuthenticationError)
+  await expect(wrong).rejects.toMatchObject({ type: 'authentication_error' })
 })
 
 test('what would fail again is not retried; what may pass is', async () => {
