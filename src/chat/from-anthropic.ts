@@ -16,6 +16,12 @@ export interface AnthropicChat {
   readonly toolChoice?: Chat['toolChoice']
   readonly thinking?: { readonly type: string } | null | undefined
   readonly effort?: string | null | undefined
+  /**
+   * What system messages behind the first user's become. `user`, for templates that cannot write
+   * them: marked text of the user, in the words in which agents send such reminders. Default
+   * `system`.
+   */
+  readonly lateSystem?: 'system' | 'user'
 }
 
 /** One message of the template while it is put together. */
@@ -39,7 +45,12 @@ export function fromAnthropic(chat: AnthropicChat): Chat {
   if (chat.system != null) addSystem(drafts, chat.system, 'system')
   for (const [index, { role, content }] of chat.messages.entries()) {
     const field = `messages[${index}].content`
-    if (role === 'system') addSystem(drafts, content, field)
+    const isLate = drafts.some((draft) => draft.role !== 'system')
+    if (role === 'system' && isLate && chat.lateSystem === 'user') {
+      const reminder = systemTexts(content, field).join('\n')
+      const text = `<system-reminder>\n${reminder}\n</system-reminder>`
+      draftOf(drafts, 'user').text.push(text)
+    } else if (role === 'system') addSystem(drafts, content, field)
     else if (role === 'assistant') addAssistant(drafts, content, field, toolNames)
     else addUser(drafts, content, field, toolNames)
   }
@@ -65,11 +76,14 @@ const blocksOf = (content: Content): readonly AnthropicBlock[] =>
   typeof content === 'string' ? [{ type: 'text', text: content }] : content
 
 function addSystem(drafts: Draft[], content: Content, field: string): void {
-  const draft = draftOf(drafts, 'system')
-  for (const [block, place] of placed(content, field)) {
+  draftOf(drafts, 'system').text.push(...systemTexts(content, field))
+}
+
+function systemTexts(content: Content, field: string): readonly string[] {
+  return [...placed(content, field)].map(([block, place]) => {
     if (block.type !== 'text') throw unreadable(block, place, ['text'])
-    draft.text.push(text(block, 'text', place))
-  }
+    return text(block, 'text', place)
+  })
 }
 
 function addUser(

@@ -40,6 +40,23 @@ test('system messages keep their place; those at the beginning become one', () =
   ])
 })
 
+test('where the template cannot write a late system message, it is marked text of the user', () => {
+  const chat: AnthropicChat = {
+    system: 'one',
+    messages: [
+      { role: 'user', content: 'hi' },
+      { role: 'system', content: 'two' },
+      { role: 'assistant', content: 'yes' },
+    ],
+    lateSystem: 'user',
+  }
+  expect(messagesOf(chat)).toEqual([
+    { role: 'system', content: 'one' },
+    { role: 'user', content: 'hi\n<system-reminder>\ntwo\n</system-reminder>' },
+    { role: 'assistant', content: 'yes' },
+  ])
+})
+
 test('a tool loop becomes calls with object arguments and results with the tool’s name', () => {
   const chat: AnthropicChat = {
     messages: [

@@ -202,6 +202,35 @@ test('count_tokens counts what would be computed, with the worker’s own tokeni
 })
 
 test.each([
+  ['refuses', 'user'],
+  ['leaves out', 'user'],
+  ['writes', 'system'],
+])('a template that %s a late system message gets it as %s', async (what, role) => {
+  const service = scriptedService()
+  const { render } = service
+  const asked: unknown[] = []
+  service.render = async (model, input) => {
+    asked.push(input)
+    if (what === 'refuses') throw new EngineError('PREFIXD_E_ENGINE_TEMPLATE', 'roles!')
+    return what === 'writes' ? render(model, input) : ''
+  }
+  const server = createServer(service)
+  const messages = [...body.messages, { role: 'system', content: 'late' }]
+  for (let turn = 0; turn < 2; turn++) {
+    const payload = { ...body, messages }
+    const reply = await server.inject({ method: 'POST', url: '/v1/messages', payload })
+    expect(reply.statusCode).toBe(200)
+  }
+  expect(asked).toHaveLength(1)
+  const { prompt } = service.requests[1] ?? {}
+  if (prompt?.kind !== 'chat') throw new Error('a chat must be rendered')
+  expect(prompt.input.messages.at(-1)).toMatchObject({
+    role,
+    content: expect.stringContaining('late'),
+  })
+})
+
+test.each([
   [{ tool_choice: { type: 'any' } }, /^tool_choice/],
   [{ tool_choice: { type: 'tool', name: 'x' } }, /^tool_choice/],
   [{ output_config: { format: { type: 'json_schema' } } }, /^output_config\.format/],

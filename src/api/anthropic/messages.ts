@@ -18,6 +18,7 @@ import { eventFrame } from '../sse.ts'
 import { streamReply } from '../stream-reply.ts'
 import { promptMemory } from './diagnostics.ts'
 import { toAnthropicError } from './errors.ts'
+import { hasLateSystem, type LateSystemRole, lateSystemRoles } from './late-system.ts'
 import {
   type CountTokensRequest,
   CountTokensSchema,
@@ -31,13 +32,18 @@ import { type MessageHead, messageFrames, toMessage } from './wording.ts'
 export function messageRoutes(server: Server, context: ApiContext): void {
   const { service, limits } = context
   const memory = promptMemory(limits.rememberedPrompts)
+  const lateSystemOf = lateSystemRoles(service)
+  const readPrompt = async (body: CountTokensRequest, model: string, request: FastifyRequest) => {
+    const lateSystem = hasLateSystem(body) ? await lateSystemOf(model) : 'system'
+    return readChatPrompt(readChat(body, lateSystem), context, request)
+  }
 
   server.post('/v1/messages', { schema: { body: MessagesSchema } }, async (request, reply) => {
     const { body } = request
     refuseUnsupported(body)
     const { id: model } = chooseModel(service.models(), body.model)
     const ttl = longestTtl(body)
-    const { prompt, hygiene } = readChatPrompt(readChat(body), context, request)
+    const { prompt, hygiene } = await readPrompt(body, model, request)
     const generate: GenerateRequest = {
       ...readShared(body, request, ttl),
       prompt,
@@ -80,7 +86,7 @@ export function messageRoutes(server: Server, context: ApiContext): void {
     async (request) => {
       const { body } = request
       const { id } = chooseModel(service.models(), body.model)
-      const { prompt } = readChatPrompt(readChat(body), context, request)
+      const { prompt } = await readPrompt(body, id, request)
       const text = await service.render(id, prompt.input)
       // As the pipeline does it: a template writes the beginning-of-text token itself.
       const tokens = await service.tokenize(id, text, { addSpecial: false, parseSpecial: true })
@@ -116,7 +122,7 @@ function readShared(
   }
 }
 
-function readChat(body: CountTokensRequest): Chat {
+function readChat(body: CountTokensRequest, lateSystem: LateSystemRole): Chat {
   return fromAnthropic({
     system: body.system as string | AnthropicBlock[] | null | undefined,
     messages: body.messages as readonly { role: string; content: string | AnthropicBlock[] }[],
@@ -124,6 +130,7 @@ function readChat(body: CountTokensRequest): Chat {
     toolChoice: body.tool_choice?.type === 'none' ? 'none' : 'auto',
     thinking: body.thinking,
     effort: body.output_config?.effort,
+    lateSystem,
   })
 }
 
