@@ -48,7 +48,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
   )
 }
 
-/** The order of chunks: role, reasoning, text, calls, finish, usage with the `cache` object, `[DONE]`. */
+/** The order of chunks: role, reasoning, text, calls, finish, usage and `cache`, `[DONE]`. */
 function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean): Wording {
   const head = {
     id: `chatcmpl-${randomUUID()}`,

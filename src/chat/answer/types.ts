@@ -18,9 +18,15 @@ export interface AnswerParser {
   end(): AnswerPart[]
 }
 
+export interface ToolShape {
+  readonly name: string
+  /** JSON schema of the arguments, as the client sent it; families without types look there. */
+  readonly parameters: unknown
+}
+
 export interface ParserOptions {
   /** Empty: calls are not looked for, and their markup is text. */
-  readonly toolNames: readonly string[]
+  readonly tools: readonly ToolShape[]
   /** The end of the rendered prompt: some templates begin the model's reasoning there. */
   readonly promptEnd: string
 }
@@ -35,5 +41,6 @@ export interface AnswerFormat {
   readonly name: string
   /** Null where arguments are no JSON in this family: XML, Python. */
   readonly callFrame: CallFrame | null
-  parser(options: ParserOptions): AnswerParser
+  /** Null where no text of this request's answer can mean anything but itself. */
+  parser(options: ParserOptions): AnswerParser | null
 }
