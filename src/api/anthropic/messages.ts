@@ -10,6 +10,7 @@ import type { GenerateRequest } from '../../pipeline/types.ts'
 import { collectAnswer, openAnswer } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
+import type { ErrorReply } from '../errors.ts'
 import { chooseModel } from '../model-choice.ts'
 import { readStop } from '../openai/request.ts'
 import { confirmedHeaders } from '../plan-headers.ts'
@@ -43,6 +44,8 @@ export function messageRoutes(server: Server, context: ApiContext): void {
     refuseUnsupported(body)
     const { id: model } = chooseModel(service.models(), body.model)
     const ttl = longestTtl(body)
+    // Before anything is waited for: a client that is gone by then must be seen to be.
+    const controller = context.answers.follow(reply.raw)
     const { prompt, hygiene } = await readPrompt(body, model, request)
     const generate: GenerateRequest = {
       ...readShared(body, request, ttl),
@@ -64,7 +67,6 @@ export function messageRoutes(server: Server, context: ApiContext): void {
         return memory.diagnose(id, previousId, { tenant, model, input }, counts)
       },
     }
-    const controller = context.answers.follow(reply.raw)
     const answer = openAnswer(service, generate, controller.signal)
     if (body.stream !== true) {
       const outcome = await collectAnswer(await answer)
@@ -74,8 +76,7 @@ export function messageRoutes(server: Server, context: ApiContext): void {
       first: answer,
       frames: messageFrames(head, answer),
       pingFrame: () => eventFrame({ type: 'ping' }),
-      errorFrame: (error: Parameters<typeof toAnthropicError>[0]) =>
-        eventFrame(toAnthropicError(error, request.id)),
+      errorFrame: (error: ErrorReply) => eventFrame(toAnthropicError(error, request.id)),
     }
     return streamReply(context, stream, request, reply, controller)
   })
