@@ -8,7 +8,7 @@ import type { Scratch } from './scratch-folder.ts'
 type Scene = Pick<CrashOptions, 'kills' | 'scratch' | 'onProgress'> & { readonly seed: number }
 
 /** Words of a service that keeps to itself: no settings of this user, a free port, a folder. */
-function wordsFor(scratch: Scratch, name: string, flags: Readonly<Record<string, string>>) {
+export function wordsFor(scratch: Scratch, name: string, flags: Readonly<Record<string, string>>) {
   const configFile = join(scratch.directory, 'empty.toml')
   writeFileSync(configFile, '')
   const all = { ...flags, port: '0', config: configFile, dir: join(scratch.directory, name) }
