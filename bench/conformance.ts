@@ -31,7 +31,7 @@ const httpTemplates = [
 ]
 
 async function runSuite(suite: string, url: string, filter: string): Promise<number> {
-  const words = [script, '-u', `${url}/v1`, '-k', 'none', '-m', 'default', '--filter', filter]
+  const words = [script, '-u', `${url}/v1`, '-k', 'none', '-m', 'fake', '--filter', filter]
   // The suite's own tsx, or the one that the user has.
   const path = [join(suite, 'node_modules', '.bin'), process.env.PATH].join(delimiter)
   const env = { ...process.env, PATH: path }
