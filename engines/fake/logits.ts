@@ -1,6 +1,7 @@
 /** Next-token logits from the state of the KV, and a sampler for them. */
 import type { EngineSampler, Sampling } from '../types.ts'
 import { mix } from './kv.ts'
+import type { Script } from './script.ts'
 import { endToken } from './vocabulary.ts'
 
 /** Mean length of an answer that ends by itself. */
@@ -8,6 +9,7 @@ const meanAnswerTokens = 96
 /** First byte of two-byte characters: a token may be a part of a character. */
 const leadByte = 0xc3
 const letters = Buffer.from('etaoin shrdlucmfwypvbgkjqxz ,.')
+const letterTokens = new Set(letters.filter((byte) => byte >= 0x61 && byte <= 0x7a))
 const impossible = -30
 
 /** Logits of the whole vocabulary; only a printable answer is likely. */
@@ -31,17 +33,38 @@ export function computeLogits(
 }
 
 /** Knows temperature and seed; the other settings do not change the fake's answers. */
-export function createFakeSampler(sampling: Sampling, logits: () => Float32Array): EngineSampler {
+export function createFakeSampler(
+  sampling: Sampling,
+  logits: () => Float32Array,
+  script: Script | null,
+): EngineSampler {
   let state = mix(sampling.seed, 0x2545f491)
   const random = (): number => {
     state = mix(state + 0x6d2b79f5, state)
     return state / 2 ** 32
   }
+  const choose = (among: Float32Array): number =>
+    sampling.temperature <= 0 ? argmax(among) : draw(among, sampling.temperature, random())
+  const scripted = script === null ? null : follow(script, () => choose(onlyLetters(logits())))
   return {
-    sample: () =>
-      sampling.temperature <= 0 ? argmax(logits()) : draw(logits(), sampling.temperature, random()),
+    sample: () => {
+      const step = scripted?.next()
+      return step === undefined || step.done ? choose(logits()) : step.value
+    },
     close() {},
   }
+}
+
+function* follow({ parts, ends }: Script, letter: () => number): Generator<number, undefined> {
+  for (const part of parts) {
+    if (typeof part === 'string') yield* Buffer.from(part)
+    else for (let left = part.letters; left > 0; left -= 1) yield letter()
+  }
+  if (ends) yield endToken
+}
+
+function onlyLetters(logits: Float32Array): Float32Array {
+  return logits.map((logit, token) => (letterTokens.has(token) ? logit : impossible))
 }
 
 function argmax(logits: Float32Array): number {

@@ -1,6 +1,5 @@
 /** The fake engine's words: one token per byte, and a few special ones. */
-import { EngineError } from '../errors.ts'
-import type { RenderInput, TokenizeOptions } from '../types.ts'
+import type { TokenizeOptions } from '../types.ts'
 
 const specials = [
   '<|begin|>',
@@ -11,7 +10,7 @@ const specials = [
   '<|tool|>',
   '<|tools|>',
 ] as const
-type Special = (typeof specials)[number]
+export type Special = (typeof specials)[number]
 
 const firstSpecial = 256
 export const vocabularySizeMin = firstSpecial + specials.length
@@ -35,49 +34,15 @@ export function piece(token: number): Uint8Array {
   return Buffer.from(specials[token - firstSpecial] ?? `<|unused-${token}|>`, 'utf8')
 }
 
-/** What the template would be if it were Jinja; the service reads from it how calls are written. */
-export const templateText = '<|tools|>[…] <|role|>content <tool_call>{…}</tool_call><|end|>'
-
-/** The template: `<|role|>text<|end|>\n`, tools before everything else. Order of keys is kept. */
-export function render(input: RenderInput): string {
-  let text = ''
-  if (input.tools !== undefined && input.tools.length > 0) {
-    text += `<|tools|>${JSON.stringify(input.tools)}<|end|>\n`
-  }
-  for (const [index, message] of input.messages.entries()) {
-    const calls = message.tool_calls === undefined ? '' : JSON.stringify(message.tool_calls)
-    text += `${roleTag(message.role, index)}${textOf(message.content, index)}${calls}<|end|>\n`
-  }
-  return input.addGenerationPrompt ? `${text}<|assistant|>` : text
+/** Tokens as text, special ones written out. */
+export function tokenText(tokens: Uint32Array): string {
+  return Buffer.concat([...tokens].map(piece)).toString('utf8')
 }
 
-function roleTag(role: unknown, index: number): Special {
-  const tag = `<|${role === 'developer' ? 'system' : String(role)}|>`
-  if (['system', 'user', 'assistant', 'tool'].includes(tag.slice(2, -2)) && isSpecial(tag))
-    return tag
-  throw templateError(`messages[${index}].role`, 'system, developer, user, assistant or tool')
-}
-
-function textOf(content: unknown, index: number): string {
-  if (content === null || content === undefined) return ''
-  if (typeof content === 'string') return content
-  if (!Array.isArray(content)) throw templateError(`messages[${index}].content`, 'text or parts')
-  const parts = content.map((part: { text?: unknown }) => part?.text)
-  if (parts.every((text) => typeof text === 'string')) return parts.join('')
-  throw templateError(`messages[${index}].content`, 'parts of type text')
-}
-
-function templateError(field: string, allowed: string): EngineError {
-  return new EngineError(
-    'PREFIXD_E_ENGINE_TEMPLATE',
-    `\`${field}\` must be ${allowed}; the fake engine's template knows nothing else.`,
-  )
-}
-
-function special(word: Special): number {
+export function special(word: Special): number {
   return firstSpecial + specials.indexOf(word)
 }
 
-function isSpecial(text: string): text is Special {
+export function isSpecial(text: string): text is Special {
   return (specials as readonly string[]).includes(text)
 }

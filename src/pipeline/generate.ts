@@ -7,7 +7,8 @@
  */
 import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'
-import type { Engine } from '../../engines/index.ts'
+import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { createAnswerReader, parserFor } from './answer-reader.ts'
 import { decode } from './decode.ts'
 import type { RateMeter } from './rates.ts'
 import { type Restored, restore } from './restore.ts'
@@ -34,7 +35,7 @@ export async function* generate(
 ): AsyncGenerator<GenerateEvent> {
   const { engine, cache, rates } = context
   const arrivedAt = now()
-  const { info, tokens, maxTokens } = await tokenize(engine, request)
+  const { info, tokens, promptEnd, maxTokens } = await tokenize(engine, request)
   const tokenizedAt = now()
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
@@ -66,7 +67,12 @@ export async function* generate(
     }
     const ended = AbortSignal.any([signal, stop.signal])
     const events = sequence.generate(input, saveThrough(lease), ended)
-    const answer = yield* decode(events, request.stop, () => stop.abort(), now)
+    const reader = createAnswerReader({
+      parser: parserFor(request.prompt, promptEnd, info.chatTemplate),
+      stops: request.stop,
+      parallelCalls: request.parallelToolCalls ?? true,
+    })
+    const answer = yield* decode(events, reader, () => stop.abort(), now)
     const { finishReason, stopString } = answer
     yield { type: 'finish', finishReason, ...(stopString === null ? {} : { stopString }) }
 

@@ -7,6 +7,7 @@ import { createAdmin } from './admin.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { readNote, writeNote } from './namespace-note.ts'
 import { createRateMeter } from './rates.ts'
+import { render } from './render.ts'
 import { createTally } from './tally.ts'
 import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
 
@@ -128,7 +129,10 @@ export function createService(options: ServiceOptions): Service {
         device: info?.device ?? null,
       },
     ],
-    render: async (name, input) => known(name).render(input),
+    render: async (name, input) => {
+      const worker = known(name)
+      return render(worker, await worker.ready(), input)
+    },
     tokenize: async (name, text, how) => known(name).tokenize(text, how),
     detokenize: async (name, tokens) => known(name).detokenize(tokens),
     pieces: async (name, tokens) => known(name).pieces(tokens),

@@ -5,11 +5,14 @@
 import type { TokenIds } from '../../cache/types.ts'
 import type { Engine, ModelInfo } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
+import { render } from './render.ts'
 import type { GenerateRequest, Prompt } from './types.ts'
 
 export interface TokenizedPrompt {
   readonly info: ModelInfo
   readonly tokens: TokenIds
+  /** The end of a chat's rendered text, where a template may have begun the answer; else ''. */
+  readonly promptEnd: string
   /** Tokens that the answer may have: what was asked for, or what the context has room for. */
   readonly maxTokens: number
 }
@@ -20,19 +23,34 @@ export async function tokenize(
   { prompt, maxTokens }: Pick<GenerateRequest, 'prompt' | 'maxTokens'>,
 ): Promise<TokenizedPrompt> {
   const info = await engine.ready()
-  const tokens = await tokensOf(engine, prompt)
-  return { info, tokens, maxTokens: roomForAnswer(tokens, info, maxTokens, prompt.kind) }
+  const { tokens, promptEnd } = await tokenizePrompt(engine, info, prompt)
+  const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
+  return { info, tokens, promptEnd, maxTokens: room }
 }
+
+/** More than any template writes behind the last message. */
+const promptEndLength = 64
 
 /** Token ids of a prompt, as the worker makes them. */
 export async function tokensOf(engine: Engine, prompt: Prompt): Promise<TokenIds> {
-  if (prompt.kind === 'tokens') return prompt.tokens
+  return (await tokenizePrompt(engine, await engine.ready(), prompt)).tokens
+}
+
+async function tokenizePrompt(
+  engine: Engine,
+  info: ModelInfo,
+  prompt: Prompt,
+): Promise<Pick<TokenizedPrompt, 'tokens' | 'promptEnd'>> {
+  if (prompt.kind === 'tokens') return { tokens: prompt.tokens, promptEnd: '' }
   if (prompt.kind === 'text') {
-    return engine.tokenize(prompt.text, { addSpecial: true, parseSpecial: true })
+    const { text } = prompt
+    const tokens = await engine.tokenize(text, { addSpecial: true, parseSpecial: true })
+    return { tokens, promptEnd: '' }
   }
-  const text = await engine.render(prompt.input)
+  const text = await render(engine, info, prompt.input)
   // The template writes the beginning-of-text token itself where the model wants one.
-  return engine.tokenize(text, { addSpecial: false, parseSpecial: true })
+  const tokens = await engine.tokenize(text, { addSpecial: false, parseSpecial: true })
+  return { tokens, promptEnd: text.slice(-promptEndLength) }
 }
 
 function roomForAnswer(

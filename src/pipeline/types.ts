@@ -53,6 +53,8 @@ export interface Receipt {
     readonly restore: number
     readonly prefill: number
     readonly decode: number
+  /** False: the answer ends with its first call. Absent is true. */
+  readonly parallelToolCalls?: boolean
     readonly save: number
     /** From the request's arrival in the pipeline to the first token of the answer. */
     readonly ttft: number | null

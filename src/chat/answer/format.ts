@@ -5,20 +5,24 @@ import { glm } from './glm.ts'
 import { harmonyFrame, harmonyParser } from './harmony.ts'
 import { hermes, hermesFrame, qwenCoder } from './hermes.ts'
 import { jsonFallback, jsonFrame } from './json-fallback.ts'
-import { lfm2 } from './lfm2.ts'
+import { lfm2, writePythonCalls } from './lfm2.ts'
 import { llama3, llama3Frame } from './llama3.ts'
 import { mistral, mistralArgsFrame, mistralListFrame, mistralReasoning } from './mistral.ts'
 import { type Family, familyParser, type ReasoningTags } from './reader.ts'
-import type { AnswerFormat, CallFrame } from './types.ts'
+import type { AnswerFormat, CallFrame, WrittenCall } from './types.ts'
 
 interface Known {
   readonly name: string
   readonly writes: (template: string) => boolean
   readonly family: Family
   readonly frame: (template: string) => CallFrame | null
+  /** Where calls have no frame and there are templates that do not write them. */
+  readonly write?: AnswerFormat['writeCalls']
 }
 
 const has = (word: string) => (template: string) => template.includes(word)
+const framed = ({ before, after }: CallFrame, calls: readonly WrittenCall[]): string =>
+  calls.map((call) => `${before(call.name)}${call.arguments}${after}`).join('\n')
 const always = (frame: CallFrame | null) => () => frame
 
 /** The first that fits; the more particular ones come first. */
@@ -41,6 +45,7 @@ const families: readonly Known[] = [
     writes: (template) => /<\|tool_(call|list)_start\|>/.test(template),
     family: lfm2,
     frame: always(null),
+    write: writePythonCalls,
   },
   {
     name: 'mistral',
@@ -85,13 +90,16 @@ function reasoningOf(template: string, family: Family): ReasoningTags | null {
 export function answerFormatOf(template: string | null): AnswerFormat {
   const source = template ?? ''
   if (source.includes('<|channel|>') && source.includes('<|start|>')) {
-    return { name: 'harmony', callFrame: harmonyFrame, parser: harmonyParser }
+    const writeCalls = (calls: readonly WrittenCall[]) => framed(harmonyFrame, calls)
+    return { name: 'harmony', callFrame: harmonyFrame, writeCalls, parser: harmonyParser }
   }
   const known = families.find(({ writes }) => writes(source)) ?? fallback
   const family = { ...known.family, reasoning: reasoningOf(source, known.family) }
+  const callFrame = known.frame(source)
   return {
     name: known.name,
-    callFrame: known.frame(source),
+    callFrame,
+    writeCalls: known.write ?? ((calls) => framed(callFrame ?? jsonFrame, calls)),
     parser: (options) => familyParser(family, options),
   }
 }

@@ -4,7 +4,9 @@ import { readCallObjects } from './json.ts'
 import { readPythonCalls } from './python.ts'
 import type { CallReader, Family } from './reader.ts'
 import { NotACall } from './source.ts'
+import type { WrittenCall } from './types.ts'
 
+const begin = '<|tool_call_start|>'
 const end = '<|tool_call_end|>'
 
 const readCalls: CallReader = function* (source, output) {
@@ -24,4 +26,32 @@ const readCalls: CallReader = function* (source, output) {
   yield* source.until([end], () => {})
 }
 
-export const lfm2: Family = { reasoning: null, calls: { '<|tool_call_start|>': readCalls } }
+export const lfm2: Family = { reasoning: null, calls: { [begin]: readCalls } }
+
+/** LFM2's first templates write no calls. */
+export function writePythonCalls(calls: readonly WrittenCall[]): string {
+  const written = calls.map((call) => `${call.name}(${pythonArguments(call.arguments)})`)
+  return `${begin}[${written.join(', ')}]${end}`
+}
+
+function pythonArguments(json: string): string {
+  let values: unknown
+  try {
+    values = JSON.parse(json)
+  } catch {
+    return ''
+  }
+  const entries = Object.entries(values ?? {})
+  return entries.map(([key, value]) => `${key}=${pythonLiteral(value)}`).join(', ')
+}
+
+function pythonLiteral(value: unknown): string {
+  if (value === null) return 'None'
+  if (typeof value === 'boolean') return value ? 'True' : 'False'
+  if (Array.isArray(value)) return `[${value.map(pythonLiteral).join(', ')}]`
+  if (typeof value !== 'object') return JSON.stringify(value)
+  const members = Object.entries(value).map(
+    ([key, member]) => `${JSON.stringify(key)}: ${pythonLiteral(member)}`,
+  )
+  return `{${members.join(', ')}}`
+}

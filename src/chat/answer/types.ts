@@ -37,8 +37,16 @@ export interface CallFrame {
   readonly after: string
 }
 
+export interface WrittenCall {
+  readonly name: string
+  /** JSON. */
+  readonly arguments: string
+}
+
 export interface AnswerFormat {
   readonly name: string
+  /** Calls as the model itself writes them, for templates that cannot. */
+  writeCalls(calls: readonly WrittenCall[]): string
   /** Null where arguments are no JSON in this family: XML, Python. */
   readonly callFrame: CallFrame | null
   /** Null where no text of this request's answer can mean anything but itself. */
