@@ -28,6 +28,8 @@ export interface GenerateRequest {
   readonly stop: readonly string[]
   readonly cache: CacheDirective
   readonly ignoreEnd: boolean
+  /** False: the answer ends with its first call. Absent is true. */
+  readonly parallelToolCalls?: boolean
 }
 
 /** What the engine confirmed, with times. Usage figures come from here, never from the plan. */
@@ -53,8 +55,6 @@ export interface Receipt {
     readonly restore: number
     readonly prefill: number
     readonly decode: number
-  /** False: the answer ends with its first call. Absent is true. */
-  readonly parallelToolCalls?: boolean
     readonly save: number
     /** From the request's arrival in the pipeline to the first token of the answer. */
     readonly ttft: number | null
