@@ -1,6 +1,6 @@
 /**
- * `npm run conformance -- --suite DIR`: the Open Responses suite, unmodified, from a checkout of the
- * user's, against the service with the fake engine. Nothing of the suite is kept here.
+ * `npm run conformance -- --suite DIR`: the Open Responses suite, unmodified, from a checkout of
+ * the user's, against the service with the fake engine. Nothing of the suite is kept here.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,8 +13,9 @@ import { startService } from './service-process.ts'
 
 const usage = `npm run conformance -- --suite DIR [--filter ID,ID]
 
-Runs bin/compliance-test.ts of a checkout of openresponses/openresponses, in which \`npm install\` has
-been run, and prints its result. Without --filter: every template over plain HTTP that needs no image.
+Runs bin/compliance-test.ts of a checkout of openresponses/openresponses, in which \`npm install\`
+has been run, and prints its result. Without --filter: every template over plain HTTP that needs
+no image.
 It ends with the suite's own exit status, 0 when all of them pass.`
 
 const script = join('bin', 'compliance-test.ts')

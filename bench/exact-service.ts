@@ -31,7 +31,7 @@ export interface ExactAnswer {
 }
 
 export interface ExactService {
-  answer(tokens: TokenIds, tokenCount: number, cache?: CacheDirective): Promise<ExactAnswer>
+  answer(tokens: TokenIds, tokenCount: number, cache?: CacheUse): Promise<ExactAnswer>
   tokenize(text: string): Promise<TokenIds>
   /** What is read next comes from the SSD. */
   emptyRam(): Promise<void>
@@ -39,7 +39,8 @@ export interface ExactService {
   close(): Promise<void>
 }
 
-const readAndWrite: CacheDirective = { read: true, write: true }
+type CacheUse = Pick<CacheDirective, 'read' | 'write'>
+const readAndWrite: CacheUse = { read: true, write: true }
 const model = { id: 'exact', aliases: [], weightsDigest: 'one model per directory' }
 
 /** Rejects with what keeps the worker from loading. A cache fault is thrown, not only logged. */
@@ -98,15 +99,18 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   }
 }
 
-const requestOf = (tokens: TokenIds, tokenCount: number, cache: CacheDirective) => ({
+const requestOf = (tokens: TokenIds, tokenCount: number, cache: CacheUse) => ({
   requestId: 'exact',
   model: model.id,
   prompt: { kind: 'tokens' as const, tokens },
   maxTokens: tokenCount,
   sampling: greedy,
   stop: [],
-  cache,
+  cache: { ...cache, spill: true, ttlMs: null, salt: '' },
   ignoreEnd: true,
+  tenant: null,
+  session: null,
+  hygiene: null,
 })
 
 function sampled(events: readonly SampledToken[]): Omit<ExactAnswer, 'receipt'> {

@@ -89,6 +89,7 @@ export async function openLivePrefix(
       layout: info.layout,
       rates: { prefillTokensPerMs: null, restoreBytesPerMs: { ram: null, ssd: null } },
       read: true,
+      spill: true,
     })
     const sequence = await engine.openSequence(new AbortController().signal)
     try {

@@ -5,6 +5,7 @@ import { cutBlocks, type Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { isBlockFree, mayLeaveRam, mayLeaveSsd } from './evict.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
+import { createNotes, type NamespaceNotes } from './notes.ts'
 import { makePlan, type PlanMatch } from './plan.ts'
 import {
   type BlockMatch,
@@ -43,6 +44,8 @@ export interface LeaseRequest {
   readonly rates: Rates
   /** False: the client asked not to read the cache. */
   readonly read: boolean
+  /** False: what is saved stays in RAM and is never written to the SSD. */
+  readonly spill: boolean
 }
 
 export interface TierUsage {
@@ -68,7 +71,7 @@ export class Cache {
   readonly #ram: RamStore
   readonly #ssd: SsdStore | null
   readonly #host: LeaseHost
-  readonly #notes: Map<Namespace, string>
+  readonly #notes: NamespaceNotes
   #corruptBlocks = 0
   #failedWrites = 0
   #ramReadBytes = 0
@@ -84,7 +87,8 @@ export class Cache {
     })
     this.#ssd = ssd === null ? null : this.#createSsdStore(ssd)
     this.#host = this.#createHost()
-    this.#notes = new Map(ssd?.notes() ?? [])
+    const isStored = (namespace: Namespace) => this.index.has(namespace)
+    this.#notes = createNotes(ssd, isStored, options.warn)
     if (ssd !== null) this.#adopt(ssd)
   }
 
@@ -98,16 +102,12 @@ export class Cache {
 
   /** What was noted of the namespaces, also by earlier runs. */
   get notes(): ReadonlyMap<Namespace, string> {
-    return this.#notes
+    return this.#notes.all
   }
 
-  /** Remembers whose blocks these are. Only people read it: a failure costs a name in a list. */
+  /** Remembers whose blocks these are. */
   note(namespace: Namespace, text: string): void {
-    if (this.#notes.get(namespace) === text) return
-    this.#notes.set(namespace, text)
-    this.#options.ssd?.note(namespace, text).catch((error) => {
-      this.#options.warn('the name of a namespace could not be stored', error)
-    })
+    this.#notes.write(namespace, text)
   }
 
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
@@ -128,7 +128,8 @@ export class Cache {
     for (const record of plan.records) {
       if (record.tier === 'ram') this.#ramReadBytes += record.sizeBytes
     }
-    return new PrefixLease(this.#host, plan, this.index.root(request.namespace), matches)
+    const place = { root: this.index.root(request.namespace), spill: request.spill }
+    return new PrefixLease(this.#host, plan, place, matches)
   }
 
   usage(): TierUsage[] {
@@ -369,19 +370,21 @@ export class Cache {
     if (isDamage) this.#discard(record.block, record)
   }
 
-  /** Frees the tails that this durable block begins with. */
+  /** Frees the tails that this block begins with, where it is as durable as they are. */
   #reapBefore(block: CachedBlock): void {
-    if (block.gone || !this.#isDurable(block)) return
-    for (;;) {
+    while (!block.gone) {
       const tail = block.parent.children.beginningOf(block)
       if (tail === null || tail.children.size > 0 || this.isInUse(tail)) return
+      if (!this.#outlives(block, tail)) return
       this.#takeOut(tail, null, [])
     }
   }
 
-  #isDurable(block: CachedBlock): boolean {
-    return block.records.every((record) =>
-      this.#ssd === null ? record.extent !== null : record.ssd === 'stored',
+  #outlives(block: CachedBlock, tail: CachedBlock): boolean {
+    const isKeptOff = (record: CachedRecord) => record.ssd === 'kept off'
+    const ramIsEnough = this.#ssd === null || tail.records.every(isKeptOff)
+    return block.records.every(
+      (record) => record.ssd === 'stored' || (ramIsEnough && record.extent !== null),
     )
   }
 

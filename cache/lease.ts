@@ -3,7 +3,13 @@
  */
 import { type LoadedRecord, type LoadingHost, loadWindows } from './loading.ts'
 import type { BlockMatch, CachedBlock, CachedRecord, TreeRoot } from './prefix-index.ts'
-import { ChainWriter, type Place, type Saveable, type SavingHost } from './saving.ts'
+import {
+  type ChainPlace,
+  ChainWriter,
+  type Place,
+  type Saveable,
+  type SavingHost,
+} from './saving.ts'
 import type { Crc32s, Extent, Plan, PrefixId } from './types.ts'
 
 /** What a lease needs of the cache that gives it. */
@@ -19,16 +25,19 @@ export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 
 export class PrefixLease {
   readonly plan: Plan
   readonly #host: LeaseHost
+  readonly #root: TreeRoot
   readonly #blocks: readonly CachedBlock[]
   readonly #leased = new Set<CachedBlock>()
   readonly #writer: ChainWriter
   #isReleased = false
 
-  constructor(host: LeaseHost, plan: Plan, root: TreeRoot, matches: readonly BlockMatch[]) {
+  constructor(host: LeaseHost, plan: Plan, place: ChainPlace, matches: readonly BlockMatch[]) {
     this.#host = host
     this.plan = plan
+    this.#root = place.root
+    this.#root.leases++
     this.#blocks = matches.slice(0, plan.records.length).map((match) => match.block)
-    this.#writer = new ChainWriter(host, root, (block) => this.#hold(block))
+    this.#writer = new ChainWriter(host, place, (block) => this.#hold(block))
     for (const block of this.#blocks) this.#hold(block)
   }
 
@@ -106,6 +115,8 @@ export class PrefixLease {
       if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
     }
     this.#leased.clear()
+    this.#root.leases--
+    this.#host.index.dropUnused(this.#root)
     this.#host.ram.wake()
   }
 

@@ -29,8 +29,11 @@ export interface CachedRecord {
   extent: Extent | null
   /** Readers and writers that use the RAM copy at this moment. */
   pins: number
-  /** `pending`: on its way; `failed`: the disk refused, the RAM copy is the only one. */
-  ssd: 'none' | 'pending' | 'stored' | 'failed'
+  /**
+   * `pending`: on its way; `failed`: the disk refused, the RAM copy is the only one; `kept off`:
+   * whoever saved it wants no copy on the disk.
+   */
+  ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off'
   /** A read from the SSD that is under way, shared by all who want the record. */
   loading: Promise<void> | null
   readonly ramLinks: Links<CachedRecord>
@@ -41,6 +44,8 @@ export interface TreeRoot {
   readonly namespace: Namespace
   readonly hash: BlockHash
   readonly children: Siblings<CachedBlock>
+  /** Requests that hold it; without any, a root goes with its last block. */
+  leases: number
 }
 
 export interface CachedBlock {
@@ -139,7 +144,7 @@ export class PrefixIndex {
     let root = this.#roots.get(namespace)
     if (root === undefined) {
       const hash = rootHash(this.#hash64, namespace)
-      root = { namespace, hash, children: new Siblings(this.#tokensOf) }
+      root = { namespace, hash, children: new Siblings(this.#tokensOf), leases: 0 }
       this.#roots.set(namespace, root)
     }
     return root
@@ -174,6 +179,16 @@ export class PrefixIndex {
     block.gone = true
     block.parent.children.delete(block)
     this.#blocks.delete(block.hash)
+    if (!isBlock(block.parent)) this.dropUnused(block.parent)
+  }
+
+  /** Clients choose namespaces by their salts: one that has nothing stored must cost nothing. */
+  dropUnused(root: TreeRoot): void {
+    if (root.leases === 0 && root.children.size === 0) this.#roots.delete(root.namespace)
+  }
+
+  has(namespace: Namespace): boolean {
+    return this.#roots.has(namespace)
   }
 
   /** The block itself and everything below it, children before parents. */

@@ -45,6 +45,13 @@ export interface Place {
   readonly generation: number
 }
 
+/** Where one request's chain begins, and how far down its records may go. */
+export interface ChainPlace {
+  readonly root: TreeRoot
+  /** False: what this request computes stays in RAM and is never written to the SSD. */
+  readonly spill: boolean
+}
+
 interface Reservation {
   readonly saveable: Saveable
   readonly extent: Extent
@@ -66,6 +73,7 @@ function chainTo(block: CachedBlock, settled: ReadonlySet<CachedBlock>): CachedB
 export class ChainWriter {
   readonly #host: SavingHost
   readonly #root: TreeRoot
+  readonly #spill: boolean
   /** Takes a lease on a block for as long as the request runs. */
   readonly #hold: (block: CachedBlock) => void
   readonly #reservations = new Map<number, Reservation>()
@@ -75,9 +83,11 @@ export class ChainWriter {
   #deepest: CachedBlock | null = null
   #isClosed = false
 
-  constructor(host: SavingHost, root: TreeRoot, hold: (block: CachedBlock) => void) {
+  constructor(host: SavingHost, place: ChainPlace, hold: (block: CachedBlock) => void) {
+    const { root } = place
     this.#host = host
     this.#root = root
+    this.#spill = place.spill
     this.#hold = hold
     this.#end = { hash: root.hash, tokenCount: 0 }
   }
@@ -126,7 +136,7 @@ export class ChainWriter {
     this.#host.onSaved(record)
     // Once a request: a disk that is still full is not asked for every block.
     if (this.#saved.length === 1) this.#retryBefore(record.block)
-    this.#host.ssd?.enqueue(record)
+    this.#writeBehind(record)
     return true
   }
 
@@ -167,15 +177,41 @@ export class ChainWriter {
     const { ram, ssd } = this.#host
     const isPending = (record: CachedRecord) => record.ssd === 'pending'
     while (block.records.some(isPending) && !deadline.aborted) await ram.changed(deadline)
+    const staysInRam = (record: CachedRecord) =>
+      ssd === null || (!this.#spill && record.ssd === 'kept off')
     const isSafe = (record: CachedRecord) =>
-      ssd === null ? record.extent !== null : record.ssd === 'stored'
+      staysInRam(record) ? record.extent !== null : record.ssd === 'stored'
     return !block.gone && block.records.every(isSafe)
+  }
+
+  /**
+   * To the disk, behind all that it continues: blocks that another request keeps off the disk are
+   * this request's own beginning too, and without them its records would be garbage there.
+   */
+  #writeBehind(record: CachedRecord): void {
+    const { ssd } = this.#host
+    if (ssd === null) return
+    // Bytes that replace stored ones: their tokens are on the disk already, by another's wish.
+    if (!this.#spill && record.ssd !== 'stored') {
+      record.ssd = 'kept off'
+      return
+    }
+    const keptOff: CachedRecord[] = []
+    let { parent } = record.block
+    while (this.#spill && isBlock(parent)) {
+      const members = parent.records.filter((member) => member.ssd === 'kept off')
+      if (members.length === 0) break
+      keptOff.push(...members)
+      parent = parent.parent
+    }
+    for (const member of keptOff.reverse()) ssd.enqueue(member)
+    ssd.enqueue(record)
   }
 
   /** What the disk has refused may fit by now; without it this block would be garbage there. */
   #retryBefore(block: CachedBlock): void {
     const { ssd } = this.#host
-    if (ssd === null) return
+    if (ssd === null || !this.#spill) return
     for (const { records } of chainTo(block, new Set())) {
       for (const record of records) {
         if (record.ssd === 'failed' && record.extent !== null) ssd.enqueue(record)

@@ -168,7 +168,8 @@ function createRecordIndex(
       return found
     },
     async note(namespace, text) {
-      await meta.put(noteKey(namespace), Buffer.from(text))
+      const key = noteKey(namespace)
+      await (text === '' ? meta.remove(key) : meta.put(key, Buffer.from(text)))
     },
     close: () => closeIndex(root, directory),
   }

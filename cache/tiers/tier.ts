@@ -85,7 +85,7 @@ export interface SsdTier {
   touch(hash: BlockHash, atMs: number): void
   /** What was noted of namespaces: whose blocks these are, for people who ask later. */
   notes(): ReadonlyMap<Namespace, string>
-  /** Remembers a note of at most a few KiB; durable when it resolves. */
+  /** Remembers a note of at most a few KiB, an empty one not at all; durable when it resolves. */
   note(namespace: Namespace, text: string): Promise<void>
   /** Waits for writes and commits that are under way, then closes. */
   close(): Promise<void>

@@ -1,32 +1,93 @@
-/** What the client allows the cache to do, from the body and from `x-prefixd-cache`. Pure. */
+/**
+ * What the client wants of the cache: every dialect's fields, and the header `x-prefixd-cache`,
+ * become one directive. Pure.
+ */
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import type { CacheDirective } from '../pipeline/types.ts'
+import type { Caller } from './auth/caller.ts'
+import { saltWithin } from './auth/key-ring.ts'
+
+/** A dialect's own cache controls. Null and absent say nothing. */
+export interface CacheWishes {
+  /** llama-server's `cache_prompt`; false: neither read nor write. */
+  readonly cachePrompt?: boolean | null | undefined
+  /** vLLM's `cache_salt`: the client divides what its key shares. */
+  readonly salt?: string | null | undefined
+  /** OpenAI's `prompt_cache_options.mode`. Explicit without a breakpoint: do not cache this. */
+  readonly mode?: 'implicit' | 'explicit' | null | undefined
+  readonly hasBreakpoints?: boolean
+  /** E.g. `5m`, `1h`; `ttlField` names the field for errors. */
+  readonly ttl?: string | null | undefined
+  readonly ttlField?: string
+  /** OpenAI's `prompt_cache_retention`. */
+  readonly retention?: 'in_memory' | 'in-memory' | '24h' | null | undefined
+}
+
+type Header = string | readonly string[] | undefined
 
 /**
- * `cache_prompt: false` (llama-server's word) means neither read nor write; the header says them
- * one by one. The stricter of both holds. Throws `PREFIXD_E_INVALID_VALUE` for a word that is not
- * known, since a client that asks for `no-write` in a spelling of its own relies on it.
+ * The stricter of body and header holds. Throws `PREFIXD_E_INVALID_VALUE` for a word of the header
+ * that is not known, since a client that asks for `no-write` in a spelling of its own relies on it.
  */
 export function readCacheDirective(
-  cachePrompt: boolean | null | undefined,
-  header: string | readonly string[] | undefined,
+  wishes: CacheWishes,
+  header: Header,
+  caller: Pick<Caller, 'salt'>,
 ): CacheDirective {
+  const words = wordsOf(header)
+  const ttlWord = words.find((word) => word.startsWith('ttl='))
+  const isOff = wishes.mode === 'explicit' && wishes.hasBreakpoints !== true
+  const isAllowed = wishes.cachePrompt !== false && !isOff
+  const bodyTtl = wishes.ttl == null ? null : readTtl(wishes.ttl, wishes.ttlField ?? 'ttl')
+  return {
+    read: isAllowed && !words.includes('no-read'),
+    write: isAllowed && !words.includes('no-write'),
+    spill: wishes.retention !== 'in_memory' && wishes.retention !== 'in-memory',
+    ttlMs: ttlWord === undefined ? bodyTtl : readTtl(ttlWord.slice(4), 'x-prefixd-cache'),
+    salt: saltOf(caller.salt, wishes.salt),
+  }
+}
+
+function wordsOf(header: Header): readonly string[] {
   const words = [header ?? []]
     .flat()
     .flatMap((line) => line.split(','))
     .map((word) => word.trim().toLowerCase())
     .filter((word) => word !== '')
-  const unknown = words.find((word) => word !== 'no-read' && word !== 'no-write')
-  if (unknown !== undefined) {
-    throw new PrefixdError(
-      'PREFIXD_E_INVALID_VALUE',
-      `x-prefixd-cache knows "no-read" and "no-write", not "${unknown.slice(0, 40)}".`,
-      { field: 'x-prefixd-cache' },
-    )
-  }
-  const allowed = cachePrompt !== false
-  return {
-    read: allowed && !words.includes('no-read'),
-    write: allowed && !words.includes('no-write'),
-  }
+  const isKnown = (word: string) =>
+    word === 'no-read' || word === 'no-write' || word.startsWith('ttl=')
+  const unknown = words.find((word) => !isKnown(word))
+  if (unknown === undefined) return words
+  throw invalid(
+    'x-prefixd-cache',
+    `x-prefixd-cache knows "no-read", "no-write" and "ttl=", not "${unknown.slice(0, 40)}".`,
+  )
 }
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** Milliseconds of `90`, `90s`, `5m`, `1h` or `2d`. */
+function readTtl(text: string, field: string): number {
+  const [, digits, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? []
+  const seconds = Number(digits) * (secondsOf[unit || 's'] ?? Number.NaN)
+  if (seconds >= 1 && seconds <= limits.cacheTtlSecondsMax) return seconds * 1000
+  throw invalid(
+    field,
+    `${field} must be a time like 90s, 5m, 1h or 2d, of ${limits.cacheTtlSecondsMax} s at most.`,
+  )
+}
+
+function saltOf(callerSalt: string, cacheSalt: string | null | undefined): string {
+  if (cacheSalt == null) return callerSalt
+  if (cacheSalt.length >= 1 && cacheSalt.length <= limits.cacheSaltLength) {
+    return saltWithin(callerSalt, cacheSalt)
+  }
+  throw invalid(
+    'cache_salt',
+    `cache_salt must have 1 to ${limits.cacheSaltLength} characters, not ${cacheSalt.length}.`,
+  )
+}
+
+const invalid = (field: string, message: string): PrefixdError =>
+  new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })

@@ -20,4 +20,6 @@ export interface ApiContext {
   readonly service: Service
   readonly limits: ApiLimits
   readonly answers: OpenAnswers
+  /** Names of the normalisers of chats that are on. */
+  readonly hygiene: readonly string[]
 }

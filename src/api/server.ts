@@ -3,9 +3,12 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify'
+import { normalisers } from '../chat/hygiene/hygiene.ts'
 import { limits as defaultLimits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import type { Service } from '../pipeline/types.ts'
+import { speaksAnthropic, toAnthropicError } from './anthropic/errors.ts'
+import { messageRoutes } from './anthropic/messages.ts'
 import { identify, requireAdmin } from './auth/guard.ts'
 import type { KeyRing } from './auth/key-ring.ts'
 import { openAnswers } from './client.ts'
@@ -18,6 +21,7 @@ import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
 import { modelRoutes } from './openai/models.ts'
 import { allowLocalOrigins, checkHost } from './origin-guard.ts'
+import { responseRoutes } from './responses/routes.ts'
 
 export interface ServerOptions {
   /** The host that the server is started with; its name is allowed on admin routes. */
@@ -26,6 +30,8 @@ export interface ServerOptions {
   readonly keys?: KeyRing
   readonly logger?: FastifyBaseLogger
   readonly limits?: Partial<ApiLimits>
+  /** Names of the normalisers of chats that are on; absent: all of them. */
+  readonly hygiene?: readonly string[]
 }
 
 /** Sortable by time, and unguessable enough not to collide. */
@@ -58,7 +64,8 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
 
   server.server.maxConnections = limits.connections
 
-  const context: ApiContext = { service, limits, answers: openAnswers() }
+  const hygiene = options.hygiene ?? normalisers.map(({ name }) => name)
+  const context: ApiContext = { service, limits, answers: openAnswers(), hygiene }
   acceptJsonOnly(server)
   server.setErrorHandler(answerError)
   server.setNotFoundHandler((request) => {
@@ -69,6 +76,8 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
 
   chatRoutes(server, context)
   completionRoutes(server, context)
+  responseRoutes(server, context)
+  messageRoutes(server, context)
   modelRoutes(server, context)
   healthRoutes(server, context)
   tokenRoutes(server, context)
@@ -82,10 +91,13 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   return server
 }
 
+/** OpenAI's clients read the first name, Anthropic's the second. */
+const requestIds = ({ id }: FastifyRequest) => ({ 'x-request-id': id, 'request-id': id })
+
 function addHooks(server: Server, keys: KeyRing | null): void {
   server.decorateRequest('caller')
   server.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+    reply.headers(requestIds(request))
     allowLocalOrigins(request, reply)
     // A preflight has no meaning of its own, whatever the path.
     if (request.method === 'OPTIONS') return reply.code(204).send()
@@ -124,7 +136,8 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
     request.log.info({ statusCode: 499 }, error.message)
     return reply.code(499).send()
   }
-  const { status, headers, body } = toErrorReply(error, request.id, request.routeOptions?.bodyLimit)
+  const answer = toErrorReply(error, request.id, request.routeOptions?.bodyLimit)
+  const { status, headers, body } = answer
   const code = headers['x-prefixd-error']
   // Messages may quote what the client sent, so the log has the field's name only.
   if (status < 500) request.log.info({ code, param: body.error.param }, 'refused')
@@ -132,8 +145,8 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   else request.log.error({ err: error, code }, 'the request failed')
   return reply
     .code(status)
-    .headers({ 'x-request-id': request.id, ...headers })
-    .send(body)
+    .headers({ ...requestIds(request), ...headers })
+    .send(speaksAnthropic(request) ? toAnthropicError(answer, request.id) : body)
 }
 
 function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): void {

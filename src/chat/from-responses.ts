@@ -146,7 +146,8 @@ function readContent(content: unknown, field: string): string | ContentPart[] {
     if (!textTypes.includes(type) && type !== 'refusal') {
       throw new PrefixdError(
         'PREFIXD_E_UNSUPPORTED_PARAMETER',
-        `${place} is of type "${String(type).slice(0, 40)}"; the models served here read text only.`,
+        `${place} is of type "${String(type).slice(0, 40)}"; ` +
+          'the models served here read text only.',
         { field: place, next: 'Leave this part out, or describe it in words.' },
       )
     }
@@ -158,7 +159,9 @@ function readContent(content: unknown, field: string): string | ContentPart[] {
   })
 }
 
-/** Marks our own `encrypted_content`, which is only encoded: clients must not read meaning in it. */
+/**
+ * Marks our own `encrypted_content`, which is only encoded: clients must not read meaning in it.
+ */
 const sealMark = 'prefixd-reasoning-1:'
 
 /** Agents that keep nothing of a reasoning item but `encrypted_content` return the text in it. */

@@ -32,7 +32,8 @@ const textFieldOf: Readonly<Record<string, string>> = { text: 'text', refusal: '
  * parts without their text.
  */
 export function toRenderInput(chat: Chat): RenderInput {
-  const tools = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)
+  const wanted = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)
+  const tools = wanted.map(withoutCacheControl)
   return {
     messages: chat.messages.map(toTemplateMessage),
     ...(tools.length > 0 ? { tools } : {}),
@@ -47,8 +48,16 @@ function isFunctionTool(tool: unknown): boolean {
   return type === undefined || type === 'function'
 }
 
+/** Templates print a tool with all its keys. */
+function withoutCacheControl(tool: unknown): unknown {
+  if (typeof tool !== 'object' || tool === null || !('cache_control' in tool)) return tool
+  const { cache_control: _, ...rest } = tool
+  return rest
+}
+
 function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record<string, unknown>> {
-  const { role, content, reasoning, ...rest } = message
+  // A client's word to the cache is no text: it moves from turn to turn, and the prompt must not.
+  const { role, content, reasoning, cache_control: _, ...rest } = message
   return {
     // Templates of open models know `system`; `developer` is OpenAI's newer word for it.
     role: role === 'developer' ? 'system' : role,

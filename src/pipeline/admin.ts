@@ -31,6 +31,10 @@ export interface AdminContext {
   readonly cache: Cache
   /** Name of the model that a namespace belongs to. */
   readonly modelOf: (namespace: Namespace) => string
+  /** Name of the tenant whose key stored it; null where no keys were in use. */
+  readonly tenantOf: (namespace: Namespace) => string | null
+  /** Sessions whose latest request ended at this prefix. */
+  readonly sessionsAt: (prefix: string) => readonly string[]
   readonly now: () => number
   /** Figures that are not the cache's own. */
   readonly stats: () => Omit<
@@ -65,6 +69,8 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     createdAtMs: info.createdAtMs,
     lastUsedAtMs: info.lastUsedAtMs,
     leased: info.isLeased,
+    tenant: context.tenantOf(info.namespace),
+    sessions: context.sessionsAt(info.id),
   })
 
   function find(id: string): CachedBlock {

@@ -20,7 +20,7 @@ export interface GenerateContext {
   readonly engine: Engine
   readonly cache: Cache
   /** Everything that must match before KV bytes may be reused; known once the worker is ready. */
-  readonly namespaceOf: (info: Awaited<ReturnType<Engine['ready']>>) => Namespace
+  readonly namespaceOf: (info: ModelInfo, request: GenerateRequest) => Namespace
   readonly rates: RateMeter
   /** A restore that did not work: counted and logged, never the client's error. */
   readonly onRestored: (restored: Restored, plan: Plan) => void
@@ -41,11 +41,12 @@ export async function* generate(
   const sequence = await engine.openSequence(signal)
   const admittedAt = now()
   const lease = cache.lease({
-    namespace: context.namespaceOf(info),
+    namespace: context.namespaceOf(info, request),
     tokens,
     layout: info.layout,
     rates: rates.rates(),
     read: request.cache.read,
+    spill: request.cache.spill,
   })
   const stop = new AbortController()
   try {
@@ -80,7 +81,8 @@ export async function* generate(
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
     const receipt = await settle(lease, { restored, answer, blockTokens: cache.blockTokens })
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
-    yield { type: 'receipt', receipt: { ...receipt, ms: { ...receipt.ms, ...ms, ttft } } }
+    const { hygiene } = request
+    yield { type: 'receipt', receipt: { ...receipt, hygiene, ms: { ...receipt.ms, ...ms, ttft } } }
   } finally {
     // The client may have gone away at any yield: end the work, then give the bytes back.
     stop.abort()

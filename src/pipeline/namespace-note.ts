@@ -7,6 +7,8 @@ import type { Fingerprint } from '../../engines/index.ts'
 export interface NamespaceNote {
   readonly model: string
   readonly fingerprint: Fingerprint
+  /** Absent where no keys were in use. */
+  readonly tenant?: string
 }
 
 export const writeNote = (note: NamespaceNote): string => JSON.stringify(note)

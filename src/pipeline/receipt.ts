@@ -15,8 +15,8 @@ export interface ReceiptParts {
   readonly blockTokens: number
 }
 
-/** Without the times that only the whole request knows. */
-export type UntimedReceipt = Omit<Receipt, 'ms'> & {
+/** Without what only the whole request knows. */
+export type UntimedReceipt = Omit<Receipt, 'ms' | 'hygiene'> & {
   readonly ms: Pick<Receipt['ms'], 'restore' | 'prefill' | 'decode' | 'save'>
 }
 

@@ -8,6 +8,7 @@ import { type GenerateContext, generate } from './generate.ts'
 import { readNote, writeNote } from './namespace-note.ts'
 import { createRateMeter } from './rates.ts'
 import { render } from './render.ts'
+import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
 
@@ -35,16 +36,19 @@ export function createService(options: ServiceOptions): Service {
   const startedAtMs = Date.now()
   const rates = createRateMeter()
   const tally = createTally()
+  const sessions = createSessions()
   let info: ModelInfo | null = null
 
-  const namespaceFor = (ready: ModelInfo): Namespace => {
+  const namespaceFor = (ready: ModelInfo, salt: string, tenant: string | null): Namespace => {
+    const { fingerprint } = ready
     const namespace = namespaceOf({
-      fingerprint: ready.fingerprint,
+      fingerprint,
       weightsDigest: model.weightsDigest,
       blockTokens: cache.blockTokens,
-      salt: '',
+      salt,
     })
-    cache.note(namespace, writeNote({ model: model.id, fingerprint: ready.fingerprint }))
+    const note = { model: model.id, fingerprint, ...(tenant === null ? {} : { tenant }) }
+    cache.note(namespace, writeNote(note))
     return namespace
   }
 
@@ -52,7 +56,6 @@ export function createService(options: ServiceOptions): Service {
   engine.ready().then(
     (ready) => {
       info = ready
-      namespaceFor(ready)
     },
     () => undefined,
   )
@@ -60,7 +63,7 @@ export function createService(options: ServiceOptions): Service {
   const context: GenerateContext = {
     engine,
     cache,
-    namespaceOf: namespaceFor,
+    namespaceOf: (ready, request) => namespaceFor(ready, request.cache.salt, request.tenant),
     rates,
     onRestored(restored, plan) {
       if (restored.failure !== null) {
@@ -101,7 +104,10 @@ export function createService(options: ServiceOptions): Service {
       // A client that goes away ends the generator at a yield: no receipt, and nothing was thrown.
       if (receipt === null) failure ??= new Error('the client went away')
       if (receipt === null) tally.failed()
-      else tally.finished(receipt, rates.rates().prefillTokensPerMs)
+      else {
+        tally.finished(receipt, rates.rates().prefillTokensPerMs)
+        sessions.note(request, receipt)
+      }
       options.onDone(request, receipt, failure)
     }
   }
@@ -139,6 +145,8 @@ export function createService(options: ServiceOptions): Service {
     cache: createAdmin({
       cache,
       modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
+      tenantOf: (namespace) => readNote(cache.notes.get(namespace))?.tenant ?? null,
+      sessionsAt: (prefix) => sessions.at(prefix),
       now: () => Date.now(),
       stats: () => {
         const { prefillTokensPerMs, restoreBytesPerMs } = rates.rates()
@@ -149,6 +157,7 @@ export function createService(options: ServiceOptions): Service {
           reuse: options.reuse,
           directory: options.directory,
           ...tally.counted(),
+          sessions: sessions.count,
           rates: {
             prefillTokensPerSecond: perSecond(prefillTokensPerMs),
             restoreBytesPerSecond: {

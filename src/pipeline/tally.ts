@@ -2,7 +2,10 @@
 import type { TierName } from '../../cache/index.ts'
 import type { CacheStats, Receipt } from './types.ts'
 
-type Counted = Pick<CacheStats, 'requests' | 'tokens' | 'savedPrefillMs' | 'restores' | 'ttftMs'>
+type Counted = Pick<
+  CacheStats,
+  'requests' | 'tokens' | 'savedPrefillMs' | 'restores' | 'ttftMs' | 'hygiene'
+>
 
 /** Times of the latest requests; medians of more would not say more. */
 const keptTimes = 256
@@ -31,6 +34,8 @@ export function createTally(): Tally {
   const restores = { ok: 0, failed: 0 }
   const hitTimes: number[] = []
   const missTimes: number[] = []
+  /** By the normaliser's name; there are as many as src/chat/hygiene/ has. */
+  const hygiene = new Map<string, { requests: number; chars: number }>()
   let savedPrefillMs = 0
 
   const restoredFrom = (tier: TierName | null, count: number): void => {
@@ -48,6 +53,10 @@ export function createTally(): Tally {
       tokens.generated += receipt.generatedTokens
       restoredFrom(receipt.tier, receipt.restoredTokens)
       keep(receipt.restoredTokens > 0 ? hitTimes : missTimes, receipt.ms.ttft)
+      for (const { name, chars } of receipt.hygiene?.removed ?? []) {
+        const total = hygiene.get(name) ?? { requests: 0, chars: 0 }
+        hygiene.set(name, { requests: total.requests + 1, chars: total.chars + chars })
+      }
       if (prefillTokensPerMs !== null) {
         const prefillMs = receipt.restoredTokens / prefillTokensPerMs
         savedPrefillMs += Math.max(0, prefillMs - receipt.ms.restore)
@@ -66,6 +75,7 @@ export function createTally(): Tally {
       tokens: { ...tokens },
       restores: { ...restores },
       savedPrefillMs,
+      hygiene: [...hygiene].map(([name, total]) => ({ name, ...total })),
       ttftMs: { hit: median(hitTimes), miss: median(missTimes) },
     }),
   }

@@ -10,10 +10,35 @@ export type Prompt =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
-/** What the client allows the cache to do for this request. */
+/** What the client wants of the cache for this request; every dialect's controls become this. */
 export interface CacheDirective {
   readonly read: boolean
   readonly write: boolean
+  /** False: what is saved stays in RAM and is never written to the SSD. */
+  readonly spill: boolean
+  /** The shortest time that the client wishes its prefix to be kept for; null: it did not say. */
+  readonly ttlMs: number | null
+  /** Enters the namespace: only requests with the same salt share blocks. */
+  readonly salt: string
+}
+
+/** What was done to a chat before it was rendered, and what in it will keep prompts apart. */
+export interface HygieneReport {
+  /** One entry for each normaliser that removed something. */
+  readonly removed: readonly {
+    readonly name: string
+    readonly count: number
+    readonly chars: number
+  }[]
+  /** Text that differs between sessions and was left as it is; the first ones only. */
+  readonly volatile: readonly VolatileSpan[]
+}
+
+export interface VolatileSpan {
+  readonly kind: 'date' | 'path' | 'git'
+  /** Index among the messages that the client sent, and place in the text of its parts. */
+  readonly message: number
+  readonly atChar: number
 }
 
 export interface GenerateRequest {
@@ -30,6 +55,12 @@ export interface GenerateRequest {
   readonly ignoreEnd: boolean
   /** False: the answer ends with its first call. Absent is true. */
   readonly parallelToolCalls?: boolean
+  /** Whose key it came with, as a name that gives nothing away; null while no keys are in use. */
+  readonly tenant: string | null
+  /** The client's own id of its session, for reports only; never a part of any hash. */
+  readonly session: string | null
+  /** Null where the prompt is no chat, or where the client wanted it untouched. */
+  readonly hygiene: HygieneReport | null
 }
 
 /** What the engine confirmed, with times. Usage figures come from here, never from the plan. */
@@ -48,6 +79,7 @@ export interface Receipt {
   readonly blocks: { readonly hit: number; readonly total: number; readonly blockTokens: number }
   readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
   readonly reasons: readonly string[]
+  readonly hygiene: HygieneReport | null
   readonly ms: {
     readonly queue: number
     readonly tokenize: number
@@ -142,6 +174,10 @@ export interface CacheStats {
     readonly generated: number
   }
   readonly savedPrefillMs: number
+  /** Sessions that are remembered. */
+  readonly sessions: number
+  /** One entry for each normaliser that has removed something since the start. */
+  readonly hygiene: readonly HygieneTotal[]
   readonly restores: { readonly ok: number; readonly failed: number }
   readonly corruptBlocks: number
   readonly failedWrites: number
@@ -150,6 +186,12 @@ export interface CacheStats {
     readonly prefillTokensPerSecond: number | null
     readonly restoreBytesPerSecond: Readonly<Record<TierName, number | null>>
   }
+}
+
+export interface HygieneTotal {
+  readonly name: string
+  readonly requests: number
+  readonly chars: number
 }
 
 /** One chain of stored blocks, from the start of a prompt to a leaf. */
@@ -166,6 +208,10 @@ export interface PrefixSummary {
   readonly createdAtMs: number
   readonly lastUsedAtMs: number
   readonly leased: boolean
+  /** Whose key stored it; null where no keys were in use. */
+  readonly tenant: string | null
+  /** Sessions whose latest request ended at this prefix, the latest first; not after a restart. */
+  readonly sessions: readonly string[]
 }
 
 export interface PrefixBlock {

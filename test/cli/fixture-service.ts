@@ -56,6 +56,8 @@ export const statsFixture: CacheStatsJson = {
     generated: 900_000,
   },
   saved_prefill_ms: 171 * minuteMs,
+  sessions: 3,
+  hygiene: [],
   restores: { ok: 993, failed: 1 },
   corrupt_blocks: 1,
   failed_writes: 0,
@@ -79,6 +81,8 @@ function summary(prefix: Partial<PrefixSummaryJson>): PrefixSummaryJson {
     created_at_ms: nowMs - 42 * minuteMs,
     last_used_at_ms: nowMs - 4000,
     leased: true,
+    tenant: null,
+    sessions: [],
     ...prefix,
   }
 }

@@ -18,6 +18,7 @@ const receipt: Receipt = {
   blocks: { hit: 52, total: 61, blockTokens: 256 },
   miss: { reason: 'diverged', atToken: 13_340 },
   reasons: [],
+  hygiene: null,
   ms: {
     queue: 0,
     tokenize: 9,

@@ -16,6 +16,8 @@ async function open() {
   const admin = createAdmin({
     cache,
     modelOf: () => 'toy',
+    tenantOf: () => null,
+    sessionsAt: () => [],
     now: () => nowMs,
     stats: () => ({}) as never,
   })

@@ -93,7 +93,8 @@ export function createMemorySsd(
     touch() {},
     notes: () => notes,
     async note(namespace, text) {
-      notes.set(namespace, text)
+      if (text === '') notes.delete(namespace)
+      else notes.set(namespace, text)
     },
     async close() {},
     damage(hash) {

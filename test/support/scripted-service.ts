@@ -61,6 +61,7 @@ export function receiptOf(overrides: Partial<Receipt> = {}): Receipt {
     blocks: { hit: 4, total: 4, blockTokens: 256 },
     miss: null,
     reasons: ['all 1,024 tokens are stored'],
+    hygiene: null,
     ms: {
       queue: 0.5,
       tokenize: 2,
@@ -186,6 +187,8 @@ const stats: CacheStats = {
     generated: 5,
   },
   savedPrefillMs: 1234,
+  sessions: 0,
+  hygiene: [],
   restores: { ok: 2, failed: 0 },
   corruptBlocks: 0,
   failedWrites: 0,
@@ -208,6 +211,8 @@ const prefix: PrefixDetail = {
   createdAtMs: 1_700_000_000_000,
   lastUsedAtMs: 1_700_000_001_000,
   leased: false,
+  tenant: null,
+  sessions: [],
   blocks: [
     {
       hash: '9f2c41d07ab30000',

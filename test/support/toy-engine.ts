@@ -37,13 +37,20 @@ function fillRecord(into: Uint8Array, rows: Uint32Array): void {
   })
 }
 
-export function beginLease(cache: Cache, tokens: TokenIds, options: { read?: boolean } = {}) {
+export interface ToyRequest {
+  readonly read?: boolean
+  readonly spill?: boolean
+  readonly namespace?: Namespace
+}
+
+export function beginLease(cache: Cache, tokens: TokenIds, options: ToyRequest = {}) {
   return cache.lease({
-    namespace: toyNamespace,
+    namespace: options.namespace ?? toyNamespace,
     tokens,
     layout: toyLayout,
     rates: noRates,
     read: options.read ?? true,
+    spill: options.spill ?? true,
   })
 }
 
@@ -96,8 +103,8 @@ export async function saveAll(
 }
 
 /** One whole request: restore, compute, save, release. */
-export async function serveToy(cache: Cache, tokens: TokenIds) {
-  const lease = beginLease(cache, tokens)
+export async function serveToy(cache: Cache, tokens: TokenIds, options: ToyRequest = {}) {
+  const lease = beginLease(cache, tokens, options)
   try {
     const restored = await restoreAll(cache, lease, tokens)
     const committed = await saveAll(cache, lease, tokens, restored, lease.isOnGrid(restored))

@@ -46,6 +46,12 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
       generated: tokens.generated,
     },
     saved_prefill_ms: stats.savedPrefillMs,
+    sessions: stats.sessions,
+    hygiene: stats.hygiene.map(({ name, requests, chars }) => ({
+      name,
+      requests,
+      removed_chars: chars,
+    })),
     restores: { ...stats.restores },
     corrupt_blocks: stats.corruptBlocks,
     failed_writes: stats.failedWrites,
@@ -70,6 +76,8 @@ function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
     created_at_ms: prefix.createdAtMs,
     last_used_at_ms: prefix.lastUsedAtMs,
     leased: prefix.leased,
+    tenant: prefix.tenant,
+    sessions: [...prefix.sessions],
   }
 }
 

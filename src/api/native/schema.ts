@@ -57,6 +57,10 @@ export const CacheStatsSchema = Type.Object({
     generated: count,
   }),
   saved_prefill_ms: milliseconds,
+  /** Sessions that are remembered, by the ids that clients send. */
+  sessions: count,
+  /** What the normalisers have removed since the start. */
+  hygiene: Type.Array(Type.Object({ name: Type.String(), requests: count, removed_chars: count })),
   restores: Type.Object({ ok: count, failed: count }),
   corrupt_blocks: count,
   failed_writes: count,
@@ -99,6 +103,10 @@ const summary = {
   created_at_ms: milliseconds,
   last_used_at_ms: milliseconds,
   leased: Type.Boolean(),
+  /** Whose key stored it; null where no keys were in use. */
+  tenant: nullable(Type.String()),
+  /** Sessions whose latest request ended here; empty after a restart. */
+  sessions: Type.Array(Type.String()),
 }
 
 export const PrefixSummarySchema = Type.Object(summary)
@@ -221,6 +229,16 @@ export const CacheObjectSchema = Type.Object({
   miss: nullable(Type.Object({ reason: Type.String(), at_token: count })),
   /** Sentences for people, one per decision. */
   reasons: Type.Array(Type.String()),
+  /** What was removed from the chat before it was rendered. */
+  hygiene: Type.Array(Type.Object({ name: Type.String(), removed_chars: count })),
+  /** Text that differs between sessions and was left as it is; the first places only. */
+  volatile: Type.Array(
+    Type.Object({
+      kind: Type.Union([Type.Literal('date'), Type.Literal('path'), Type.Literal('git')]),
+      message: count,
+      at_char: count,
+    }),
+  ),
 })
 
 /* ---------- every error ---------- */

@@ -1,6 +1,7 @@
 /** `/tokenize`, `/detokenize`, `/apply-template`, in the shapes of llama-server. */
 import { Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
+import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import { readChat } from '../openai/request.ts'
@@ -30,7 +31,8 @@ function toPiece(bytes: Uint8Array): string | number[] {
   }
 }
 
-export function tokenRoutes(server: Server, { service }: ApiContext): void {
+export function tokenRoutes(server: Server, context: ApiContext): void {
+  const { service } = context
   const modelOf = (body: { model?: string | null }) => chooseModel(service.models(), body.model).id
 
   server.post('/tokenize', { schema: { body: TokenizeSchema } }, async ({ body }) => {
@@ -48,7 +50,8 @@ export function tokenRoutes(server: Server, { service }: ApiContext): void {
     content: await service.detokenize(modelOf(body), Uint32Array.from(body.tokens)),
   }))
 
-  server.post('/apply-template', { schema: { body: ApplyTemplateSchema } }, async ({ body }) => ({
-    prompt: await service.render(modelOf(body), readChat(body)),
-  }))
+  server.post('/apply-template', { schema: { body: ApplyTemplateSchema } }, async (request) => {
+    const { prompt } = readChatPrompt(readChat(request.body), context, request)
+    return { prompt: await service.render(modelOf(request.body), prompt.input) }
+  })
 }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import type { ModelCard } from '../../pipeline/types.ts'
 import type { Outcome } from '../answer.ts'
+import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
@@ -30,7 +31,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
       const generate = {
         ...readShared(body, request),
         model: card.id,
-        prompt: { kind: 'chat', input: readChat(body) },
+        ...readChatPrompt(readChat(body), context, request),
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
       } as const
       return deliver(

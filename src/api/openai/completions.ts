@@ -42,6 +42,7 @@ export function completionRoutes(server: Server, context: ApiContext): void {
         requestId: prompts.length === 1 ? request.id : `${request.id}-${index}`,
         model: card.id,
         prompt,
+        hygiene: null,
         maxTokens: body.max_tokens ?? defaultMaxTokens,
       }))
       const wording = completionWording(card, includeUsage)

@@ -1,20 +1,19 @@
 /** The fields that OpenAI's dialects share → what the pipeline needs. */
 import { randomInt } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { RenderInput } from '../../../engines/types.ts'
-import { type ChatMessage, toRenderInput } from '../../chat/messages.ts'
+import type { Chat, ChatMessage } from '../../chat/messages.ts'
 import { readSampling } from '../../chat/sampling.ts'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
 import type { GenerateRequest } from '../../pipeline/types.ts'
-import { readCacheDirective } from '../cache-directive.ts'
+import { readProvenance } from '../provenance.ts'
 import type { ChatFields, SharedFields } from './schema.ts'
 
-/** Everything but the model, the prompt and the number of tokens. */
+/** Everything but the model, the prompt with its hygiene, and the number of tokens. */
 export function readShared(
   body: SharedFields,
   request: FastifyRequest,
-): Omit<GenerateRequest, 'model' | 'prompt' | 'maxTokens'> {
+): Omit<GenerateRequest, 'model' | 'prompt' | 'hygiene' | 'maxTokens'> {
   const repeatField = body.repeat_penalty == null ? 'repetition_penalty' : 'repeat_penalty'
   return {
     requestId: request.id,
@@ -41,44 +40,61 @@ export function readShared(
       },
       randomInt(2 ** 32),
     ),
-    stop: readStop(body.stop),
-    cache: readCacheDirective(body.cache_prompt, request.headers['x-prefixd-cache']),
+    stop: readStop(body.stop, 'stop'),
+    ...readProvenance(request, body, {
+      cachePrompt: body.cache_prompt,
+      salt: body.cache_salt,
+      mode: body.prompt_cache_options?.mode,
+      hasBreakpoints: hasBreakpoints(body),
+      ttl: body.prompt_cache_options?.ttl,
+      ttlField: 'prompt_cache_options.ttl',
+      retention: body.prompt_cache_retention,
+    }),
     ignoreEnd: body.ignore_eos === true,
   }
 }
 
-function readStop(stop: SharedFields['stop']): readonly string[] {
+function hasBreakpoints(body: SharedFields & Partial<Pick<ChatFields, 'messages'>>): boolean {
+  const contents = (body.messages ?? []).map(({ content }) => content)
+  return contents.some(
+    (content) =>
+      Array.isArray(content) && content.some((part: object) => 'prompt_cache_breakpoint' in part),
+  )
+}
+
+/** `field` is what the dialect calls it. */
+export function readStop(stop: SharedFields['stop'], field: string): readonly string[] {
   const strings = typeof stop === 'string' ? [stop] : (stop ?? [])
   if (strings.length > limits.stopStrings) {
     throw new PrefixdError(
       'PREFIXD_E_INVALID_VALUE',
-      `stop may have ${limits.stopStrings} strings, not ${strings.length}.`,
-      { field: 'stop' },
+      `${field} may have ${limits.stopStrings} strings, not ${strings.length}.`,
+      { field },
     )
   }
   for (const [index, text] of strings.entries()) {
     if (text.length > 0 && text.length <= limits.stopStringLength) continue
-    const field = typeof stop === 'string' ? 'stop' : `stop[${index}]`
+    const place = typeof stop === 'string' ? field : `${field}[${index}]`
     throw new PrefixdError(
       'PREFIXD_E_INVALID_VALUE',
-      `${field} must have 1 to ${limits.stopStringLength} characters, not ${text.length}.`,
-      { field },
+      `${place} must have 1 to ${limits.stopStringLength} characters, not ${text.length}.`,
+      { field: place },
     )
   }
   return strings
 }
 
-export function readChat(body: ChatFields & { readonly tool_choice?: unknown }): RenderInput {
+export function readChat(body: ChatFields & { readonly tool_choice?: unknown }): Chat {
   // Both change what the template writes; the named field wins over the general one.
   const templateArgs = {
     ...body.chat_template_kwargs,
     ...(body.reasoning_effort == null ? {} : { reasoning_effort: body.reasoning_effort }),
   }
-  return toRenderInput({
+  return {
     messages: body.messages as readonly ChatMessage[],
     tools: body.tools ?? [],
     toolChoice: body.tool_choice === 'none' ? 'none' : 'auto',
     addGenerationPrompt: body.add_generation_prompt ?? true,
     ...(Object.keys(templateArgs).length > 0 ? { templateArgs } : {}),
-  })
+  }
 }

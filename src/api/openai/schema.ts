@@ -30,6 +30,14 @@ const shared = {
   seed: maybe(Type.Number()),
   ignore_eos: maybe(Type.Boolean()),
   cache_prompt: maybe(Type.Boolean()),
+  cache_salt: maybe(Type.String()),
+  prompt_cache_options: maybe(
+    Type.Object({
+      mode: maybe(Type.Enum(['implicit', 'explicit'])),
+      ttl: maybe(Type.String()),
+    }),
+  ),
+  prompt_cache_retention: maybe(Type.Enum(['in_memory', 'in-memory', '24h'])),
 }
 
 const SharedSchema = Type.Object(shared)

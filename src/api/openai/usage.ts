@@ -47,6 +47,15 @@ export function toCacheObject(receipt: Receipt): CacheObjectJson {
     },
     miss: miss && { reason: miss.reason, at_token: miss.atToken },
     reasons: [...reasons],
+    hygiene: (receipt.hygiene?.removed ?? []).map(({ name, chars }) => ({
+      name,
+      removed_chars: chars,
+    })),
+    volatile: (receipt.hygiene?.volatile ?? []).map(({ kind, message, atChar }) => ({
+      kind,
+      message,
+      at_char: atChar,
+    })),
   }
 }
 
@@ -107,6 +116,8 @@ function addReceipts(a: Receipt, b: Receipt): Receipt {
     },
     miss: null,
     reasons: [...a.reasons, ...b.reasons],
+    // The prompts of one request are one chat, or none is a chat.
+    hygiene: a.hygiene,
     ms: {
       queue: a.ms.queue + b.ms.queue,
       tokenize: a.ms.tokenize + b.ms.tokenize,

@@ -32,7 +32,9 @@ export interface ResponseState {
   readonly completedAtMs?: number
 }
 
-/** Echoes what was done, not what was asked: nothing is stored or cut, and unknown tools are out. */
+/**
+ * Echoes what was done, not what was asked: nothing is stored or cut, and unknown tools are out.
+ */
 export function toResponse(head: ResponseHead, state: ResponseState) {
   const { body } = head
   const { receipt, completedAtMs, error } = state

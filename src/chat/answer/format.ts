@@ -59,6 +59,8 @@ const families: readonly Known[] = [
     writes: (template) => template.includes('<tool_call>') && template.includes('<function='),
     family: qwenCoder,
     frame: always(null),
+    // Its templates ask for a filter that our Jinja lacks; the model knows this form too.
+    write: (calls) => framed(hermesFrame, calls),
   },
   { name: 'hermes', writes: has('<tool_call>'), family: hermes, frame: always(hermesFrame) },
   {
@@ -91,7 +93,13 @@ export function answerFormatOf(template: string | null): AnswerFormat {
   const source = template ?? ''
   if (source.includes('<|channel|>') && source.includes('<|start|>')) {
     const writeCalls = (calls: readonly WrittenCall[]) => framed(harmonyFrame, calls)
-    return { name: 'harmony', callFrame: harmonyFrame, writeCalls, parser: harmonyParser }
+    return {
+      name: 'harmony',
+      callFrame: harmonyFrame,
+      reasons: true,
+      writeCalls,
+      parser: harmonyParser,
+    }
   }
   const known = families.find(({ writes }) => writes(source)) ?? fallback
   const family = { ...known.family, reasoning: reasoningOf(source, known.family) }
@@ -99,6 +107,7 @@ export function answerFormatOf(template: string | null): AnswerFormat {
   return {
     name: known.name,
     callFrame,
+    reasons: family.reasoning !== null,
     writeCalls: known.write ?? ((calls) => framed(callFrame ?? jsonFrame, calls)),
     parser: (options) => familyParser(family, options),
   }

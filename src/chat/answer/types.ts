@@ -45,6 +45,8 @@ export interface WrittenCall {
 
 export interface AnswerFormat {
   readonly name: string
+  /** Does its template know reasoning? */
+  readonly reasons: boolean
   /** Calls as the model itself writes them, for templates that cannot. */
   writeCalls(calls: readonly WrittenCall[]): string
   /** Null where arguments are no JSON in this family: XML, Python. */
