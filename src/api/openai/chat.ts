@@ -32,6 +32,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         model: card.id,
         prompt: { kind: 'chat', input: readChat(body) },
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
+        parallelToolCalls: body.parallel_tool_calls ?? true,
       } as const
       return deliver(
         context,

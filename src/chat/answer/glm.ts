@@ -25,4 +25,4 @@ const readCall: CallReader = function* (source, output, tools) {
   writer.end()
 }
 
-export const glm: Family = { reasoning: null, calls: { '<tool_call>': readCall }, joint: '\n' }
+export const glm: Family = { reasoning: null, calls: { '<tool_call>': readCall }, jointNewlines: 1 }

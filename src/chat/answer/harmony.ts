@@ -19,7 +19,7 @@ export const harmonyFrame: CallFrame = {
 
 /** There is no harmony answer without markup, so every request has this parser. */
 export function harmonyParser({ tools }: ParserOptions): AnswerParser {
-  return runReader('', (source, output) => readMessages(source, output, tools.length > 0))
+  return runReader(0, (source, output) => readMessages(source, output, tools.length > 0))
 }
 
 function* readMessages(source: Source, output: Output, hasTools: boolean): Reading<void> {

@@ -70,10 +70,10 @@ export const hermes: Family = {
   calls,
   // Small models forget the tags; a tool's own name says that it is a call all the same.
   bareCall: { begins: '{[`', read: readBareJson },
-  joint: '\n',
+  jointNewlines: 1,
 }
 export const qwenCoder: Family = {
   reasoning: null,
   calls: { ...calls, '<function=': readUntagged },
-  joint: '\n',
+  jointNewlines: 2,
 }

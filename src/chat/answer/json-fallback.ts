@@ -4,6 +4,7 @@
  */
 import { readCallObjects } from './json.ts'
 import type { CallReader, Family } from './reader.ts'
+import { CutOff, NotACall } from './source.ts'
 import type { CallFrame } from './types.ts'
 
 const fence = '```'
@@ -16,9 +17,31 @@ export const readBareJson: CallReader = function* (source, output, { names }) {
   if (isFenced) yield* source.until([fence], () => {})
 }
 
+/** The same behind text, where a line begins. */
+const readLine: CallReader = function* (source, output, { names }) {
+  const begun = output.calls()
+  source.back(source.mark() - 1)
+  try {
+    yield* readCallObjects(source, output, { separators: ';,', knownNames: names })
+  } catch (error) {
+    // The beginning of an object is not the beginning of a call.
+    if (error instanceof CutOff && output.calls() === begun) throw new NotACall()
+    throw error
+  }
+}
+
+/** Granite 3 and Phi 4: a list behind a tag. */
+const readTagged: CallReader = function* (source, output) {
+  yield* source.skipSpace()
+  yield* readCallObjects(source, output, { separators: ',' })
+  yield* source.skipSpace()
+  yield* source.take('<|/tool_call|>')
+}
+
 export const jsonFallback: Family = {
   reasoning: null,
-  calls: {},
+  calls: { '\n{': readLine, '<|tool_call|>': readTagged },
+  jointNewlines: 1,
   bareCall: { begins: '{[`', read: readBareJson },
 }
 

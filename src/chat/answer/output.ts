@@ -18,8 +18,8 @@ export interface Output {
   finish(): void
 }
 
-/** `joint` is what templates write between an answer's text and its first call. */
-export function createOutput(joint: string): Output {
+/** `jointNewlines`: so many templates write between an answer's text and its first call. */
+export function createOutput(jointNewlines: number): Output {
   let parts: AnswerPart[] = []
   const add = (type: 'text' | 'reasoning', text: string): void => {
     const last = parts.at(-1)
@@ -65,9 +65,7 @@ export function createOutput(joint: string): Output {
       endReasoning()
       // Space alone, before a call or between two, is nobody's text.
       const isText = saidText && calls === 0
-      const space = heldSpace.endsWith(joint)
-        ? heldSpace.slice(0, heldSpace.length - joint.length)
-        : heldSpace
+      const space = withoutNewlines(heldSpace, jointNewlines)
       if (isText && space !== '') add('text', space)
       heldSpace = ''
       parts.push({ type: 'tool_call', index: calls, name })
@@ -98,4 +96,11 @@ export function createOutput(joint: string): Output {
       heldSpace = ''
     },
   }
+}
+
+/** Without its last newlines, so many at most. */
+function withoutNewlines(text: string, most: number): string {
+  let end = text.length
+  while (text.length - end < most && text[end - 1] === '\n') end -= 1
+  return text.slice(0, end)
 }

@@ -24,8 +24,8 @@ export interface Family {
   readonly calls: Readonly<Record<string, CallReader>>
   /** A call that no marker announces: tried where the answer's text begins. */
   readonly bareCall?: { readonly begins: string; readonly read: CallReader }
-  /** What the template writes between text and the first call. */
-  readonly joint?: string
+  /** So many newlines the template writes between text and the first call. */
+  readonly jointNewlines?: number
 }
 
 export function toolsOf(shapes: readonly ToolShape[]): Tools {
@@ -36,17 +36,17 @@ export function toolsOf(shapes: readonly ToolShape[]): Tools {
 /** Null where this request's answer can have neither calls nor reasoning. */
 export function familyParser(family: Family, options: ParserOptions): AnswerParser | null {
   if (options.tools.length === 0 && family.reasoning === null) return null
-  return runReader(family.joint ?? '', (source, output) =>
+  return runReader(family.jointNewlines ?? 0, (source, output) =>
     readAnswer(source, output, family, options),
   )
 }
 
 export function runReader(
-  joint: string,
+  jointNewlines: number,
   read: (source: Source, output: Output) => Reading<void>,
 ): AnswerParser {
   const source = createSource()
-  const output = createOutput(joint)
+  const output = createOutput(jointNewlines)
   const reading = read(source, output)
   let over = false
   const advance = (): void => {

@@ -33,25 +33,46 @@ export function fitToTemplate(
   habits: TemplateHabits,
   format: AnswerFormat,
 ): RenderInput {
-  const fitted = input.messages.map((message) => {
+  const { tools, ...chat } = input
+  const split = habits.oneCallAMessage ? oneCallAMessage(chat.messages) : chat.messages
+  const fitted = split.map((message) => {
     if (message.role === 'assistant') return fitAssistant(message, habits, format)
     return message.role === 'tool' && habits.shortIds ? withShortId(message) : message
   })
   const messages = habits.writesResults ? fitted : resultsAsText(fitted)
-  const hasTools = (input.tools?.length ?? 0) > 0
-  if (!hasTools || habits.writesTools) return { ...input, messages }
-  return { ...input, messages: withToolsAsText(messages, input.tools ?? [], habits, format) }
+  if (tools === undefined || tools.length === 0) return { ...chat, messages }
+  if (habits.writesTools) return { ...chat, messages, tools }
+  return { ...chat, messages: withToolsAsText(messages, tools, habits, format) }
 }
 
+/** Each call with its own result behind it. */
+function oneCallAMessage(messages: readonly Message[]): Message[] {
+  const taken = new Set<Message>()
+  return messages.flatMap((message, index) => {
+    const calls = callsOf(message)
+    if (calls.length < 2) return taken.has(message) ? [] : [message]
+    return calls.flatMap((call, callIndex) => {
+      const results = messages.slice(index + 1).filter((it) => it.tool_call_id === call.id)
+      for (const each of results) taken.add(each)
+      const content = callIndex === 0 ? message.content : ''
+      return [{ ...message, content, tool_calls: [call] }, ...results]
+    })
+  })
+}
+
+const callsOf = ({ tool_calls: calls }: Message): Call[] => (Array.isArray(calls) ? calls : [])
+
 function fitAssistant(message: Message, habits: TemplateHabits, format: AnswerFormat): Message {
-  const { reasoning_content: reasoning, tool_calls: toolCalls, ...rest } = message
-  const calls = Array.isArray(toolCalls) ? (toolCalls as Call[]) : []
+  const { reasoning_content: reasoning, tool_calls: _, ...rest } = message
+  const calls = callsOf(message)
   const text = typeof rest.content === 'string' ? rest.content : ''
-  const isWritten = calls.length > 0 && habits.writesCalls
+  const canWrite = habits.writesCalls && (text === '' || !habits.callsWantNull)
+  const isWritten = calls.length > 0 && canWrite
   const said = calls.length === 0 || isWritten ? text : textWithCalls(text, calls, format)
   return {
     ...rest,
-    ...reasoningFields(reasoning, said, isWritten, habits),
+    ...reasoningFields(format.reasons ? reasoning : null, said, isWritten, habits),
+    ...(isWritten && habits.callsWantNull ? { content: null } : {}),
     ...(isWritten ? { tool_calls: calls.map((call) => fitCall(call, habits)) } : {}),
   }
 }
@@ -108,7 +129,7 @@ function textWithCalls(text: string, calls: readonly Call[], format: AnswerForma
     name: String(called?.name),
     arguments: argumentsText(called?.arguments),
   }))
-  return [...(text === '' ? [] : [text]), format.writeCalls(written)].join('\n')
+  return format.write(text, written)
 }
 
 const argumentsText = (args: unknown): string =>
@@ -147,7 +168,7 @@ function withToolsAsText(
 }
 
 function toolsAsText(tools: readonly unknown[], format: AnswerFormat): string {
-  const example = format.writeCalls([{ name: 'NAME', arguments: '{"KEY": "VALUE"}' }])
+  const example = format.write('', [{ name: 'NAME', arguments: '{"KEY": "VALUE"}' }])
   const functions = tools.map((tool) => {
     const inner = (tool as { function?: unknown }).function
     return JSON.stringify(inner ?? tool)

@@ -13,9 +13,13 @@ export interface TemplateHabits {
   readonly reasoningExcludesText: boolean
   /** It writes the request's tools into the prompt. */
   readonly writesTools: boolean
-  /** It writes calls of earlier turns, */
+  /** It writes calls of earlier turns; */
   readonly writesCalls: boolean
-  /** and what the tools answered. */
+  /** but only where the message's content is null, */
+  readonly callsWantNull: boolean
+  /** and refuses several in one message. */
+  readonly oneCallAMessage: boolean
+  /** It writes what the tools answered. */
   readonly writesResults: boolean
   readonly writesSystem: boolean
   /** It refuses ids of calls that have not exactly nine letters and digits. */
@@ -31,6 +35,8 @@ const templateError = 'PREFIXD_E_ENGINE_TEMPLATE'
 const user: Message = { role: 'user', content: 'QUESTION' }
 const argumentsText = '{"KEY": "VALUE"}'
 const shortId = 'abcdefgh1'
+const result = 'RESULT'
+const atEnd = { addGenerationPrompt: true }
 const tools = [
   {
     type: 'function',
@@ -45,26 +51,35 @@ const tools = [
 interface Loop {
   readonly arguments: unknown
   readonly id?: string
+  readonly calls?: number
   readonly message?: Message
 }
 
 /** A question, a call, its result: what templates keep of reasoning they keep here. */
-function toolLoop({ arguments: args, id = shortId, message }: Loop): RenderInput {
+function toolLoop({ arguments: args, id = shortId, calls = 1, message }: Loop): RenderInput {
   const call = { id, type: 'function', function: { name: 'CALLNAME', arguments: args } }
+  const toolCalls = new Array(calls).fill(call)
   return {
     messages: [
       user,
-      { role: 'assistant', content: '', tool_calls: [call], ...message },
-      { role: 'tool', tool_call_id: id, name: 'CALLNAME', content: 'RESULT' },
+      { role: 'assistant', content: '', tool_calls: toolCalls, ...message },
+      ...toolCalls.map(() => ({
+        role: 'tool',
+        tool_call_id: id,
+        name: 'CALLNAME',
+        content: result,
+      })),
     ],
     tools,
-    addGenerationPrompt: true,
+    ...atEnd,
   }
 }
 
-/** About ten renderings of a few hundred bytes. Throws what is no refusal of the template's. */
+type Attempt = (input: RenderInput) => Promise<string | null>
+
+/** About a dozen renderings of a few hundred bytes. Throws what is no refusal of the template's. */
 export async function learnHabits(render: Render): Promise<TemplateHabits> {
-  const attempt = async (input: RenderInput): Promise<string | null> => {
+  const attempt: Attempt = async (input) => {
     try {
       return await render(input)
     } catch (error) {
@@ -72,48 +87,74 @@ export async function learnHabits(render: Render): Promise<TemplateHabits> {
       throw error
     }
   }
-  const fromObject = await attempt(toolLoop({ arguments: JSON.parse(argumentsText) }))
-  const fromText = await attempt(toolLoop({ arguments: argumentsText }))
-  const readsText = fromText?.includes(argumentsText) === true
-  const readsObject = fromObject?.includes('KEY') === true && fromObject.includes('VALUE')
-  const isText = readsText && (!readsObject || fromObject === fromText)
-  const loop = isText ? fromText : fromObject
-  const args = isText ? argumentsText : JSON.parse(argumentsText)
-  const withCall = (message: Message) => toolLoop({ arguments: args, message })
+  const withEmpty = await learnCalls(attempt, {})
+  const callsWantNull = withEmpty === null
+  const calls = withEmpty ?? (await learnCalls(attempt, { content: null }))
+  const loop = (more: Omit<Loop, 'arguments'>): Promise<string | null> =>
+    attempt(toolLoop({ arguments: calls?.value ?? {}, message: calls?.empty ?? {}, ...more }))
   const withoutCall = (message: Message): RenderInput => ({
     messages: [user, { role: 'assistant', content: '', ...message }],
     addGenerationPrompt: false,
   })
-  const writesCalls = loop?.includes('CALLNAME') === true && (readsText || readsObject)
-  const assistant = writesCalls ? withCall : withoutCall
-  const reasoning = await findReasoning((message) => attempt(assistant(message)))
+  const say = (message: Message): Promise<string | null> =>
+    calls === null
+      ? attempt(withoutCall(message))
+      : loop({ message: { ...calls.empty, ...message } })
+  const reasoning = await learnReasoning(say, (content) =>
+    attempt({ messages: [user, { role: 'assistant', content }, user], ...atEnd }),
+  )
   const field = reasoning === null || reasoning === 'inline' ? null : reasoning
-  const both = field === null ? '' : await attempt(assistant({ content: 'T', [field]: 'R' }))
   const system = { messages: [{ role: 'system', content: 'SYSTEM' }, user] }
   const longId = `call_${'0123456789ab'.repeat(2)}`
   return {
-    arguments: isText ? 'text' : 'object',
+    arguments: calls?.kind ?? 'text',
     reasoning,
-    reasoningExcludesText: both === null,
-    writesTools: has(
-      await attempt({ messages: [user], tools, addGenerationPrompt: true }),
-      'TOOLNAME',
-    ),
-    writesCalls,
-    writesResults: has(loop, 'RESULT'),
-    writesSystem: has(await attempt({ ...system, addGenerationPrompt: true }), 'SYSTEM'),
-    shortIds: loop !== null && (await attempt(toolLoop({ arguments: args, id: longId }))) === null,
+    reasoningExcludesText: field !== null && (await say({ content: 'T', [field]: 'R' })) === null,
+    writesTools: has(await attempt({ messages: [user], tools, ...atEnd }), 'TOOLNAME'),
+    writesCalls: calls !== null,
+    callsWantNull: callsWantNull && calls !== null,
+    oneCallAMessage: calls !== null && (await loop({ calls: 2 })) === null,
+    writesResults: has(await loop({}), result),
+    writesSystem: has(await attempt({ ...system, ...atEnd }), 'SYSTEM'),
+    shortIds: calls !== null && (await loop({ id: longId })) === null,
   }
 }
 
+interface Calls {
+  readonly kind: TemplateHabits['arguments']
+  /** Arguments of that kind. */
+  readonly value: unknown
+  /** The content that a message with calls alone has. */
+  readonly empty: Message
+}
+
+/** Null where the template writes no calls beside such a content. */
+async function learnCalls(attempt: Attempt, empty: Message): Promise<Calls | null> {
+  const value: unknown = JSON.parse(argumentsText)
+  const fromObject = await attempt(toolLoop({ arguments: value, message: empty }))
+  const fromText = await attempt(toolLoop({ arguments: argumentsText, message: empty }))
+  const readsText = has(fromText, argumentsText) && has(fromText, 'CALLNAME')
+  const readsObject = ['KEY', 'VALUE', 'CALLNAME'].every((word) => has(fromObject, word))
+  // Text that comes out as an object does has been read, not merely printed.
+  if (readsText && (!readsObject || isSameButSpace(fromObject, fromText))) {
+    return { kind: 'text', value: argumentsText, empty }
+  }
+  return readsObject ? { kind: 'object', value, empty } : null
+}
+
+const isSameButSpace = (a: string | null, b: string | null): boolean =>
+  a?.replaceAll(/\s/g, '') === b?.replaceAll(/\s/g, '')
+
 const has = (text: string | null, word: string): boolean => text?.includes(word) === true
 
-async function findReasoning(
+async function learnReasoning(
   attempt: (message: Message) => Promise<string | null>,
+  attemptText: (content: string) => Promise<string | null>,
 ): Promise<TemplateHabits['reasoning']> {
   for (const field of reasoningFields) {
     if (has(await attempt({ [field]: 'THOUGHT' }), 'THOUGHT')) return field
   }
   const content = '<think>\nTHOUGHT\n</think>\n\nT'
-  return has(await attempt({ content }), '<think>\nTHOUGHT\n</think>') ? 'inline' : null
+  const keeps = has(await attempt({ content }), content) && has(await attemptText(content), content)
+  return keeps ? 'inline' : null
 }
