@@ -43,7 +43,7 @@ export function toRenderInput(chat: Chat): RenderInput {
 }
 
 /** Agents also send tools that only a vendor's own servers can run; templates know functions. */
-function isFunctionTool(tool: unknown): boolean {
+export function isFunctionTool(tool: unknown): boolean {
   const type = (tool as { type?: unknown } | null)?.type
   return type === undefined || type === 'function'
 }

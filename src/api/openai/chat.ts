@@ -1,6 +1,7 @@
 /** `POST /v1/chat/completions`. */
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
+import { isFunctionTool } from '../../chat/messages.ts'
 import type { ModelCard } from '../../pipeline/types.ts'
 import type { Outcome } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
@@ -26,6 +27,9 @@ export function chatRoutes(server: Server, context: ApiContext): void {
     async (request, reply) => {
       const { body } = request
       refuseUnsupported(body)
+      const foreignTools = (body.tools ?? []).filter((tool) => !isFunctionTool(tool)).length
+      if (foreignTools > 0)
+        request.log.debug({ foreignTools }, 'left out tools that are no function')
       const card = chooseModel(context.service.models(), body.model)
       const includeUsage = body.stream_options?.include_usage === true
       const generate = {
@@ -33,6 +37,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         model: card.id,
         ...readChatPrompt(readChat(body), context, request),
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
+        parallelToolCalls: body.parallel_tool_calls ?? true,
       } as const
       return deliver(
         context,

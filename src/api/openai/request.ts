@@ -87,6 +87,8 @@ export function readStop(stop: SharedFields['stop'], field: string): readonly st
 export function readChat(body: ChatFields & { readonly tool_choice?: unknown }): Chat {
   // Both change what the template writes; the named field wins over the general one.
   const templateArgs = {
+    // Qwen and GLM ask for the first, DeepSeek and Granite for the second.
+    ...(body.reasoning_effort === 'none' ? { enable_thinking: false, thinking: false } : {}),
     ...body.chat_template_kwargs,
     ...(body.reasoning_effort == null ? {} : { reasoning_effort: body.reasoning_effort }),
   }

@@ -62,6 +62,7 @@ const chat = {
   chat_template_kwargs: maybe(Type.Object({})),
   reasoning_effort: maybe(Type.String({ maxLength: limits.nameLength })),
   add_generation_prompt: maybe(Type.Boolean()),
+  parallel_tool_calls: maybe(Type.Boolean()),
 }
 
 const ChatFieldsSchema = Type.Object(chat)

@@ -17,7 +17,7 @@ interface Known {
   readonly family: Family
   readonly frame: (template: string) => CallFrame | null
   /** Where calls have no frame and there are templates that do not write them. */
-  readonly write?: AnswerFormat['writeCalls']
+  readonly write?: (calls: readonly WrittenCall[]) => string
 }
 
 const has = (word: string) => (template: string) => template.includes(word)
@@ -92,23 +92,24 @@ function reasoningOf(template: string, family: Family): ReasoningTags | null {
 export function answerFormatOf(template: string | null): AnswerFormat {
   const source = template ?? ''
   if (source.includes('<|channel|>') && source.includes('<|start|>')) {
-    const writeCalls = (calls: readonly WrittenCall[]) => framed(harmonyFrame, calls)
     return {
       name: 'harmony',
       callFrame: harmonyFrame,
       reasons: true,
-      writeCalls,
+      write: (text, calls) => `${text}${framed(harmonyFrame, calls)}`,
       parser: harmonyParser,
     }
   }
   const known = families.find(({ writes }) => writes(source)) ?? fallback
   const family = { ...known.family, reasoning: reasoningOf(source, known.family) }
   const callFrame = known.frame(source)
+  const joint = '\n'.repeat(family.jointNewlines ?? 0)
+  const writeCalls = known.write ?? ((calls) => framed(callFrame ?? jsonFrame, calls))
   return {
     name: known.name,
     callFrame,
     reasons: family.reasoning !== null,
-    writeCalls: known.write ?? ((calls) => framed(callFrame ?? jsonFrame, calls)),
+    write: (text, calls) => text + (text === '' ? '' : joint) + writeCalls(calls),
     parser: (options) => familyParser(family, options),
   }
 }

@@ -47,8 +47,8 @@ export interface AnswerFormat {
   readonly name: string
   /** Does its template know reasoning? */
   readonly reasons: boolean
-  /** Calls as the model itself writes them, for templates that cannot. */
-  writeCalls(calls: readonly WrittenCall[]): string
+  /** Text and calls as the model itself writes them, for templates that cannot. */
+  write(text: string, calls: readonly WrittenCall[]): string
   /** Null where arguments are no JSON in this family: XML, Python. */
   readonly callFrame: CallFrame | null
   /** Null where no text of this request's answer can mean anything but itself. */

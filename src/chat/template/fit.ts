@@ -95,7 +95,7 @@ function reasoningFields(
 
 function fitCall(call: Call, { arguments: wanted, shortIds }: TemplateHabits): Call {
   const args = call.function?.arguments
-  const fitted = wanted === 'object' && typeof args === 'string' ? objectOf(args) : args
+  const fitted = wanted === 'text' ? textOf(args) : typeof args === 'string' ? objectOf(args) : args
   return {
     ...call,
     ...(shortIds && typeof call.id === 'string' ? { id: shortId(call.id) } : {}),
@@ -127,13 +127,29 @@ function shortId(id: string): string {
 function textWithCalls(text: string, calls: readonly Call[], format: AnswerFormat): string {
   const written = calls.map(({ function: called }) => ({
     name: String(called?.name),
-    arguments: argumentsText(called?.arguments),
+    arguments: textOf(called?.arguments),
   }))
-  return [...(text === '' ? [] : [text]), format.writeCalls(written)].join('\n')
+  return format.write(text, written)
 }
 
-const argumentsText = (args: unknown): string =>
-  typeof args === 'string' ? args : JSON.stringify(args ?? {})
+/** Text stays as it is; objects, which Anthropic's dialect has, become what models write. */
+const textOf = (args: unknown): string =>
+  typeof args === 'string' ? args : jsonLikeModels(args ?? {}, 0)
+
+const nestingMax = 64
+
+/** JSON with Python's spaces, which models have learnt and templates write. */
+function jsonLikeModels(value: unknown, depth: number): string {
+  if (typeof value !== 'object' || value === null || depth > nestingMax) {
+    return JSON.stringify(value) ?? 'null'
+  }
+  const inner = (each: unknown): string => jsonLikeModels(each, depth + 1)
+  if (Array.isArray(value)) return `[${value.map(inner).join(', ')}]`
+  const members = Object.entries(value).map(
+    ([key, each]) => `${JSON.stringify(key)}: ${inner(each)}`,
+  )
+  return `{${members.join(', ')}}`
+}
 
 /** Results of one turn go together: many templates want users and assistants to alternate. */
 function resultsAsText(messages: readonly Message[]): Message[] {
@@ -168,7 +184,7 @@ function withToolsAsText(
 }
 
 function toolsAsText(tools: readonly unknown[], format: AnswerFormat): string {
-  const example = format.writeCalls([{ name: 'NAME', arguments: '{"KEY": "VALUE"}' }])
+  const example = format.write('', [{ name: 'NAME', arguments: '{"KEY": "VALUE"}' }])
   const functions = tools.map((tool) => {
     const inner = (tool as { function?: unknown }).function
     return JSON.stringify(inner ?? tool)

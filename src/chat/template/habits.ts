@@ -136,11 +136,14 @@ async function learnCalls(attempt: Attempt, empty: Message): Promise<Calls | nul
   const readsText = has(fromText, argumentsText) && has(fromText, 'CALLNAME')
   const readsObject = ['KEY', 'VALUE', 'CALLNAME'].every((word) => has(fromObject, word))
   // Text that comes out as an object does has been read, not merely printed.
-  if (readsText && (!readsObject || fromObject === fromText)) {
+  if (readsText && (!readsObject || isSameButSpace(fromObject, fromText))) {
     return { kind: 'text', value: argumentsText, empty }
   }
   return readsObject ? { kind: 'object', value, empty } : null
 }
+
+const isSameButSpace = (a: string | null, b: string | null): boolean =>
+  a?.replaceAll(/\s/g, '') === b?.replaceAll(/\s/g, '')
 
 const has = (text: string | null, word: string): boolean => text?.includes(word) === true
 
