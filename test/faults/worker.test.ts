@@ -28,6 +28,8 @@ test('a worker killed with -9 in a prefill is a 503 that says to retry; its bloc
   // The third block is never done, so that the kill comes in the middle of it.
   const service = await createServiceFolder().start(fakeFlags, {
     hangAtToken: 2 * blockTokens + 80,
+    // A block is exported when its room is granted, which an engine that takes no time outruns.
+    prefillTokensPerSecond: 1000,
   })
   const long = { tokens: fakeTokens(1, 4 * blockTokens), answerTokens: 4 }
   const answer = complete(service.url, long).catch((error: unknown) => error)
