@@ -23,3 +23,14 @@ export class RestoreError extends EngineError {
     this.corrupt = details.corrupt
   }
 }
+
+/** A grammar that cannot be used, and where in its text the trouble is, counted from 1. */
+export class GrammarError extends EngineError {
+  readonly line: number
+  readonly column: number
+  constructor(message: string, { line, column }: { line: number; column: number }) {
+    super('PREFIXD_E_ENGINE_GRAMMAR', `Line ${line}, column ${column} of the grammar: ${message}`)
+    this.line = line
+    this.column = column
+  }
+}

@@ -25,3 +25,15 @@ export const logTailLines = 8
 
 /** How long the pipes of an ended process are read; a child of its own may hold them open. */
 export const lastWordsMs = 500
+
+/** Repetitions that one `{m,n}` of a grammar may ask for: llama.cpp's own limit. */
+export const grammarRepetitionsMax = 2000
+
+/** Symbols of a grammar, with its repetitions written out. */
+export const grammarSymbolsMax = 200_000
+
+/** Groups inside of each other. */
+export const grammarNestingMax = 256
+
+/** Ways in which a text may be read so far; only a grammar made for it has as many. */
+export const grammarStacksMax = 10_000
