@@ -5,8 +5,13 @@
 import type { Layout, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
 import type { EngineStatus, ModelInfo, RenderInput, Sampling } from '../../engines/types.ts'
 
+export interface ChatInput extends RenderInput {
+  /** The last message is the beginning of the answer, which goes on where it ends. */
+  readonly goesOn?: boolean
+}
+
 export type Prompt =
-  | { readonly kind: 'chat'; readonly input: RenderInput }
+  | { readonly kind: 'chat'; readonly input: ChatInput }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
@@ -288,7 +293,7 @@ export interface Service {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   models(): readonly ModelCard[]
   workers(): readonly WorkerReport[]
-  render(model: string, input: RenderInput): Promise<string>
+  render(model: string, input: ChatInput): Promise<string>
   tokenize(
     model: string,
     text: string,
