@@ -6,6 +6,7 @@ import type { EngineSampler, EngineSequence, GenerateInput } from './types.ts'
 
 export interface Sampled {
   readonly token: number
+  /** Those that the token was sampled from, where the request wants to hear of them. */
   readonly logits: Float32Array | null
 }
 
@@ -32,6 +33,7 @@ export function createComputeCalls(
   let sampler: EngineSampler | null = null
   let computing = false
   let stopped = signal.aborted
+  const wantsLogits = input.logits === true || typeof input.topLogprobs === 'number'
 
   const onAbort = (): void => {
     stopped = true
@@ -39,10 +41,10 @@ export function createComputeCalls(
   }
   signal.addEventListener('abort', onAbort)
 
-  const sample = (): Sampled => {
-    sampler ??= sequence.createSampler(input.sampling, input.tokens)
-    const logits = input.logits === true ? sequence.logits() : null
-    return { token: sampler.sample(), logits }
+  /** Before the first call, so that a grammar that is refused costs no prefill. */
+  const openSampler = (): EngineSampler | null => {
+    if (input.maxTokens > 0) sampler ??= sequence.createSampler(input)
+    return sampler
   }
 
   return {
@@ -52,6 +54,7 @@ export function createComputeCalls(
     compute: (tokens, wantLogits) =>
       turns.take(async () => {
         if (stopped) return null
+        const sampling = openSampler()
         const startedAt = performance.now()
         const end = sequence.tokenCount + tokens.length
         computing = true
@@ -63,8 +66,10 @@ export function createComputeCalls(
           return null
         }
         checkCount(sequence, end)
-        const sampled = wantLogits ? sample() : null
-        return { callMs: performance.now() - startedAt, sampled }
+        if (!wantLogits || sampling === null) return { callMs: msSince(startedAt), sampled: null }
+        const logits = wantsLogits ? sequence.logits() : null
+        const sampled = { token: sampling.sample(), logits }
+        return { callMs: msSince(startedAt), sampled }
       }),
     close() {
       signal.removeEventListener('abort', onAbort)
@@ -72,6 +77,8 @@ export function createComputeCalls(
     },
   }
 }
+
+const msSince = (startedAt: number): number => performance.now() - startedAt
 
 function checkCount(sequence: EngineSequence, expected: number): void {
   if (sequence.tokenCount === expected) return

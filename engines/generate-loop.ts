@@ -9,6 +9,7 @@ import { type ComputeCalls, createComputeCalls, type Sampled } from './compute-c
 import { EngineError } from './errors.ts'
 import { createExportQueue, type ExportOutlet, type ExportQueue } from './export-queue.ts'
 import { type Announced, createExporter, type Exporter } from './exporter.ts'
+import { logprobsOf } from './logprobs.ts'
 import { createTextStream } from './text-stream.ts'
 import type { Turns } from './turns.ts'
 import type {
@@ -139,7 +140,7 @@ async function decode(run: Run): Promise<FinishReason> {
     const full = sequence.tokenCount >= model.info.contextTokens
     const last = ended || full || run.decodedTokens === input.maxTokens
     const complete = text.push(ended ? new Uint8Array(0) : model.piece(token), last)
-    await outlet.emit({ type: 'token', token, text: complete, ...(logits && { logits }) })
+    await outlet.emit({ type: 'token', token, text: complete, ...reported(run, token, logits) })
     if (last) return ended ? 'stop' : 'length'
     run.ids.push(token)
     const announced = announceBlock(run, sequence.tokenCount + 1, false)
@@ -151,6 +152,19 @@ async function decode(run: Run): Promise<FinishReason> {
     run.decodeMs += computed.callMs
     run.sampled = computed.sampled
     await announced?.computed()
+  }
+}
+
+/** What the request wants to hear of the logits that a token was sampled from. */
+function reported({ job }: Run, token: number, logits: Float32Array | null) {
+  const { input, model } = job
+  if (logits === null) return {}
+  const { topLogprobs = null } = input
+  return {
+    ...(input.logits === true && { logits }),
+    ...(topLogprobs !== null && {
+      logprobs: logprobsOf(logits, token, topLogprobs, (each) => model.piece(each)),
+    }),
   }
 }
 
@@ -217,7 +231,14 @@ function checkInput({ sequence, input, model }: GenerateJob): void {
         'Send a shorter prompt or start with a larger --ctx.',
     )
   }
-  const { computeFrom } = input
+  const { computeFrom, logitBias = [] } = input
+  const outside = logitBias.find(({ token }) => token >= model.info.vocabularySize)
+  if (outside !== undefined) {
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_PROTOCOL',
+      `\`logitBias\` names token ${outside.token}; this model has ${model.info.vocabularySize}.`,
+    )
+  }
   if (computeFrom >= promptTokens || computeFrom !== sequence.tokenCount) {
     throw new EngineError(
       'PREFIXD_E_ENGINE_PROTOCOL',

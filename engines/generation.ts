@@ -29,9 +29,11 @@ export interface Generation {
 /** Sends the request at once; its events wait for their reader. */
 export function startGeneration(options: GenerationOptions): Generation {
   const { calls, input, signal } = options
-  const { ignoreEnd = false, logits = false, ...rest } = input
   const { sequence } = options
-  const request = { ...rest, type: 'generate', sequence, ignoreEnd, logits } as const
+  const unset = { ignoreEnd: false, logits: false, grammar: null, topLogprobs: null }
+  const { logitBias = [], ...rest } = input
+  const bias = [...logitBias]
+  const request = { ...unset, ...rest, type: 'generate', sequence, logitBias: bias } as const
   const call = calls.open(request, (id, send) => createGenerationCall(id, send, options))
   signal.addEventListener('abort', call.cancel)
   if (signal.aborted) call.cancel()
@@ -124,8 +126,8 @@ type EventReply = Extract<CallReply, { type: 'prefill' | 'token' | 'done' }>
 function eventOf(reply: EventReply): GenerateEvent {
   const { id: _id, ...event } = reply
   if (event.type !== 'token') return event
-  const { logits, ...token } = event
-  return logits === null ? token : { ...token, logits }
+  const { logits, logprobs, ...token } = event
+  return { ...token, ...(logits && { logits }), ...(logprobs && { logprobs }) }
 }
 
 /** A call for each prompt token at worst, a token event for each that was asked for, and `done`. */

@@ -4,6 +4,7 @@ import { createEngine, type EngineOptions } from './supervisor.ts'
 import type { Engine } from './types.ts'
 
 export { EngineError, RestoreError } from './errors.ts'
+export { parseGbnf as checkGrammar } from './gbnf.ts'
 export type { EngineLimits } from './limits.ts'
 export type { EngineOptions } from './supervisor.ts'
 export type * from './types.ts'

@@ -13,6 +13,9 @@ import type {
   RenderInput,
   RestoreRecord,
   Sampling,
+  TokenBias,
+  TokenLogprob,
+  TokenLogprobs,
   WorkerOptions,
 } from './types.ts'
 
@@ -65,6 +68,10 @@ const binaries: Field<Uint8Array[]> = {
   read: (value) =>
     isArrayOf<Uint8Array>(value, (item) => item instanceof Uint8Array) ? value : undefined,
 }
+const binary: Field<Uint8Array> = {
+  words: 'bin',
+  read: (value) => (value instanceof Uint8Array ? value : undefined),
+}
 const recordKind = oneOf<RecordKind>('kv', 'window', 'state')
 const finishReason = oneOf<FinishReason>('stop', 'length', 'aborted')
 const recordBytes: Field<RecordBytes> = map({ offset: uint, sizeBytes: uint, generation: uint })
@@ -79,14 +86,13 @@ const restoreRecord: Field<RestoreRecord> = map({
   crc32s: uints,
   verified: flag,
 })
-const restoreRecords: Field<RestoreRecord[]> = {
-  words: 'an array of records to restore',
-  read(value) {
-    if (!Array.isArray(value)) return undefined
-    const records = value.map((item) => restoreRecord.read(item))
-    return records.every((record) => record !== undefined) ? records : undefined
-  },
-}
+const restoreRecords = arrayOf('records to restore', restoreRecord)
+const logitBias: Field<TokenBias[]> = arrayOf('biases', map<TokenBias>({ token: uint, bias: real }))
+const logprobs: Field<TokenLogprobs> = map({
+  bytes: binary,
+  logprob: real,
+  top: arrayOf('likely tokens', map<TokenLogprob>({ token: uint, bytes: binary, logprob: real })),
+})
 const samplingField: Field<Sampling> = map({
   temperature: real,
   topP: real,
@@ -114,6 +120,9 @@ const toWorkerTable = {
     restoredOnGrid: flag,
     maxTokens: uint,
     sampling: samplingField,
+    grammar: nullable(text),
+    logitBias,
+    topLogprobs: nullable(uint),
     save: flag,
     ignoreEnd: flag,
     logits: flag,
@@ -137,7 +146,7 @@ const toServiceTable = {
   ok: { id: uint },
   error: { id: uint, code: text, message: text, recordIndex: nullable(uint), corrupt: flag },
   prefill: { id: uint, processedTokens: uint, totalTokens: uint },
-  token: { id: uint, token: uint, text, logits: nullable(logits) },
+  token: { id: uint, token: uint, text, logits: nullable(logits), logprobs: nullable(logprobs) },
   reserve: {
     id: uint,
     reservation: uint,
@@ -228,6 +237,17 @@ function oneOf<T extends string>(...allowed: T[]): Field<T> {
   return {
     words: allowed.map((word) => `"${word}"`).join(' or '),
     read: (value) => allowed.find((word) => word === value),
+  }
+}
+
+function arrayOf<T>(items: string, item: Field<T>): Field<T[]> {
+  return {
+    words: `an array of ${items}`,
+    read(value) {
+      if (!Array.isArray(value)) return undefined
+      const read = value.map((each) => item.read(each))
+      return read.every((each) => each !== undefined) ? read : undefined
+    },
   }
 }
 

@@ -64,12 +64,32 @@ export interface Sampling {
   readonly seed: number
 }
 
+/** Is added to the token's logit before anything else looks at it; OpenAI's −100 is a ban. */
+export interface TokenBias {
+  readonly token: number
+  readonly bias: number
+}
+
+/**
+ * How likely the model itself holds a token: log-softmax of the raw logits, before bias, penalties,
+ * temperature and grammar.
+ */
+export interface TokenLogprob {
+  readonly token: number
+  /** May be a part of a character. */
+  readonly bytes: Uint8Array
+  readonly logprob: number
+}
+
+/** The token that was sampled, and the likeliest ones there, which may have it too. */
+export interface TokenLogprobs extends Omit<TokenLogprob, 'token'> {
+  readonly top: readonly TokenLogprob[]
+}
+
 /** A chat as the model's own template receives it; message objects are passed on untouched. */
 export interface RenderInput {
   readonly messages: readonly Readonly<Record<string, unknown>>[]
   readonly tools?: readonly unknown[]
-  /** What templates for retrieval write as `documents`, in their own order of keys. */
-  readonly documents?: readonly unknown[]
   readonly addGenerationPrompt: boolean
   readonly templateArgs?: Readonly<Record<string, unknown>>
 }
@@ -143,6 +163,14 @@ export interface GenerateInput {
   /** 0: prefill and save, generate nothing. */
   readonly maxTokens: number
   readonly sampling: Sampling
+  /**
+   * GBNF with a rule `root` that the whole answer follows, reasoning and markup included; null:
+   * none.
+   */
+  readonly grammar?: string | null
+  readonly logitBias?: readonly TokenBias[]
+  /** So many likely tokens beside each sampled one, which is reported too; null: no logprobs. */
+  readonly topLogprobs?: number | null
   /** Export records through the sink? */
   readonly save: boolean
   /** Keep going at an end-of-generation token (benchmarks). */
@@ -173,6 +201,7 @@ export type GenerateEvent =
       /** Text that became complete with this token; may be empty inside a UTF-8 sequence. */
       readonly text: string
       readonly logits?: Float32Array
+      readonly logprobs?: TokenLogprobs
     }
   | GenerateDone
 
@@ -265,8 +294,11 @@ export interface EngineSequence {
   recordBytes(kind: RecordKind, from: number, to: number): number
   /** Writes the record of [from, to) into `into`, which is exactly `recordBytes` long. */
   exportRecord(kind: RecordKind, from: number, to: number, into: Uint8Array): void
-  /** A sampler for one request; it has seen `prompt` for its penalties. */
-  createSampler(sampling: Sampling, prompt: TokenIds): EngineSampler
+  /**
+   * A sampler for one request; it has seen the prompt for its penalties. Throws
+   * PREFIXD_E_ENGINE_GRAMMAR where the grammar cannot be followed. Looks at no logits yet.
+   */
+  createSampler(request: SamplerRequest): EngineSampler
   /** Logits behind the last computed token (a copy). */
   logits(): Float32Array
   /** Keeps the first `tokenCount` tokens. */
@@ -277,7 +309,13 @@ export interface EngineSequence {
   abort(): void
 }
 
+export type SamplerRequest = Pick<GenerateInput, 'tokens' | 'sampling' | 'grammar' | 'logitBias'>
+
 export interface EngineSampler {
+  /**
+   * The next token, which counts as taken. A grammar allows an end-of-generation token only where
+   * the text may end. Throws PREFIXD_E_ENGINE_GRAMMAR where no token can go on.
+   */
   sample(): number
   close(): void
 }

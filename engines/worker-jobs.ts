@@ -75,7 +75,8 @@ function createOutlet(
   return {
     emit(event) {
       if (event.type === 'prefill') return send({ ...event, id })
-      return send({ ...event, id, logits: event.logits ?? null })
+      const { logits = null, logprobs = null } = event
+      return send({ ...event, id, logits, logprobs })
     },
     reserve(request) {
       lastReservation += 1

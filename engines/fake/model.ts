@@ -11,9 +11,9 @@ import type {
 } from '../types.ts'
 import { render, templateText } from './chat.ts'
 import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
-import { computeLogits, createFakeSampler } from './logits.ts'
+import { computeLogits } from './logits.ts'
 import { type FakeOptions, readFakeOptions } from './options.ts'
-import { scriptFor } from './script.ts'
+import { createFakeSampler } from './sampler.ts'
 import { endToken, piece, tokenize } from './vocabulary.ts'
 
 /** Throws EngineError for settings that are wrong, and when a fault of loading was ordered. */
@@ -110,7 +110,7 @@ function createFakeSequence(worker: WorkerOptions, options: FakeOptions): Engine
     },
     recordBytes: (_kind, from, to) => recordBytes(from, to),
     exportRecord: (_kind, from, to, into) => kv.exportRows(from, to, into),
-    createSampler: (sampling, prompt) => createFakeSampler(sampling, logits, scriptFor(prompt)),
+    createSampler: (request) => createFakeSampler(request, logits),
     logits,
     trim: (tokenCount) => kv.truncate(tokenCount),
     clear: () => kv.truncate(0),

@@ -87,7 +87,7 @@ function serve(
     }
     const id = handedOut
     handedOut += 1
-    return createSequence({ llama, id, vocabularySize: info.vocabularySize, recordSize })
+    return createSequence({ llama, id, vocabulary, recordSize })
   }
   let open = true
   return {

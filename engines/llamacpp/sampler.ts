@@ -1,7 +1,8 @@
-/** Picks the next token by llama.cpp's own sampler chain. */
-import type { TokenIds } from '../../cache/types.ts'
-import type { EngineSampler, Sampling } from '../types.ts'
+/** Picks the next token by llama.cpp's own samplers. */
+import type { EngineSampler, SamplerRequest, Sampling, TokenBias } from '../types.ts'
 import type { LlamaCalls } from './calls.ts'
+import { allocateCandidates } from './candidates.ts'
+import { initGrammar, noWayOn } from './grammar.ts'
 import type { Pointer } from './structs.ts'
 
 /** Tokens that the penalties look back on; the default of llama-server. */
@@ -13,18 +14,36 @@ const randomSeed = 0xffffffff
 export interface SamplerContext {
   readonly calls: LlamaCalls
   readonly context: Pointer
+  readonly vocabulary: Pointer
   readonly vocabularySize: number
-  /** Throws unless the logits in the context are those that this sampler may look at. */
-  checkLogits(): void
+  /**
+   * A view that the next call overwrites. Throws unless the logits in the context are those that
+   * this sampler may look at.
+   */
+  logits(): Float32Array
 }
 
-export function createSampler(
-  { calls, context, vocabularySize, checkLogits }: SamplerContext,
-  sampling: Sampling,
-  prompt: TokenIds,
-): EngineSampler {
+export function createSampler(context: SamplerContext, request: SamplerRequest): EngineSampler {
+  const { calls } = context
+  const { grammar = null } = request
+  const chain = createChain(context, request)
+  try {
+    return grammar === null ? freeSampler(context, chain) : heldSampler(context, chain, grammar)
+  } catch (error) {
+    calls.llama_sampler_free(chain)
+    throw error
+  }
+}
+
+/** What changes or chooses logits, in the order of llama-server. */
+function createChain({ calls, vocabularySize }: SamplerContext, request: SamplerRequest): Pointer {
+  const { sampling, logitBias = [], tokens } = request
   const chain = calls.llama_sampler_chain_init({ no_perf: true })
   const add = (link: Pointer): void => calls.llama_sampler_chain_add(chain, link)
+  if (logitBias.length > 0) {
+    const { length } = logitBias
+    add(calls.llama_sampler_init_logit_bias(vocabularySize, length, biasBytes(logitBias)))
+  }
   const { repeatPenalty, frequencyPenalty, presencePenalty } = sampling
   if (repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0) {
     add(
@@ -36,29 +55,98 @@ export function createSampler(
         presencePenalty,
       ),
     )
-    for (const token of prompt.subarray(-penaltyWindowTokens)) {
+    for (const token of tokens.subarray(-penaltyWindowTokens)) {
       calls.llama_sampler_accept(chain, token)
     }
   }
+  addChoice(calls, add, sampling)
+  return chain
+}
+
+function addChoice(calls: LlamaCalls, add: (link: Pointer) => void, sampling: Sampling): void {
   if (sampling.temperature <= 0) {
     add(calls.llama_sampler_init_greedy())
-  } else {
-    if (sampling.topK > 0) add(calls.llama_sampler_init_top_k(sampling.topK))
-    if (sampling.topP < 1) add(calls.llama_sampler_init_top_p(sampling.topP, 1))
-    if (sampling.minP > 0) add(calls.llama_sampler_init_min_p(sampling.minP, 1))
-    add(calls.llama_sampler_init_temp(sampling.temperature))
-    const seed = sampling.seed >>> 0
-    add(calls.llama_sampler_init_dist(seed === randomSeed ? seed - 1 : seed))
+    return
   }
+  if (sampling.topK > 0) add(calls.llama_sampler_init_top_k(sampling.topK))
+  if (sampling.topP < 1) add(calls.llama_sampler_init_top_p(sampling.topP, 1))
+  if (sampling.minP > 0) add(calls.llama_sampler_init_min_p(sampling.minP, 1))
+  add(calls.llama_sampler_init_temp(sampling.temperature))
+  const seed = sampling.seed >>> 0
+  add(calls.llama_sampler_init_dist(seed === randomSeed ? seed - 1 : seed))
+}
+
+/** `llama_logit_bias`: `int32 token | float bias`, which llama.cpp copies. */
+function biasBytes(biases: readonly TokenBias[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(8 * biases.length))
+  for (const [index, { token, bias }] of biases.entries()) {
+    bytes.setInt32(8 * index, token, true)
+    bytes.setFloat32(8 * index + 4, bias, true)
+  }
+  return new Uint8Array(bytes.buffer)
+}
+
+/** Everything in one call of llama.cpp. */
+function freeSampler({ calls, context, logits }: SamplerContext, chain: Pointer): EngineSampler {
   let open = true
   return {
-    sample: () => {
-      checkLogits()
+    sample() {
+      logits()
       return calls.llama_sampler_sample(chain, context, -1)
     },
-    close: () => {
+    close() {
       if (open) calls.llama_sampler_free(chain)
       open = false
+    },
+  }
+}
+
+/**
+ * A grammar looks at one token in microseconds, and at a whole vocabulary in milliseconds. So the
+ * chain chooses without it first; only where the grammar refuses that token it goes over all of
+ * them, and the chain chooses again. Penalties and grammar hear of the token that was taken alone.
+ * The second choice draws a second random number: the same seed still gives the same answer.
+ */
+function heldSampler(
+  { calls, vocabulary, vocabularySize, logits }: SamplerContext,
+  chain: Pointer,
+  text: string,
+): EngineSampler {
+  const grammar = initGrammar(calls, vocabulary, text)
+  const all = allocateCandidates(calls, vocabularySize)
+  const one = allocateCandidates(calls, 1)
+  let open = true
+
+  const isAllowed = (token: number): boolean => {
+    one.only(token)
+    one.apply(grammar)
+    return one.choice().logit !== Number.NEGATIVE_INFINITY
+  }
+  const choose = (): number => {
+    all.fill(logits())
+    all.apply(chain)
+    const { token } = all.choice()
+    if (isAllowed(token)) return token
+    all.fill(logits())
+    all.apply(grammar)
+    all.apply(chain)
+    const second = all.choice()
+    if (second.logit === Number.NEGATIVE_INFINITY || !isAllowed(second.token)) throw noWayOn()
+    return second.token
+  }
+
+  return {
+    sample() {
+      const token = choose()
+      calls.llama_sampler_accept(grammar, token)
+      calls.llama_sampler_accept(chain, token)
+      return token
+    },
+    close() {
+      if (!open) return
+      open = false
+      for (const sampler of [grammar, chain]) calls.llama_sampler_free(sampler)
+      for (const candidates of [all, one]) candidates.free()
     },
   }
 }

@@ -11,6 +11,7 @@ import type { LlamaContext } from './context.ts'
 import type { RecordSize } from './record-size.ts'
 import { exportState, importState } from './records.ts'
 import { createSampler } from './sampler.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 /** What `llama_decode` returns. */
 const decoded = 0
@@ -20,13 +21,14 @@ const aborted = 2
 export interface SequenceOptions {
   readonly llama: LlamaContext
   readonly id: number
-  readonly vocabularySize: number
+  readonly vocabulary: Pick<Vocabulary, 'handle' | 'size'>
   /** Null: this model's memory is not stored. */
   readonly recordSize: RecordSize | null
 }
 
 export function createSequence(options: SequenceOptions): EngineSequence {
-  const { llama, id, vocabularySize } = options
+  const { llama, id } = options
+  const { handle: vocabulary, size: vocabularySize } = options.vocabulary
   const { calls, context, memory } = llama
   let tokenCount = 0
   let computing = false
@@ -63,8 +65,8 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     llama.logitsOwner = null
     return calls.llama_memory_seq_pos_max(memory, id) === count - 1
   }
-  const checkLogits = (): void => {
-    if (llama.logitsOwner === id) return
+  const logitsView = (): Float32Array => {
+    if (llama.logitsOwner === id) return llama.logitsView(vocabularySize)
     throw new EngineError(
       'PREFIXD_E_ENGINE_PROTOCOL',
       'There are no logits behind the last token of this sequence; compute it with logits first.',
@@ -181,12 +183,9 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     compute,
     recordBytes,
     exportRecord,
-    createSampler: (sampling, prompt) =>
-      createSampler({ calls, context, vocabularySize, checkLogits }, sampling, prompt),
-    logits: () => {
-      checkLogits()
-      return llama.logitsView(vocabularySize).slice()
-    },
+    createSampler: (request) =>
+      createSampler({ calls, context, vocabulary, vocabularySize, logits: logitsView }, request),
+    logits: () => logitsView().slice(),
     trim: (count) => {
       if (!Number.isInteger(count) || count < 0 || count > tokenCount) {
         throw new EngineError(

@@ -6,6 +6,8 @@ import type { LlamaCalls } from './calls.ts'
 import type { Pointer } from './structs.ts'
 
 export interface Vocabulary {
+  /** What llama.cpp's calls take. */
+  readonly handle: Pointer
   readonly size: number
   readonly bosText: string
   readonly eosText: string
@@ -35,6 +37,7 @@ export function openVocabulary(calls: LlamaCalls, model: Pointer): Vocabulary {
     token < 0 ? '' : new TextDecoder().decode(piece(token))
 
   return {
+    handle: vocabulary,
     size,
     bosText: textOf(bos),
     eosText: textOf(calls.llama_vocab_eos(vocabulary)),

@@ -63,6 +63,8 @@ export async function* generate(
       restoredOnGrid: lease.isOnGrid(restored.tokenCount),
       maxTokens,
       sampling: request.sampling,
+      grammar: request.grammar ?? null,
+      logitBias: request.logitBias ?? [],
       save: request.cache.write && info.layout.kinds.length > 0,
       ignoreEnd: request.ignoreEnd,
     }

@@ -3,7 +3,8 @@
  * itself would compute may name a block.
  */
 import type { TokenIds } from '../../cache/types.ts'
-import type { Engine, ModelInfo } from '../../engines/types.ts'
+import { checkGrammar } from '../../engines/index.ts'
+import type { Engine, ModelInfo, TokenBias } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
 import { render } from './render.ts'
 import type { GenerateRequest, Prompt } from './types.ts'
@@ -20,9 +21,13 @@ export interface TokenizedPrompt {
 /** Waits for the worker to be ready. Throws where the engine could not compute this prompt. */
 export async function tokenize(
   engine: Engine,
-  { prompt, maxTokens }: Pick<GenerateRequest, 'prompt' | 'maxTokens'>,
+  request: Pick<GenerateRequest, 'prompt' | 'maxTokens' | 'grammar' | 'logitBias'>,
 ): Promise<TokenizedPrompt> {
+  const { prompt, maxTokens, grammar = null, logitBias = [] } = request
+  // The engine refuses it too, but only when the client's headers are out already.
+  if (grammar !== null) checkGrammar(grammar)
   const info = await engine.ready()
+  checkBias(logitBias, info)
   const { tokens, promptEnd } = await tokenizePrompt(engine, info, prompt)
   const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
   return { info, tokens, promptEnd, maxTokens: room }
@@ -51,6 +56,16 @@ async function tokenizePrompt(
   // The template writes the beginning-of-text token itself where the model wants one.
   const tokens = await engine.tokenize(text, { addSpecial: false, parseSpecial: true })
   return { tokens, promptEnd: text.slice(-promptEndLength) }
+}
+
+function checkBias(biases: readonly TokenBias[], { vocabularySize }: ModelInfo): void {
+  const outside = biases.find(({ token }) => token >= vocabularySize)
+  if (outside === undefined) return
+  throw new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `logit_bias names token ${outside.token}; this model has tokens 0 to ${vocabularySize - 1}.`,
+    { field: 'logit_bias', next: 'Ask POST /tokenize for the model’s own token ids.' },
+  )
 }
 
 function roomForAnswer(

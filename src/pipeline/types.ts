@@ -3,15 +3,16 @@
  * these. Types only.
  */
 import type { Layout, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
-import type { EngineStatus, ModelInfo, RenderInput, Sampling } from '../../engines/types.ts'
-
-export interface ChatInput extends RenderInput {
-  /** The last message is the beginning of the answer, which goes on where it ends. */
-  readonly goesOn?: boolean
-}
+import type {
+  EngineStatus,
+  ModelInfo,
+  RenderInput,
+  Sampling,
+  TokenBias,
+} from '../../engines/types.ts'
 
 export type Prompt =
-  | { readonly kind: 'chat'; readonly input: ChatInput }
+  | { readonly kind: 'chat'; readonly input: RenderInput }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
@@ -54,6 +55,12 @@ export interface GenerateRequest {
   /** Null: as many as fit in the context. 0: prefill and save, generate nothing. */
   readonly maxTokens: number | null
   readonly sampling: Sampling
+  /**
+   * GBNF that the whole answer follows, reasoning and the markup of calls included. Absent and
+   * null: none. Throws PREFIXD_E_ENGINE_GRAMMAR where it cannot be used.
+   */
+  readonly grammar?: string | null
+  readonly logitBias?: readonly TokenBias[]
   /** Text that ends the answer; it is never emitted, not even partly. */
   readonly stop: readonly string[]
   readonly cache: CacheDirective
@@ -293,7 +300,7 @@ export interface Service {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   models(): readonly ModelCard[]
   workers(): readonly WorkerReport[]
-  render(model: string, input: ChatInput): Promise<string>
+  render(model: string, input: RenderInput): Promise<string>
   tokenize(
     model: string,
     text: string,

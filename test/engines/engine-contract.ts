@@ -4,14 +4,13 @@ import { RestoreError } from '../../engines/errors.ts'
 import type {
   Engine,
   GenerateDone,
-  GenerateEvent,
   GenerateInput,
   ModelInfo,
-  RecordSink,
-  Sampling,
   Sequence,
 } from '../../engines/types.ts'
+import { generate, greedy, promptOf } from '../support/ask-engine.ts'
 import { createCollectingSink, type EngineArena, toRestore } from '../support/engine-arena.ts'
+import { samplingContract } from './engine-sampling.ts'
 
 export interface ContractEngine {
   readonly engine: Engine
@@ -26,54 +25,7 @@ export interface ContractOptions {
   readonly exactForAnyCallSize: boolean
 }
 
-export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-}
-
 const never = new AbortController().signal
-
-export interface Answer {
-  readonly events: GenerateEvent[]
-  readonly tokens: number[]
-  readonly text: string
-  readonly logits: Float32Array[]
-  readonly done: GenerateDone
-}
-
-export async function generate(
-  sequence: Sequence,
-  input: Partial<GenerateInput> & Pick<GenerateInput, 'tokens'>,
-  sink: RecordSink,
-  signal: AbortSignal = never,
-): Promise<Answer> {
-  const whole: GenerateInput = {
-    computeFrom: 0,
-    restoredOnGrid: false,
-    maxTokens: 8,
-    sampling: greedy,
-    save: true,
-    ignoreEnd: true,
-    logits: true,
-    ...input,
-  }
-  const events: GenerateEvent[] = []
-  for await (const event of sequence.generate(whole, sink, signal)) events.push(event)
-  const answered = events.filter((event) => event.type === 'token')
-  return {
-    events,
-    tokens: answered.map((event) => event.token),
-    text: answered.map((event) => event.text).join(''),
-    logits: answered.map((event) => event.logits ?? new Float32Array(0)),
-    done: events.at(-1) as GenerateDone,
-  }
-}
 
 const modeWords = { shared: 'in shared memory', carried: 'carried by frames' } as const
 
@@ -89,19 +41,10 @@ export function engineContract(name: string, options: ContractOptions): void {
         const worker = started(options, 'token', mode)
         saving(options, worker)
         flow(options, worker)
+        samplingContract(worker)
       })
     })
   }
-}
-
-/** A prompt of exactly this many tokens, in words that every tokenizer knows. */
-async function promptOf(engine: Engine, tokenCount: number, about: string): Promise<Uint32Array> {
-  const sentence = `${about}: the river was wide and the boat was small, so nobody spoke. `
-  const tokens = await engine.tokenize(sentence.repeat(tokenCount), {
-    addSpecial: true,
-    parseSpecial: false,
-  })
-  return tokens.slice(0, tokenCount)
 }
 
 function started(options: ContractOptions, reuse: 'token' | 'block', mode: 'shared' | 'carried') {

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { EngineLimits } from '../../engines/limits.ts'
 import { createEngine } from '../../engines/supervisor.ts'
 import type { Engine, GenerateEvent, GenerateInput, WorkerOptions } from '../../engines/types.ts'
+import { generate, greedy } from '../support/ask-engine.ts'
 import {
   createCollectingSink,
   createEngineArena,
@@ -12,7 +13,6 @@ import {
 } from '../support/engine-arena.ts'
 import type { RogueWay } from '../support/rogue-worker.ts'
 import { startFake, testLimits } from '../support/start-fake.ts'
-import { generate, greedy } from './engine-contract.ts'
 
 const never = new AbortController().signal
 const opened: { engine: Engine; arena: EngineArena }[] = []

@@ -1,5 +1,5 @@
 /** Random texts of a grammar, to feed to whatever has to read what it allows. */
-import type { CharSet, Grammar, Sequence } from '../../engines/fake/gbnf-rules.ts'
+import type { CharSet, Grammar, Sequence } from '../../engines/gbnf-rules.ts'
 
 /** `random` gives numbers from 0 up to, but not including, 1. */
 export function createTextWriter(grammar: Grammar, random: () => number) {

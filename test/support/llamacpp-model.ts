@@ -5,6 +5,7 @@ import type {
   EngineModel,
   EngineSequence,
   RestoreRecord,
+  SamplerRequest,
   Sampling,
   WorkerOptions,
 } from '../../engines/types.ts'
@@ -68,8 +69,9 @@ export async function decode(
   sampling: Sampling,
   prompt: TokenIds,
   tokenCount: number,
+  changes: Pick<SamplerRequest, 'grammar' | 'logitBias'> = {},
 ): Promise<number[]> {
-  const sampler = sequence.createSampler(sampling, prompt)
+  const sampler = sequence.createSampler({ sampling, tokens: prompt, ...changes })
   const tokens: number[] = []
   while (tokens.length < tokenCount) {
     const token = sampler.sample()

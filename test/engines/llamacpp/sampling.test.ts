@@ -58,7 +58,7 @@ test('penalties count the tokens of the prompt', async () => {
 
 test('a sampler refuses to look at the logits of another moment', async () => {
   await prefill(sequence, prompt)
-  const sampler = sequence.createSampler(greedy, prompt)
+  const sampler = sequence.createSampler({ sampling: greedy, tokens: prompt })
   sequence.trim(2)
   expect(() => sampler.sample()).toThrow('compute it with logits first')
   sampler.close()

@@ -2,13 +2,18 @@
  * Follows a text through a grammar, byte by byte: a token may end inside of a character. All ways
  * to read the text so far are kept at once, each as the stack of what must still come. Pure.
  */
-import { EngineError } from '../errors.ts'
-import { grammarStacksMax } from '../limits.ts'
+import { EngineError } from './errors.ts'
 import type { CharSet, Grammar, GrammarSymbol } from './gbnf-rules.ts'
+import { grammarStacksMax } from './limits.ts'
 
 export interface GrammarMatcher {
   /** May these bytes come next? A character that they begin counts where one of its kind may. */
   allows(bytes: Uint8Array): boolean
+  /**
+   * Characters that must at least follow behind these bytes before the text may end; null where
+   * they are not allowed, infinite where no end can be reached.
+   */
+  missingBehind(bytes: Uint8Array): number | null
   /** Goes on behind these bytes; throws where they are not allowed. */
   accept(bytes: Uint8Array): void
   /** May the text end here? */
@@ -35,6 +40,7 @@ const wholeCharacter: Partial = { value: 0, missing: 0, least: 0 }
 
 export function createMatcher(grammar: Grammar): GrammarMatcher {
   const { symbols, startsOf } = flatten(grammar)
+  const shortest = shortestRests(symbols, startsOf)
   const bottom: Stack = { at: -1, below: null, above: new Map() }
 
   /** The same stack for the same content, so that sets of stacks find equal ones. */
@@ -99,8 +105,20 @@ export function createMatcher(grammar: Grammar): GrammarMatcher {
     return goesOn ? { stacks: next, partial: decoded.partial } : null
   }
 
+  const missingOf = (stack: Stack): number => {
+    let missing = 0
+    for (let part: Stack | null = stack; part !== null; part = part.below) {
+      missing += shortest[part.at] ?? 0
+    }
+    return missing
+  }
+
   return {
     allows: (bytes) => read(bytes) !== null,
+    missingBehind(bytes) {
+      const next = read(bytes)
+      return next && Math.min(...[...next.stacks].map(missingOf))
+    },
     accept(bytes) {
       const next = read(bytes)
       if (next === null) throw new Error('the grammar does not allow this text')
@@ -125,6 +143,29 @@ function flatten({ rules }: Grammar) {
     }),
   )
   return { symbols, startsOf }
+}
+
+/** For each place among the symbols: characters to the end of its sequence, at least. */
+function shortestRests(
+  symbols: readonly (GrammarSymbol | null)[],
+  startsOf: readonly (readonly number[])[],
+): readonly number[] {
+  const rests = symbols.map((symbol) => (symbol === null ? 0 : Number.POSITIVE_INFINITY))
+  const ofRule = (rule: number): number =>
+    Math.min(...(startsOf[rule] ?? []).map((start) => rests[start] ?? 0))
+  // Rules refer to each other, so what is known grows until nothing changes.
+  for (let changed = true; changed; ) {
+    changed = false
+    for (let at = symbols.length - 1; at >= 0; at -= 1) {
+      const symbol = symbols[at]
+      if (symbol === null || symbol === undefined) continue
+      const own = 'chars' in symbol ? 1 : ofRule(symbol.rule)
+      const rest = own + (rests[at + 1] ?? 0)
+      changed ||= rest < (rests[at] ?? 0)
+      rests[at] = rest
+    }
+  }
+  return rests
 }
 
 function meets(chars: CharSet, from: number, to: number): boolean {

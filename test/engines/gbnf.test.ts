@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GrammarError } from '../../engines/errors.ts'
-import { parseGbnf } from '../../engines/fake/gbnf.ts'
-import { createMatcher } from '../../engines/fake/gbnf-matcher.ts'
+import { parseGbnf } from '../../engines/gbnf.ts'
+import { createMatcher } from '../../engines/gbnf-matcher.ts'
 
 function matches(gbnf: string, text: string): boolean {
   const matcher = createMatcher(parseGbnf(gbnf))

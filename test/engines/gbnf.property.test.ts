@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseGbnf } from '../../engines/fake/gbnf.ts'
-import { createMatcher } from '../../engines/fake/gbnf-matcher.ts'
+import { parseGbnf } from '../../engines/gbnf.ts'
+import { createMatcher } from '../../engines/gbnf-matcher.ts'
 import { createTextWriter } from '../support/grammar-text.ts'
 
 /** The same language twice: as GBNF, and as a regular expression of JavaScript. */
