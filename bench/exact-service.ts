@@ -64,6 +64,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     directory: options.directory,
     reuse: options.reuse,
     save: true,
+    maxAnswerTokens: null,
     model: { ...model, engineName: options.engine },
     engine: recordLogits(worker, (event) => heard.push(event)),
     cache,

@@ -43,12 +43,12 @@ export interface ModelInfo {
 
 export interface WorkerOptions {
   readonly modelPath: string
-  /** At most; the model's trained length is the upper limit. 0: that length. */
+  /** At most; unscaled, the model's trained length is the upper limit. 0: that length. */
   readonly contextTokens: number
   readonly threads: number
   readonly blockTokens: number
   readonly reuse: ReuseMode
-  /** Engine-specific settings, e.g. `{ libraryDir }` or the fake engine's speeds. */
+  /** Engine-specific settings, e.g. `{ libraryDir, ropeScaling }` or the fake engine's speeds. */
   readonly engine: Readonly<Record<string, string | number | boolean>>
 }
 

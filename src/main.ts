@@ -73,6 +73,12 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
   })
 }
 
+/** What only llama.cpp knows; another engine refuses it by name. */
+const engineSettings = ({ libraryDir, ropeScaling }: Config): Record<string, string> => ({
+  ...(libraryDir === null ? {} : { libraryDir }),
+  ...(ropeScaling === 'none' ? {} : { ropeScaling }),
+})
+
 const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log): Engine =>
   startEngine(config.engine, {
     worker: {
@@ -81,7 +87,7 @@ const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log):
       threads: config.threads,
       blockTokens: config.blockTokens,
       reuse: config.reuse,
-      engine: config.libraryDir === null ? {} : { libraryDir: config.libraryDir },
+      engine: engineSettings(config),
     },
     arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
     view: arena,
@@ -110,6 +116,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     directory: config.dir,
     reuse: config.reuse,
     save: config.save,
+    maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     model: { ...weights, weightsDigest: weights.digest, engineName: config.engine },
     engine,
     cache,
@@ -141,7 +148,10 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     const url = await listen(server, config)
     const info = await engine.ready()
     if (info.contextTokens < config.contextTokens) {
-      log.info(`the context is ${info.contextTokens} tokens: the model was trained for no more`)
+      log.info(
+        `the context is ${info.contextTokens} tokens: the model was trained for no more; ` +
+          '--rope-scaling yarn goes beyond',
+      )
     }
     return { url, apiKey: keys?.ownKey ?? null, close }
   } catch (error) {

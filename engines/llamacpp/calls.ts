@@ -32,6 +32,7 @@ interface Signatures {
   llama_model_get_vocab: (model: Pointer) => Pointer
   llama_model_n_ctx_train: (model: Pointer) => number
   llama_model_n_swa: (model: Pointer) => number
+  llama_model_rope_type: (model: Pointer) => number
   llama_model_n_params: (model: Pointer) => Size
   llama_model_size: (model: Pointer) => Size
   llama_model_has_encoder: (model: Pointer) => boolean
@@ -142,6 +143,7 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_model_get_vocab: [pointer, [pointer]],
   llama_model_n_ctx_train: ['int32', [pointer]],
   llama_model_n_swa: ['int32', [pointer]],
+  llama_model_rope_type: ['int32', [pointer]],
   llama_model_n_params: ['uint64', [pointer]],
   llama_model_size: ['uint64', [pointer]],
   llama_model_has_encoder: ['bool', [pointer]],

@@ -5,6 +5,7 @@ import { type AbortFlag, installAbortFlag } from './abort-flag.ts'
 import { allocateBatch, type BatchMemory } from './batch.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
 import type { LlamaLibrary } from './library.ts'
+import { type Rope, ropeParams } from './rope.ts'
 import { flashAttentionEnabled, type Pointer, typeF16 } from './structs.ts'
 
 /**
@@ -14,7 +15,7 @@ import { flashAttentionEnabled, type Pointer, typeF16 } from './structs.ts'
 const rowsPerGraph = 512
 
 export interface ContextOptions {
-  readonly contextTokens: number
+  readonly rope: Rope
   readonly threads: number
   readonly blockTokens: number
   /** Sequences that hold requests; one more is for moving records where they are stored. */
@@ -48,10 +49,12 @@ export async function createContext(
 ): Promise<LlamaContext> {
   const { calls } = library
   const batchTokens = Math.max(options.blockTokens, rowsPerGraph)
+  const { contextTokens } = options.rope
   const sequences = options.sequenceCount + (options.storesRecords ? 1 : 0)
   const context = await onPool(calls.llama_init_from_model, model, {
     ...calls.llama_context_default_params(),
-    n_ctx: options.contextTokens * options.sequenceCount,
+    ...ropeParams(options.rope),
+    n_ctx: contextTokens * options.sequenceCount,
     n_batch: batchTokens,
     n_ubatch: rowsPerGraph,
     n_seq_max: sequences,
@@ -71,7 +74,7 @@ export async function createContext(
     if (context !== null) calls.llama_free(context)
     throw new EngineError(
       'PREFIXD_E_ENGINE_MODEL',
-      `llama.cpp could not create a context of ${options.contextTokens} tokens for this model. ` +
+      `llama.cpp could not create a context of ${contextTokens} tokens for this model. ` +
         'It may not fit into memory (try a smaller --ctx), or the model may not generate text.',
     )
   }
@@ -84,7 +87,7 @@ export async function createContext(
     memory,
     batch,
     abortFlag,
-    contextTokens: options.contextTokens,
+    contextTokens,
     movingSequence: options.sequenceCount,
     logitsOwner: null,
     logitsView: (vocabularySize) => {

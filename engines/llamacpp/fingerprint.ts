@@ -11,6 +11,8 @@ export interface FingerprintFacts {
   readonly device: string
   /** Does the context reach beyond the length that the rope was trained for? Null: not scaled. */
   readonly ropeReach: 'original' | 'extended' | null
+  /** `ropeWords` of rope.ts: what this service scales; `model` when nothing. */
+  readonly rope: string
   /** `LLAMA_ATTN_ROT_DISABLE`, which stores quantised KV unrotated. */
   readonly rotationDisabled: string | undefined
 }
@@ -33,7 +35,7 @@ export function fingerprintOf(facts: FingerprintFacts): Fingerprint {
       attentionRotation: (facts.rotationDisabled ?? '0') === '0' ? 'default' : 'disabled',
       device: facts.device,
       kernels: facts.kernels,
-      rope: 'model',
+      rope: facts.rope,
       ...(facts.ropeReach === null ? {} : { ropeReach: facts.ropeReach }),
       streams: 'unified',
       yarn: 'model',

@@ -10,6 +10,7 @@ import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
 import { explainLoadFailure } from './load-failure.ts'
 import { measureRecordSize, type RecordSize } from './record-size.ts'
+import { planRope, type Rope, type RopeFacts, readRopeScaling, ropeWords } from './rope.ts'
 import { createSequence } from './sequence.ts'
 import type { Pointer } from './structs.ts'
 import { chatTemplate } from './template.ts'
@@ -26,7 +27,8 @@ export async function loadModel(
   options: WorkerOptions,
   progress: (fraction: number) => void,
 ): Promise<EngineModel> {
-  const libraryDir = options.engine.libraryDir
+  const { libraryDir } = options.engine
+  const ropeScaling = readRopeScaling(options.engine.ropeScaling)
   const library = loadLibrary(typeof libraryDir === 'string' ? libraryDir : null)
   const { calls } = library
   progress(0)
@@ -36,8 +38,7 @@ export async function loadModel(
     const facts = readFacts(calls, model)
     checkGenerates(calls, model, facts.architecture)
     checkOptions(options)
-    const { trainedContextTokens } = facts
-    const contextTokens = Math.min(options.contextTokens || Infinity, trainedContextTokens)
+    const rope = planRope(options.contextTokens, ropeScaling, facts)
     const refusal = storageRefusal({
       name: facts.architecture,
       windowTokens: calls.llama_model_n_swa(model),
@@ -45,7 +46,7 @@ export async function loadModel(
       hybrid: calls.llama_model_is_hybrid(model),
     })
     llama = await createContext(library, model, {
-      contextTokens,
+      rope,
       threads: options.threads,
       blockTokens: options.blockTokens,
       sequenceCount,
@@ -54,7 +55,7 @@ export async function loadModel(
     const vocabulary = openVocabulary(calls, model)
     const recordSize = refusal === null ? measureRecordSize(llama, 0) : null
     progress(1)
-    const info = describe(library, options, facts, vocabulary, recordSize, refusal, contextTokens)
+    const info = describe(library, options, facts, vocabulary, recordSize, refusal, rope)
     return serve(model, llama, vocabulary, info, recordSize)
   } catch (error) {
     llama?.free()
@@ -125,9 +126,8 @@ async function loadWeights(library: LlamaLibrary, modelPath: string): Promise<Po
   )
 }
 
-interface ModelFacts {
+interface ModelFacts extends RopeFacts {
   readonly architecture: string
-  readonly trainedContextTokens: number
   readonly parameterCount: number
   readonly weightsBytes: number
   readonly chatTemplate: string | null
@@ -138,9 +138,14 @@ interface ModelFacts {
 function readFacts(calls: LlamaCalls, model: Pointer): ModelFacts {
   const architecture = metadata(calls, model, 'general.architecture') ?? 'unknown'
   const original = metadata(calls, model, `${architecture}.rope.scaling.original_context_length`)
+  const ownScaling = metadata(calls, model, `${architecture}.rope.scaling.type`)
+  // Models with two sets of factors name no type.
+  const longRope = original === null ? null : 'longrope'
   return {
     architecture,
     trainedContextTokens: calls.llama_model_n_ctx_train(model),
+    ropeType: calls.llama_model_rope_type(model),
+    ownScaling: ownScaling === 'none' || ownScaling === null ? longRope : ownScaling,
     parameterCount: Number(calls.llama_model_n_params(model)),
     weightsBytes: Number(calls.llama_model_size(model)),
     chatTemplate:
@@ -191,7 +196,7 @@ function describe(
   vocabulary: Vocabulary,
   recordSize: RecordSize | null,
   refusal: string | null,
-  contextTokens: number,
+  rope: Rope,
 ): ModelInfo {
   const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
   const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')
@@ -214,13 +219,14 @@ function describe(
       ropeReach:
         ropeOriginalTokens === null
           ? null
-          : contextTokens > ropeOriginalTokens
+          : rope.contextTokens > ropeOriginalTokens
             ? 'extended'
             : 'original',
+      rope: ropeWords(rope),
       rotationDisabled: process.env.LLAMA_ATTN_ROT_DISABLE,
     }),
     layout,
-    contextTokens,
+    contextTokens: rope.contextTokens,
     trainedContextTokens: facts.trainedContextTokens,
     vocabularySize: vocabulary.size,
     parameterCount: facts.parameterCount,

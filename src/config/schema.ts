@@ -42,6 +42,7 @@ function setting<T>(
 const engineNames = ['llamacpp', 'fake'] as const
 export type EngineName = (typeof engineNames)[number]
 const reuseModes = ['token', 'block'] as const
+const ropeScalings = ['none', 'linear', 'yarn'] as const
 /** Of src/chat/hygiene/, where each one is described. */
 const hygieneNames = ['claude-code-billing'] as const
 export type HygieneName = (typeof hygieneNames)[number]
@@ -127,10 +128,28 @@ export const settings = {
   ),
   contextTokens: setting<number>(
     'ctx',
-    "Tokens of context. 0 takes the model's trained maximum, which is also the upper limit.",
+    "Tokens of context. 0 takes the model's trained maximum, which is also the upper limit " +
+      'unless `rope-scaling` reaches further.',
     integer('tokens', { min: 0, max: limits.contextTokensMax }),
     () => 8192,
     "8192, or the model's trained maximum if that is smaller",
+  ),
+  ropeScaling: setting<(typeof ropeScalings)[number]>(
+    'rope-scaling',
+    'How a `ctx` beyond what the model was trained for is reached: `yarn` or `linear` squeeze ' +
+      'positions into the trained range. Answers get worse with the factor; within the trained ' +
+      'length nothing changes. Each factor has a cache of its own.',
+    choice(...ropeScalings),
+    () => 'none',
+    'none',
+  ),
+  maxAnswerTokens: setting<number>(
+    'max-answer-tokens',
+    'Most tokens of one answer, whatever the client asks for; longer ones end with the finish ' +
+      'reason `length`. 0: as many as the client asks for and the context holds.',
+    integer('tokens', { min: 0, max: limits.contextTokensMax }),
+    () => 0,
+    '0',
   ),
   threads: setting<number>(
     'threads',

@@ -18,6 +18,8 @@ export interface ServiceOptions {
   readonly reuse: 'token' | 'block'
   /** False: requests only read the cache. */
   readonly save: boolean
+  /** Most tokens of one answer, whatever was asked for; null: no limit of the service's own. */
+  readonly maxAnswerTokens: number | null
   readonly model: {
     readonly id: string
     readonly aliases: readonly string[]
@@ -30,6 +32,10 @@ export interface ServiceOptions {
   /** Every request ends here once: with what the engine confirmed, or with its error. */
   readonly onDone: (request: GenerateRequest, receipt: Receipt | null, error: Error | null) => void
 }
+
+/** Agents ask for 32,000 tokens, and small models may ramble that long. Null: no limit. */
+const fewer = (asked: number | null, most: number | null): number | null =>
+  asked === null || most === null ? (asked ?? most) : Math.min(asked, most)
 
 export function createService(options: ServiceOptions): Service {
   const { engine, cache, model } = options
@@ -93,7 +99,12 @@ export function createService(options: ServiceOptions): Service {
     let receipt: Receipt | null = null
     let failure: Error | null = null
     try {
-      for await (const event of generate({ ...request, cache }, context, signal)) {
+      const limited = {
+        ...request,
+        cache,
+        maxTokens: fewer(request.maxTokens, options.maxAnswerTokens),
+      }
+      for await (const event of generate(limited, context, signal)) {
         if (event.type === 'receipt') receipt = event.receipt
         yield event
       }

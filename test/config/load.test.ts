@@ -57,6 +57,8 @@ describe('the configuration', () => {
       blockTokens: 256,
       reuse: 'token',
       contextTokens: 8192,
+      ropeScaling: 'none',
+      maxAnswerTokens: 0,
       threads: 7,
       queuedRequests: 64,
       save: true,
