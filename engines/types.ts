@@ -90,6 +90,8 @@ export interface TokenLogprobs extends Omit<TokenLogprob, 'token'> {
 export interface RenderInput {
   readonly messages: readonly Readonly<Record<string, unknown>>[]
   readonly tools?: readonly unknown[]
+  /** What templates for retrieval write as `documents`, in their own order of keys. */
+  readonly documents?: readonly unknown[]
   readonly addGenerationPrompt: boolean
   readonly templateArgs?: Readonly<Record<string, unknown>>
 }

@@ -29,7 +29,7 @@ export function chatTemplate(source: TemplateSource): (input: RenderInput) => st
     try {
       // Absent tools and documents are null, as in transformers: templates ask `is not none`.
       return template.render({
-        documents: null,
+        documents: input.documents ?? null,
         bos_token: source.bosText,
         eos_token: source.eosText,
         ...input.templateArgs,

@@ -57,6 +57,7 @@ function wordsOf(header: Header): readonly string[] {
     .filter((word) => word !== '')
   const isKnown = (word: string) =>
     word === 'no-read' || word === 'no-write' || word.startsWith('ttl=')
+  if (words.includes('pin')) throw pinUnsupported()
   const unknown = words.find((word) => !isKnown(word))
   if (unknown === undefined) return words
   throw invalid(
@@ -88,6 +89,14 @@ function saltOf(callerSalt: string, cacheSalt: string | null | undefined): strin
     `cache_salt must have 1 to ${limits.cacheSaltLength} characters, not ${cacheSalt.length}.`,
   )
 }
+
+/** A client that pins relies on it: it must learn that nothing is kept for ever yet. */
+const pinUnsupported = (): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_UNSUPPORTED_PARAMETER',
+    'x-prefixd-cache: pin is not supported yet.',
+    { field: 'x-prefixd-cache', next: 'Leave it out; what is used often is evicted last.' },
+  )
 
 const invalid = (field: string, message: string): PrefixdError =>
   new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })

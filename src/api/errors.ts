@@ -66,17 +66,23 @@ export function toErrorReply(
   const message = unforeseen
     ? `prefixd failed in a way that it should not. Its log has the details under ${requestId}.`
     : [(error as Error).message, own?.next].filter(Boolean).join(' ')
-  const retryAfterSeconds = own?.retryAfterSeconds ?? 1
   return {
     status: kind.status,
     headers: {
       'x-prefixd-error': kind.prefixdCode,
-      ...(kind.retry
-        ? { 'retry-after': String(Math.max(1, Math.ceil(retryAfterSeconds))) }
-        : { 'x-should-retry': 'false' }),
+      ...(kind.retry ? retryHeaders(own?.retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
       ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
     body: { error: { message, type: kind.type, param: own?.field ?? null, code: kind.code } },
+  }
+}
+
+/** Whole seconds for everybody; the SDKs of OpenAI and Anthropic read the finer figure first. */
+function retryHeaders(afterSeconds: number): Record<string, string> {
+  return {
+    'retry-after': String(Math.max(1, Math.ceil(afterSeconds))),
+    'retry-after-ms': String(Math.max(1, Math.round(afterSeconds * 1000))),
+    'x-should-retry': 'true',
   }
 }
 

@@ -46,8 +46,8 @@ export function allowLocalOrigins(request: FastifyRequest, reply: FastifyReply):
   reply.header('access-control-allow-origin', origin)
   reply.header(
     'access-control-expose-headers',
-    'x-request-id, request-id, cache-status, server-timing, retry-after, x-should-retry, ' +
-      'x-prefixd-error',
+    'x-request-id, request-id, cache-status, server-timing, retry-after, retry-after-ms, ' +
+      'x-should-retry, x-prefixd-error',
   )
   if (request.method !== 'OPTIONS') return
   reply.header('access-control-allow-methods', 'GET, POST, OPTIONS')

@@ -59,6 +59,8 @@ export function fromAnthropic(chat: AnthropicChat): Chat {
     messages: drafts.map(toMessage),
     tools: (chat.tools ?? []).flatMap(toFunctionTool),
     toolChoice: chat.toolChoice ?? 'auto',
+    // Anthropic's way to begin an answer: the last message is the assistant's own.
+    ...(drafts.at(-1)?.role === 'assistant' ? { goesOn: true } : {}),
     ...(Object.keys(templateArgs).length > 0 ? { templateArgs } : {}),
   }
 }
@@ -94,11 +96,14 @@ function addUser(
 ): void {
   for (const [block, place] of placed(content, field)) {
     if (block.type === 'text') draftOf(drafts, 'user').text.push(text(block, 'text', place))
-    else if (block.type === 'tool_result') {
+    else if (block.type === 'document') {
+      draftOf(drafts, 'user').text.push(documentText(block, place))
+    } else if (block.type === 'tool_result') {
       const id = text(block, 'tool_use_id', place)
       const draft = draftOf(drafts, 'tool', { id, name: toolNames.get(id) })
-      draft.text.push(...resultText(block.content, `${place}.content`))
-    } else throw unreadable(block, place, ['text', 'tool_result'])
+      const result = resultText(block.content, `${place}.content`, true)
+      draft.text.push(...(block.is_error === true ? asError(result) : result))
+    } else throw unreadable(block, place, ['text', 'document', 'tool_result'])
   }
 }
 
@@ -132,16 +137,39 @@ function* placed(content: Content, field: string): Generator<[AnthropicBlock, st
   }
 }
 
-function resultText(content: unknown, field: string): readonly string[] {
+/** `nests`: documents may stand in it; they themselves hold text alone. */
+function resultText(content: unknown, field: string, nests: boolean): readonly string[] {
   if (content === undefined || content === null) return []
   if (typeof content === 'string') return [content]
   if (!Array.isArray(content)) throw invalid(field, 'a string or an array of blocks')
   return content.map((block: unknown, index) => {
     const place = `${field}[${index}]`
     if (!isBlock(block)) throw invalid(place, 'an object with a type')
+    if (block.type === 'document' && nests) return documentText(block, place)
     if (block.type !== 'text') throw unreadable(block, place, ['text'])
     return text(block, 'text', place)
   })
+}
+
+/** Templates have no word for a tool that failed, so its result says it, unless it does already. */
+const asError = (texts: readonly string[]): readonly string[] =>
+  texts.some((each) => /error/i.test(each)) ? texts : ['Error:', ...texts]
+
+/** A document that is text, between tags that say where it begins and ends. */
+function documentText(block: AnthropicBlock, place: string): string {
+  const source = objectIn(block, 'source', place) as AnthropicBlock
+  const words = { title: block.title, context: block.context }
+  const head = Object.entries(words).flatMap(([name, value]) =>
+    typeof value === 'string' && value !== '' ? [`${name}: ${value}`] : [],
+  )
+  const lines = ['<document>', ...head, ...sourceText(source, `${place}.source`), '</document>']
+  return lines.join('\n')
+}
+
+function sourceText(source: AnthropicBlock, place: string): readonly string[] {
+  if (source.type === 'text') return [text(source, 'data', place)]
+  if (source.type === 'content') return resultText(source.content, `${place}.content`, false)
+  throw unreadable({ type: String(source.type) }, place, ['text', 'content'])
 }
 
 const isBlock = (value: unknown): value is AnthropicBlock =>

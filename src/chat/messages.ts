@@ -3,8 +3,8 @@
  * any one dialect: each API brings its messages into this shape first. Field names in errors are
  * those of the request, `messages[3].content[1]`.
  */
-import type { RenderInput } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
+import type { ChatInput } from '../pipeline/types.ts'
 
 export type ContentPart = Readonly<Record<string, unknown>> & { readonly type: string }
 
@@ -19,8 +19,11 @@ export interface Chat {
   /** `none` keeps the tools out of the prompt. */
   readonly toolChoice?: 'auto' | 'none'
   readonly templateArgs?: Readonly<Record<string, unknown>>
+  readonly documents?: readonly unknown[]
   /** Default true: the prompt ends where the assistant's answer begins. */
   readonly addGenerationPrompt?: boolean
+  /** The last message is the beginning of the answer, which goes on where it ends. */
+  readonly goesOn?: boolean
 }
 
 /** The text that a part carries, by its type. Other parts are media, which no worker reads yet. */
@@ -29,17 +32,33 @@ const textFieldOf: Readonly<Record<string, string>> = { text: 'text', refusal: '
 /**
  * Keeps the client's order of messages, tools and keys, because all of it is in the rendered
  * prompt. Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for media and `PREFIXD_E_INVALID_VALUE` for
- * parts without their text.
+ * parts without their text, and for a last message that no answer can go on with.
  */
-export function toRenderInput(chat: Chat): RenderInput {
+export function toRenderInput(chat: Chat): ChatInput {
   const wanted = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)
   const tools = wanted.map(withoutCacheControl)
+  const messages = chat.messages.map(toTemplateMessage)
+  if (chat.goesOn) checkGoesOn(messages)
   return {
-    messages: chat.messages.map(toTemplateMessage),
+    messages,
     ...(tools.length > 0 ? { tools } : {}),
+    ...(chat.documents ? { documents: chat.documents } : {}),
     addGenerationPrompt: chat.addGenerationPrompt ?? true,
     ...(chat.templateArgs ? { templateArgs: chat.templateArgs } : {}),
+    ...(chat.goesOn ? { goesOn: true } : {}),
   }
+}
+
+/** Only text can be gone on with: a template closes calls and thinking itself. */
+function checkGoesOn(messages: readonly Readonly<Record<string, unknown>>[]): void {
+  const { role, content, tool_calls: calls } = messages.at(-1) ?? {}
+  const isText = typeof content === 'string' && content.trim() !== ''
+  if (role === 'assistant' && isText && calls == null) return
+  throw new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    'messages must end with text of the assistant alone, if the answer shall go on with it.',
+    { field: 'messages', next: 'Or end with a message of the user.' },
+  )
 }
 
 /** Agents also send tools that only a vendor's own servers can run; templates know functions. */

@@ -11,8 +11,13 @@ import type {
   TokenBias,
 } from '../../engines/types.ts'
 
+export interface ChatInput extends RenderInput {
+  /** The last message is the beginning of the answer, which goes on where it ends. */
+  readonly goesOn?: boolean
+}
+
 export type Prompt =
-  | { readonly kind: 'chat'; readonly input: RenderInput }
+  | { readonly kind: 'chat'; readonly input: ChatInput }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
@@ -300,7 +305,7 @@ export interface Service {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
   models(): readonly ModelCard[]
   workers(): readonly WorkerReport[]
-  render(model: string, input: RenderInput): Promise<string>
+  render(model: string, input: ChatInput): Promise<string>
   tokenize(
     model: string,
     text: string,

@@ -138,7 +138,44 @@ test('thinking and effort reach the template; saying nothing leaves its own defa
   })
 })
 
+test('documents that are text stand between tags, in messages and in results', () => {
+  const plain = { type: 'text', media_type: 'text/plain', data: 'Be short.' }
+  const blocks = { type: 'content', content: [text('Be'), text('short.')] }
+  const result = {
+    type: 'tool_result',
+    tool_use_id: 't',
+    content: [{ type: 'document', source: plain }],
+  }
+  const content = [
+    { type: 'document', source: plain, title: 'Rules', context: 'of the house' },
+    { type: 'document', source: blocks, citations: { enabled: true } },
+    text('Obey.'),
+    result,
+  ]
+  expect(messagesOf({ messages: [{ role: 'user', content }] })).toMatchObject([
+    {
+      role: 'user',
+      content:
+        '<document>\ntitle: Rules\ncontext: of the house\nBe short.\n</document>\n' +
+        '<document>\nBe\nshort.\n</document>\nObey.',
+    },
+    { role: 'tool', content: '<document>\nBe short.\n</document>' },
+  ])
+})
+
+test('a result that is an error says so, once', () => {
+  const resultOf = (fields: object) => {
+    const block = { type: 'tool_result', tool_use_id: 't', ...fields }
+    return messagesOf({ messages: [{ role: 'user', content: [block] }] })[0]?.content
+  }
+  expect(resultOf({ content: 'no such file', is_error: true })).toBe('Error:\nno such file')
+  expect(resultOf({ is_error: true })).toBe('Error:')
+  expect(resultOf({ content: 'TypeError: x', is_error: true })).toBe('TypeError: x')
+  expect(resultOf({ content: 'no such file', is_error: false })).toBe('no such file')
+})
+
 const image = { type: 'image', source: {} }
+const scan = { type: 'document', source: { type: 'base64', data: '' } }
 test.each<[string, AnthropicChat]>([
   ['messages[0].content[1]', { messages: [{ role: 'user', content: [text('a'), image] }] }],
   ['system[0]', { system: [image], messages: [] }],
@@ -150,6 +187,7 @@ test.each<[string, AnthropicChat]>([
       ],
     },
   ],
+  ['messages[0].content[0].source', { messages: [{ role: 'user', content: [scan] }] }],
   ['messages[0].content[0].text', { messages: [{ role: 'user', content: [{ type: 'text' }] }] }],
   [
     'messages[0].content[0].input',

@@ -234,7 +234,7 @@ test.each([
   [{ tool_choice: { type: 'any' } }, /^tool_choice/],
   [{ tool_choice: { type: 'tool', name: 'x' } }, /^tool_choice/],
   [{ output_config: { format: { type: 'json_schema' } } }, /^output_config\.format/],
-  [{ messages: [{ role: 'assistant', content: 'It' }] }, /^messages\[0\]/],
+  [{ messages: [{ role: 'assistant', content: ' ' }] }, /^messages must end with text/],
   [{ max_tokens: undefined }, /^max_tokens is missing/],
   [{ max_tokens: -1 }, /^max_tokens/],
   [{ stop_sequences: [''] }, /^stop_sequences\[0\]/],

@@ -113,6 +113,39 @@ test.each([
   expect(json.error).toMatchObject({ param, code: 'invalid_value' })
 })
 
+test('the cache options that were asked for are in the reply', async () => {
+  const options = { mode: 'explicit', ttl: '12h' }
+  const content = [
+    { type: 'input_text', text: 'hi', prompt_cache_breakpoint: { mode: 'explicit' } },
+  ]
+  const marked = await post({ input: [{ role: 'user', content }], prompt_cache_options: options })
+  expect(marked.json.prompt_cache_options).toEqual(options)
+  expect(marked.asked?.cache).toMatchObject({ read: true, write: true, ttlMs: 12 * 3_600_000 })
+  // Explicit, and nothing is marked: this request is not to be cached.
+  const unmarked = await post({ input: 'hi', prompt_cache_options: { mode: 'explicit' } })
+  expect(unmarked.json.prompt_cache_options).toEqual({ mode: 'explicit', ttl: '30m' })
+  expect(unmarked.asked?.cache).toMatchObject({ read: false, write: false })
+  expect((await post({ input: 'hi' })).json).not.toHaveProperty('prompt_cache_options')
+})
+
+test('what is only wished for is not refused: truncation, unknown includes, custom calls', async () => {
+  const { status, json, input } = await post({
+    input: [
+      { role: 'user', content: 'go' },
+      { type: 'custom_tool_call', call_id: 'a', name: 'patch', input: '*** Begin' },
+      { type: 'custom_tool_call_output', call_id: 'a', output: 'done' },
+    ],
+    truncation: 'auto',
+    include: ['web_search_call.results', 'of the future'],
+  })
+  expect(status).toBe(200)
+  expect(json.truncation).toBe('disabled')
+  expect(input?.messages.slice(1)).toMatchObject([
+    { tool_calls: [{ function: { name: 'patch', arguments: '{"input":"*** Begin"}' } }] },
+    { role: 'tool', content: 'done' },
+  ])
+})
+
 test('max_output_tokens 0 asks for a prefill alone', async () => {
   const { asked } = await post({ input: 'hi', max_output_tokens: 0 })
   expect(asked?.maxTokens).toBe(0)

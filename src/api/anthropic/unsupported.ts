@@ -14,13 +14,6 @@ export function refuseUnsupported(body: MessagesRequest): void {
   if (body.output_config?.format != null) {
     throw unsupported('output_config.format', 'with any value', 'Ask for the format in the prompt.')
   }
-  if (body.messages.at(-1)?.role === 'assistant') {
-    throw unsupported(
-      `messages[${body.messages.length - 1}]`,
-      'as the beginning of an answer',
-      'End with a message of the user; open models’ templates cannot continue an answer.',
-    )
-  }
 }
 
 const unsupported = (field: string, how: string, next: string): PrefixdError =>

@@ -4,6 +4,7 @@ import { limits } from '../../config/limits.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
+import { withoutLegacy } from '../openai/legacy.ts'
 import { readChat } from '../openai/request.ts'
 import { ApplyTemplateSchema, ModelName } from '../openai/schema.ts'
 
@@ -51,7 +52,7 @@ export function tokenRoutes(server: Server, context: ApiContext): void {
   }))
 
   server.post('/apply-template', { schema: { body: ApplyTemplateSchema } }, async (request) => {
-    const { prompt } = readChatPrompt(readChat(request.body), context, request)
+    const { prompt } = readChatPrompt(readChat(withoutLegacy(request.body)), context, request)
     return { prompt: await service.render(modelOf(request.body), prompt.input) }
   })
 }

@@ -9,6 +9,8 @@ import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 import { deliver, type Wording } from './deliver.ts'
+import { withFunctionCalls } from './function-calls.ts'
+import { asksForFunctions, withoutLegacy } from './legacy.ts'
 import { readChat, readShared } from './request.ts'
 import { type ChatRequest, ChatRequestSchema } from './schema.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -25,7 +27,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
     '/v1/chat/completions',
     { schema: { body: ChatRequestSchema } },
     async (request, reply) => {
-      const { body } = request
+      const body = withoutLegacy(request.body)
       refuseUnsupported(body)
       const foreignTools = (body.tools ?? []).filter((tool) => !isFunctionTool(tool)).length
       if (foreignTools > 0)
@@ -39,13 +41,14 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
         parallelToolCalls: body.parallel_tool_calls ?? true,
       } as const
+      const wording = chatWording(body, card, includeUsage)
       return deliver(
         context,
         {
           requests: [generate],
           stream: body.stream === true,
           includeUsage,
-          wording: chatWording(body, card, includeUsage),
+          wording: asksForFunctions(request.body) ? withFunctionCalls(wording) : wording,
         },
         request,
         reply,

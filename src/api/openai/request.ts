@@ -58,7 +58,8 @@ function hasBreakpoints(body: SharedFields & Partial<Pick<ChatFields, 'messages'
   const contents = (body.messages ?? []).map(({ content }) => content)
   return contents.some(
     (content) =>
-      Array.isArray(content) && content.some((part: object) => 'prompt_cache_breakpoint' in part),
+      Array.isArray(content) &&
+      content.some((part: object) => Object(part).prompt_cache_breakpoint != null),
   )
 }
 
@@ -85,6 +86,13 @@ export function readStop(stop: SharedFields['stop'], field: string): readonly st
 }
 
 export function readChat(body: ChatFields & { readonly tool_choice?: unknown }): Chat {
+  if (body.continue_final_message && body.add_generation_prompt) {
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      'continue_final_message and add_generation_prompt exclude each other.',
+      { field: 'continue_final_message', next: 'Leave add_generation_prompt out.' },
+    )
+  }
   // Both change what the template writes; the named field wins over the general one.
   const templateArgs = {
     // Qwen and GLM ask for the first, DeepSeek and Granite for the second.
@@ -97,6 +105,8 @@ export function readChat(body: ChatFields & { readonly tool_choice?: unknown }):
     tools: body.tools ?? [],
     toolChoice: body.tool_choice === 'none' ? 'none' : 'auto',
     addGenerationPrompt: body.add_generation_prompt ?? true,
+    ...(body.documents?.length ? { documents: body.documents } : {}),
+    ...(body.continue_final_message ? { goesOn: true } : {}),
     ...(Object.keys(templateArgs).length > 0 ? { templateArgs } : {}),
   }
 }

@@ -46,8 +46,9 @@ export type SharedFields = Static<typeof SharedSchema>
 const ContentPart = Type.Object({ type: Type.String() })
 
 export const MessageSchema = Type.Object({
-  role: Type.Enum(['developer', 'system', 'user', 'assistant', 'tool']),
+  role: Type.Enum(['developer', 'system', 'user', 'assistant', 'tool', 'function']),
   content: maybe(Type.Union([Type.String(), Type.Array(ContentPart)])),
+  function_call: maybe(Type.Object({ name: Type.String(), arguments: Type.String() })),
 })
 
 const MessagesSchema = Type.Array(MessageSchema, {
@@ -59,6 +60,12 @@ const MessagesSchema = Type.Array(MessageSchema, {
 const chat = {
   messages: MessagesSchema,
   tools: maybe(Type.Array(Type.Object({}))),
+  functions: maybe(Type.Array(Type.Object({ name: Type.String() }))),
+  function_call: maybe(
+    Type.Union([Type.Enum(['auto', 'none']), Type.Object({ name: Type.String() })]),
+  ),
+  documents: maybe(Type.Array(Type.Object({}))),
+  continue_final_message: maybe(Type.Boolean()),
   chat_template_kwargs: maybe(Type.Object({})),
   reasoning_effort: maybe(Type.String({ maxLength: limits.nameLength })),
   add_generation_prompt: maybe(Type.Boolean()),

@@ -25,8 +25,6 @@ const refusals: Readonly<Record<string, Refusal>> = {
   logit_bias: { harmless: isEmpty, instead: 'Leave it out.' },
   response_format: { harmless: isText, instead: 'Ask for the format in the prompt.' },
   tool_choice: { harmless: is('auto', 'none'), instead: 'Use "auto" or "none".' },
-  functions: { harmless: isEmpty, instead: 'Use `tools`.' },
-  function_call: { harmless: is('auto', 'none'), instead: 'Use `tool_choice`.' },
   best_of: { harmless: is(1), instead: 'Leave it out.' },
   echo: { harmless: is(false), instead: 'Leave it out.' },
   suffix: { harmless: is(''), instead: 'Put the whole prompt into `prompt`.' },

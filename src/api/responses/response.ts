@@ -82,7 +82,15 @@ export function toResponse(head: ResponseHead, state: ResponseState) {
     metadata: (body.metadata ?? {}) as OpenAI.Metadata,
     safety_identifier: body.safety_identifier ?? null,
     prompt_cache_key: body.prompt_cache_key ?? null,
+    ...toCacheOptions(body.prompt_cache_options),
   } satisfies ResponseJson & Readonly<Record<string, unknown>>
+}
+
+/** Only where the client has named some; `30m` is what OpenAI takes for no time. */
+function toCacheOptions(options: ResponsesRequest['prompt_cache_options']) {
+  if (options == null) return {}
+  const ttl = (options.ttl ?? '30m') as OpenAI.Responses.Response.PromptCacheOptions['ttl']
+  return { prompt_cache_options: { mode: options.mode ?? 'implicit', ttl } }
 }
 
 /** Thinking is not counted apart from text; both are in `output_tokens`. */

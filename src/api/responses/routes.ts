@@ -9,6 +9,7 @@ import { openAnswer } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
+import { withoutLegacy } from '../openai/legacy.ts'
 import { readChat } from '../openai/request.ts'
 import { ApplyTemplateSchema } from '../openai/schema.ts'
 import { confirmedHeaders } from '../plan-headers.ts'
@@ -79,7 +80,7 @@ function countingRoutes(server: Server, context: ApiContext): void {
   server.post(
     '/v1/chat/completions/input_tokens',
     { schema: { body: ApplyTemplateSchema } },
-    async (request) => count(readChat(request.body), request.body.model, request),
+    async (request) => count(readChat(withoutLegacy(request.body)), request.body.model, request),
   )
 }
 
