@@ -58,6 +58,7 @@ const logits: Field<Float32Array> = {
   words: 'logits as bin of f32 LE',
   read: (value) => readWords(value, (bytes) => new Float32Array(bytes)),
 }
+const vector: Field<Float32Array> = { words: 'a vector as bin of f32 LE', read: logits.read }
 const uints: Field<number[]> = {
   words: 'an array of integers ≥ 0',
   read: (value) =>
@@ -110,6 +111,7 @@ const toWorkerTable = {
   tokenize: { id: uint, text, addSpecial: flag, parseSpecial: flag },
   detokenize: { id: uint, tokens: tokenIds },
   pieces: { id: uint, tokens: tokenIds },
+  embed: { id: uint, tokens: tokenIds },
   open: { id: uint, sequence: uint },
   restore: { id: uint, sequence: uint, records: restoreRecords },
   generate: {
@@ -142,6 +144,7 @@ const toServiceTable = {
   text: { id: uint, text },
   tokens: { id: uint, tokens: tokenIds },
   pieces: { id: uint, pieces: binaries },
+  embedding: { id: uint, vector },
   restored: { id: uint, restoredTokens: uint, restoreMs: real },
   ok: { id: uint },
   error: { id: uint, code: text, message: text, recordIndex: nullable(uint), corrupt: flag },
@@ -188,6 +191,7 @@ export type CallType =
   | 'tokenize'
   | 'detokenize'
   | 'pieces'
+  | 'embed'
   | 'open'
   | 'restore'
   | 'generate'

@@ -19,6 +19,8 @@ export function checkModelInfo(info: ModelInfo): ModelInfo {
   }
   if (info.sequences < 1) throw protocolError('`info.sequences` must be at least 1')
   if (info.contextTokens < 1) throw protocolError('`info.contextTokens` must be at least 1')
+  if (typeof info.generates !== 'boolean') throw protocolError('`info.generates` must be a boolean')
+  checkEmbedding(info)
   if (typeof info.hasChatTemplate !== 'boolean') {
     throw protocolError('`info.hasChatTemplate` must be a boolean')
   }
@@ -35,6 +37,13 @@ export function checkModelInfo(info: ModelInfo): ModelInfo {
 export function identityOf({ fingerprint, layout, sequences, contextTokens }: ModelInfo): string {
   const settings = Object.entries(fingerprint.settings).sort(([a], [b]) => (a < b ? -1 : 1))
   return JSON.stringify([{ ...fingerprint, settings }, layout, sequences, contextTokens])
+}
+
+function checkEmbedding({ embedding }: ModelInfo): void {
+  if (embedding === null) return
+  const isKnown = ['mean', 'cls', 'last'].includes(embedding?.pooling)
+  if (isKnown && isCount(embedding.size) && embedding.size > 0) return
+  throw protocolError('`info.embedding` must be null or have `size` and `pooling`')
 }
 
 function checkFingerprint({ fingerprint }: ModelInfo): void {

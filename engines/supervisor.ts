@@ -47,6 +47,10 @@ export function createEngine(command: WorkerCommand, options: EngineOptions): En
       const { calls } = await worker.forCall()
       return (await calls.ask({ type: 'pieces', tokens }, 'pieces')).pieces
     },
+    async embed(tokens) {
+      const { calls } = await worker.forCall()
+      return (await calls.ask({ type: 'embed', tokens }, 'embedding')).vector
+    },
     async openSequence(signal) {
       worker.assertServing()
       return pool.open(signal)

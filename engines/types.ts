@@ -20,6 +20,14 @@ export interface Fingerprint {
   readonly settings: Readonly<Record<string, string>>
 }
 
+/** How a model makes one vector of a whole text. */
+export interface EmbeddingInfo {
+  /** Numbers of a vector. */
+  readonly size: number
+  /** Whose numbers it has: all tokens' on average, the first one's, or the last one's. */
+  readonly pooling: 'mean' | 'cls' | 'last'
+}
+
 /** What a worker declares when it is ready. */
 export interface ModelInfo {
   readonly fingerprint: Fingerprint
@@ -29,6 +37,10 @@ export interface ModelInfo {
   readonly vocabularySize: number
   readonly parameterCount: number
   readonly weightsBytes: number
+  /** False: it makes vectors only, and `openSequence` and `generate` are never called. */
+  readonly generates: boolean
+  /** Null: it makes no vectors, and `embed` is never called. */
+  readonly embedding: EmbeddingInfo | null
   /** KV tokens are kept in `sequences` sequences at once. */
   readonly sequences: number
   readonly hasChatTemplate: boolean
@@ -249,6 +261,8 @@ export interface Engine {
   detokenize(tokens: TokenIds): Promise<string>
   /** Text of each token on its own, as bytes (a token may be part of a character). */
   pieces(tokens: TokenIds): Promise<Uint8Array[]>
+  /** The vector of a text of at most `contextTokens` tokens, of length 1. */
+  embed(tokens: TokenIds): Promise<Float32Array>
   /** Waits in a bounded queue for a free sequence; rejects with `PREFIXD_E_ENGINE_QUEUE_FULL`. */
   openSequence(signal: AbortSignal): Promise<Sequence>
   /** Lets running requests finish within `drainMs`, then ends the process. */
@@ -277,6 +291,8 @@ export interface EngineModel {
   piece(token: number): Uint8Array
   isEnd(token: number): boolean
   openSequence(): EngineSequence
+  /** The text's vector, as long as `info.embedding` says, of any length above 0. */
+  embed(tokens: TokenIds): Promise<Float32Array>
   close(): Promise<void>
 }
 

@@ -6,6 +6,7 @@ import type { CallMessage, ToService, ToWorker } from './messages.ts'
 import { restoreRecords } from './restore.ts'
 import { createTurns } from './turns.ts'
 import type { EngineModel, EngineSequence, RestoreRecord, WorkerOptions } from './types.ts'
+import { toUnitLength } from './unit-vector.ts'
 import { createWorkerJobs, type SendToService, type WorkerMemory } from './worker-jobs.ts'
 
 export interface WorkerCalls {
@@ -48,9 +49,15 @@ export function createWorkerCalls({ model, options, memory, channel }: WorkerCon
     }
   }
 
+  const embed = async ({ id, tokens }: Message<'embed'>): Promise<ToService> => {
+    const vector = await turns.take(() => model.embed(tokens))
+    return { type: 'embedding', id, vector: toUnitLength(vector) }
+  }
+
   const carryOut = (message: CallMessage, payload: Uint8Array): Promise<ToService> => {
     if (message.type === 'restore') return restore(message, payload)
     if (message.type === 'generate') return generate(message)
+    if (message.type === 'embed') return embed(message)
     return turns.take(() => answerAtOnce(model, sequences, message))
   }
 
@@ -85,7 +92,7 @@ export function createWorkerCalls({ model, options, memory, channel }: WorkerCon
   }
 }
 
-type AtOnce = Exclude<CallMessage, { type: 'restore' | 'generate' }>
+type AtOnce = Exclude<CallMessage, { type: 'restore' | 'generate' | 'embed' }>
 
 /** Calls that take one turn of the engine and no longer. */
 function answerAtOnce(model: EngineModel, sequences: SequenceTable, message: AtOnce): ToService {

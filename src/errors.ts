@@ -70,6 +70,11 @@ export const errorKinds = {
     status: 403,
     type: 'permission_error',
   },
+  PREFIXD_E_NOT_SUPPORTED: {
+    ...invalid('not_supported'),
+    status: 501,
+    type: 'not_supported_error',
+  },
   PREFIXD_E_PREFIX_NOT_FOUND: {
     ...invalid('prefix_not_found'),
     status: 404,

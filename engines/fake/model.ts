@@ -10,6 +10,7 @@ import type {
   WorkerOptions,
 } from '../types.ts'
 import { render, templateText } from './chat.ts'
+import { embedFake, fakeEmbeddingSize } from './embedding.ts'
 import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
 import { computeLogits } from './logits.ts'
 import { type FakeOptions, readFakeOptions } from './options.ts'
@@ -39,6 +40,7 @@ export async function loadFakeModel(
     piece,
     isEnd: (token) => token === endToken,
     openSequence: () => createFakeSequence(worker, options),
+    embed: async (tokens) => embedFake(tokens, options.weightsSeed),
     close: async () => {},
   }
 }
@@ -66,6 +68,8 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
     vocabularySize: options.vocabularySize,
     parameterCount: 0,
     weightsBytes: 0,
+    generates: true,
+    embedding: options.embeddings ? { size: fakeEmbeddingSize, pooling: 'mean' } : null,
     sequences: options.sequences,
     hasChatTemplate: true,
     chatTemplate: templateText,

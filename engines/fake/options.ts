@@ -10,6 +10,8 @@ export const fakeDefaults = {
   bytesPerToken: 64,
   vocabularySize: vocabularySizeMin,
   sequences: 2,
+  /** It makes vectors too. */
+  embeddings: false,
   /** Computing this position kills the process; -1: never. */
   crashAtToken: -1,
   /** Computing this position never ends; -1: never. */

@@ -3,10 +3,15 @@ import koffi from 'koffi'
 import type { TokenIds } from '../../cache/types.ts'
 import type { Batch, Pointer } from './structs.ts'
 
+export type OutputsOf = 'none' | 'last' | 'all'
+
 export interface BatchMemory {
   readonly capacityTokens: number
-  /** `tokens` at positions from `firstPosition` in one sequence; valid until the next fill. */
-  fill(tokens: TokenIds, firstPosition: number, sequence: number, wantLogits: boolean): Batch
+  /**
+   * `tokens` at positions from `firstPosition` in one sequence, and of which of them the engine
+   * shall give something out; valid until the next fill.
+   */
+  fill(tokens: TokenIds, firstPosition: number, sequence: number, outputsOf: OutputsOf): Batch
   free(): void
 }
 
@@ -33,13 +38,13 @@ export function allocateBatch(capacityTokens: number, sequenceCount: number): Ba
 
   return {
     capacityTokens,
-    fill: (ids, firstPosition, sequence, wantLogits) => {
+    fill: (ids, firstPosition, sequence, outputsOf) => {
       const count = ids.length
       tokens.set(ids)
       for (let index = 0; index < count; index += 1) positions[index] = firstPosition + index
       pointers.fill(sequenceIds.address + BigInt(4 * sequence), 0, count)
-      outputs.fill(0, 0, count)
-      if (wantLogits) outputs[count - 1] = 1
+      outputs.fill(outputsOf === 'all' ? 1 : 0, 0, count)
+      if (outputsOf !== 'none') outputs[count - 1] = 1
       return {
         n_tokens: count,
         token: token.address,

@@ -33,6 +33,7 @@ interface Signatures {
   llama_model_n_ctx_train: (model: Pointer) => number
   llama_model_n_swa: (model: Pointer) => number
   llama_model_rope_type: (model: Pointer) => number
+  llama_model_n_embd_out: (model: Pointer) => number
   llama_model_n_params: (model: Pointer) => Size
   llama_model_size: (model: Pointer) => Size
   llama_model_has_encoder: (model: Pointer) => boolean
@@ -69,6 +70,9 @@ interface Signatures {
     flags: number,
   ) => Size
   llama_decode: (context: Pointer, batch: Batch) => number
+  llama_encode: (context: Pointer, batch: Batch) => number
+  llama_get_embeddings: (context: Pointer) => Pointer | null
+  llama_get_embeddings_seq: (context: Pointer, sequence: number) => Pointer | null
   llama_get_logits_ith: (context: Pointer, index: number) => Pointer | null
   llama_vocab_n_tokens: (vocabulary: Pointer) => number
   llama_vocab_is_eog: (vocabulary: Pointer, token: number) => boolean
@@ -144,6 +148,7 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_model_n_ctx_train: ['int32', [pointer]],
   llama_model_n_swa: ['int32', [pointer]],
   llama_model_rope_type: ['int32', [pointer]],
+  llama_model_n_embd_out: ['int32', [pointer]],
   llama_model_n_params: ['uint64', [pointer]],
   llama_model_size: ['uint64', [pointer]],
   llama_model_has_encoder: ['bool', [pointer]],
@@ -162,6 +167,9 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_state_seq_get_data_ext: ['size_t', [pointer, pointer, 'size_t', 'int32', 'uint32']],
   llama_state_seq_set_data_ext: ['size_t', [pointer, pointer, 'size_t', 'int32', 'uint32']],
   llama_decode: ['int32', [pointer, batchStruct]],
+  llama_encode: ['int32', [pointer, batchStruct]],
+  llama_get_embeddings: [pointer, [pointer]],
+  llama_get_embeddings_seq: [pointer, [pointer, 'int32']],
   llama_get_logits_ith: [pointer, [pointer, 'int32']],
   llama_vocab_n_tokens: ['int32', [pointer]],
   llama_vocab_is_eog: ['bool', [pointer, 'int32']],

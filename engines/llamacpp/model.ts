@@ -2,10 +2,17 @@
 import { stat } from 'node:fs/promises'
 import type { Layout } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
-import type { EngineModel, EngineSequence, ModelInfo, WorkerOptions } from '../types.ts'
+import type {
+  EmbeddingInfo,
+  EngineModel,
+  EngineSequence,
+  ModelInfo,
+  WorkerOptions,
+} from '../types.ts'
 import { storageRefusal } from './architecture.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
 import { createContext, type LlamaContext } from './context.ts'
+import { createEmbedder, type Embedder, type PoolingFacts, poolingOf } from './embedding.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
 import { explainLoadFailure } from './load-failure.ts'
@@ -38,6 +45,10 @@ export async function loadModel(
     const facts = readFacts(calls, model)
     checkGenerates(calls, model, facts.architecture)
     checkOptions(options)
+    const vocabulary = openVocabulary(calls, model)
+    const shared = { library, options, facts, vocabulary }
+    const pooling = poolingOf(facts)
+    if (pooling !== null) return await loadEmbedder(model, pooling, shared)
     const rope = planRope(options.contextTokens, ropeScaling, facts)
     const refusal = storageRefusal({
       name: facts.architecture,
@@ -52,15 +63,63 @@ export async function loadModel(
       sequenceCount,
       storesRecords: refusal === null,
     })
-    const vocabulary = openVocabulary(calls, model)
     const recordSize = refusal === null ? measureRecordSize(llama, 0) : null
     progress(1)
-    const info = describe(library, options, facts, vocabulary, recordSize, refusal, rope)
+    const info = describe({ ...shared, recordSize, refusal, rope, embedding: null })
     return serve(model, llama, vocabulary, info, recordSize)
   } catch (error) {
     llama?.free()
     calls.llama_model_free(model)
     throw error
+  }
+}
+
+async function loadEmbedder(
+  model: Pointer,
+  pooling: EmbeddingInfo['pooling'],
+  shared: Pick<Described, 'library' | 'options' | 'facts' | 'vocabulary'>,
+): Promise<EngineModel> {
+  const { library, options, facts, vocabulary } = shared
+  // Beyond its training a vector would be of no use, whatever the rope does.
+  const rope = planRope(options.contextTokens, 'none', facts)
+  const embedder = await createEmbedder(library, model, {
+    pooling,
+    seesAhead: facts.seesAhead,
+    contextTokens: rope.contextTokens,
+    threads: options.threads,
+  })
+  const info = describe({
+    ...shared,
+    recordSize: null,
+    refusal: 'It makes vectors of texts, and nothing of them is stored.',
+    rope,
+    embedding: { size: embedder.size, pooling },
+  })
+  return serveVectors(library.calls, model, embedder, vocabulary, info)
+}
+
+function serveVectors(
+  calls: LlamaCalls,
+  model: Pointer,
+  embedder: Embedder,
+  { tokenize, piece, isEnd }: Vocabulary,
+  info: ModelInfo,
+): EngineModel {
+  const refuse = (): never => {
+    throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model makes vectors, and no text.')
+  }
+  return {
+    info,
+    render: refuse,
+    tokenize,
+    piece,
+    isEnd,
+    openSequence: refuse,
+    embed: embedder.embed,
+    close: async () => {
+      embedder.free()
+      calls.llama_model_free(model)
+    },
   }
 }
 
@@ -98,6 +157,9 @@ function serve(
     piece: vocabulary.piece,
     isEnd: vocabulary.isEnd,
     openSequence,
+    embed: async () => {
+      throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model makes text, and no vectors.')
+    },
     close: async () => {
       if (!open) return
       open = false
@@ -126,8 +188,7 @@ async function loadWeights(library: LlamaLibrary, modelPath: string): Promise<Po
   )
 }
 
-interface ModelFacts extends RopeFacts {
-  readonly architecture: string
+interface ModelFacts extends RopeFacts, PoolingFacts {
   readonly parameterCount: number
   readonly weightsBytes: number
   readonly chatTemplate: string | null
@@ -146,6 +207,8 @@ function readFacts(calls: LlamaCalls, model: Pointer): ModelFacts {
     trainedContextTokens: calls.llama_model_n_ctx_train(model),
     ropeType: calls.llama_model_rope_type(model),
     ownScaling: ownScaling === 'none' || ownScaling === null ? longRope : ownScaling,
+    poolingType: metadata(calls, model, `${architecture}.pooling_type`),
+    seesAhead: metadata(calls, model, `${architecture}.attention.causal`) === 'false',
     parameterCount: Number(calls.llama_model_n_params(model)),
     weightsBytes: Number(calls.llama_model_size(model)),
     chatTemplate:
@@ -189,15 +252,19 @@ function modelError(message: string): EngineError {
   return new EngineError('PREFIXD_E_ENGINE_MODEL', message)
 }
 
-function describe(
-  library: LlamaLibrary,
-  options: WorkerOptions,
-  facts: ModelFacts,
-  vocabulary: Vocabulary,
-  recordSize: RecordSize | null,
-  refusal: string | null,
-  rope: Rope,
-): ModelInfo {
+interface Described {
+  readonly library: LlamaLibrary
+  readonly options: WorkerOptions
+  readonly facts: ModelFacts
+  readonly vocabulary: Vocabulary
+  readonly recordSize: RecordSize | null
+  readonly refusal: string | null
+  readonly rope: Rope
+  readonly embedding: EmbeddingInfo | null
+}
+
+function describe(described: Described): ModelInfo {
+  const { library, options, facts, vocabulary, recordSize, refusal, rope, embedding } = described
   const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
   const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')
   const threadWords = options.threads === 1 ? '1 thread' : `${options.threads} threads`
@@ -231,6 +298,8 @@ function describe(
     vocabularySize: vocabulary.size,
     parameterCount: facts.parameterCount,
     weightsBytes: facts.weightsBytes,
+    generates: embedding === null,
+    embedding,
     sequences: sequenceCount,
     hasChatTemplate: facts.chatTemplate !== null,
     chatTemplate: facts.chatTemplate,

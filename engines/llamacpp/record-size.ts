@@ -16,7 +16,7 @@ const sequence = 0
  */
 export function measureRecordSize(llama: LlamaContext, token: number): RecordSize {
   const { calls, context, memory, movingSequence } = llama
-  const batch = llama.batch.fill(new Uint32Array(3).fill(token), 0, sequence, false)
+  const batch = llama.batch.fill(new Uint32Array(3).fill(token), 0, sequence, 'none')
   const code = calls.llama_decode(context, batch)
   if (code !== 0) {
     throw new EngineError(

@@ -101,7 +101,7 @@ export function createSequence(options: SequenceOptions): EngineSequence {
 
   const compute = async (tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult> => {
     checkComputable(tokens)
-    const batch = llama.batch.fill(tokens, tokenCount, id, wantLogits)
+    const batch = llama.batch.fill(tokens, tokenCount, id, wantLogits ? 'last' : 'none')
     llama.abortFlag.lower()
     llama.logitsOwner = null
     computing = true

@@ -19,6 +19,7 @@ import { healthRoutes } from './native/health.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
+import { embeddingRoutes } from './openai/embeddings.ts'
 import { modelRoutes } from './openai/models.ts'
 import { allowLocalOrigins, checkHost } from './origin-guard.ts'
 import { responseRoutes } from './responses/routes.ts'
@@ -77,6 +78,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   chatRoutes(server, context)
   completionRoutes(server, context)
   responseRoutes(server, context)
+  embeddingRoutes(server, context)
   messageRoutes(server, context)
   modelRoutes(server, context)
   healthRoutes(server, context)

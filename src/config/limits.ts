@@ -78,6 +78,8 @@ export const limits = {
   /** Prompts of Anthropic's clients that asked for `diagnostics`, as digests. */
   rememberedPrompts: 1024,
   promptsPerRequest: 64,
+  /** Texts of one embeddings request; OpenAI's own limit. */
+  embeddingInputs: 2048,
   /** Characters of a model name, an id or a cursor in a request. */
   nameLength: 512,
   /** Ids in one evict request, and prefixes on one page. */

@@ -5,6 +5,7 @@ import { fitToTemplate, needsFitting } from '../chat/template/fit.ts'
 import { cutAtMark, withMark } from '../chat/template/go-on.ts'
 import { learnHabits, type TemplateHabits } from '../chat/template/habits.ts'
 import { PrefixdError } from '../errors.ts'
+import { requireText } from './capabilities.ts'
 import type { ChatInput } from './types.ts'
 
 /** A worker that comes back has the same template, or it is not used. */
@@ -16,6 +17,7 @@ const known = new WeakMap<Engine, Promise<TemplateHabits>>()
  */
 export async function render(engine: Engine, info: ModelInfo, chat: ChatInput): Promise<string> {
   const { goesOn = false, ...input } = chat
+  requireText(info)
   if ((input.documents?.length ?? 0) > 0 && !/\bdocuments\b/.test(info.chatTemplate ?? '')) {
     throw unwritten('documents', 'Write their text into a message.')
   }

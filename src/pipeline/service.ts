@@ -4,6 +4,7 @@ import { type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
+import { embed } from './embed.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { readNote, writeNote } from './namespace-note.ts'
 import { createRateMeter } from './rates.ts'
@@ -153,6 +154,7 @@ export function createService(options: ServiceOptions): Service {
     tokenize: async (name, text, how) => known(name).tokenize(text, how),
     detokenize: async (name, tokens) => known(name).detokenize(tokens),
     pieces: async (name, tokens) => known(name).pieces(tokens),
+    embed: async (name, prompt, field) => embed(known(name), prompt, field),
     cache: createAdmin({
       cache,
       modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',

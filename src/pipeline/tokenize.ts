@@ -6,6 +6,7 @@ import type { TokenIds } from '../../cache/types.ts'
 import { checkGrammar } from '../../engines/index.ts'
 import type { Engine, ModelInfo, TokenBias } from '../../engines/types.ts'
 import { PrefixdError } from '../errors.ts'
+import { requireText } from './capabilities.ts'
 import { render } from './render.ts'
 import type { GenerateRequest, Prompt } from './types.ts'
 
@@ -27,6 +28,7 @@ export async function tokenize(
   // The engine refuses it too, but only when the client's headers are out already.
   if (grammar !== null) checkGrammar(grammar)
   const info = await engine.ready()
+  requireText(info)
   checkBias(logitBias, info)
   const { tokens, promptEnd } = await tokenizePrompt(engine, info, prompt)
   const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
@@ -74,7 +76,19 @@ function roomForAnswer(
   maxTokens: number | null,
   kind: Prompt['kind'],
 ): number {
-  const field = kind === 'chat' ? 'messages' : 'prompt'
+  // One place stays free for the answer's first token, unless none is wanted.
+  const spare = maxTokens === 0 ? 0 : 1
+  checkTokens(tokens, info, { field: kind === 'chat' ? 'messages' : 'prompt', spare })
+  const room = info.contextTokens - tokens.length
+  return maxTokens === null ? room : Math.min(maxTokens, room)
+}
+
+/** Throws, naming `field`, unless the tokens are the model's and leave `spare` places. */
+export function checkTokens(
+  tokens: TokenIds,
+  info: ModelInfo,
+  { field, spare }: { readonly field: string; readonly spare: number },
+): void {
   if (tokens.length === 0) {
     throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} gives an empty prompt.`, {
       field,
@@ -86,19 +100,15 @@ function roomForAnswer(
     const most = info.vocabularySize - 1
     throw new PrefixdError(
       'PREFIXD_E_INVALID_VALUE',
-      `prompt[${outside}] is token ${tokens[outside]}; this model has tokens 0 to ${most}.`,
-      { field: `prompt[${outside}]`, next: 'Ask POST /tokenize for the model’s own token ids.' },
+      `${field}[${outside}] is token ${tokens[outside]}; this model has tokens 0 to ${most}.`,
+      { field: `${field}[${outside}]`, next: 'Ask POST /tokenize for the model’s own token ids.' },
     )
   }
-  // One place stays free for the answer's first token, unless none is wanted.
-  const needed = maxTokens === 0 ? 0 : 1
-  const room = info.contextTokens - tokens.length
-  if (room < needed) {
+  if (info.contextTokens - tokens.length < spare) {
     throw new PrefixdError(
       'PREFIXD_E_CONTEXT_LENGTH',
       `The prompt has ${tokens.length} tokens; the context is ${info.contextTokens} tokens.`,
       { field, next: 'Shorten the prompt, or start prefixd with a larger --ctx.' },
     )
   }
-  return maxTokens === null ? room : Math.min(maxTokens, room)
 }

@@ -296,6 +296,13 @@ export interface CacheAdmin {
   evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
 }
 
+export type EmbedPrompt = Exclude<Prompt, { readonly kind: 'chat' }>
+
+export interface EmbeddedText {
+  readonly vector: Float32Array
+  readonly promptTokens: number
+}
+
 /** The product behind the API. */
 export interface Service {
   /**
@@ -313,5 +320,10 @@ export interface Service {
   ): Promise<TokenIds>
   detokenize(model: string, tokens: TokenIds): Promise<string>
   pieces(model: string, tokens: TokenIds): Promise<Uint8Array[]>
+  /**
+   * The text's vector, of length 1. Rejects with `PREFIXD_E_NOT_SUPPORTED` where the model makes
+   * none, and as `generate` does for what it cannot read; `field` names the text in errors.
+   */
+  embed(model: string, prompt: EmbedPrompt, field: string): Promise<EmbeddedText>
   readonly cache: CacheAdmin
 }

@@ -29,6 +29,8 @@ export const scriptedInfo: ModelInfo = {
   vocabularySize: 256,
   parameterCount: 0,
   weightsBytes: 0,
+  generates: true,
+  embedding: null,
   sequences: 1,
   hasChatTemplate: false,
   chatTemplate: null,

@@ -142,6 +142,8 @@ export const modelInfo: ModelInfo = {
   vocabularySize: 49152,
   parameterCount: 134_515_008,
   weightsBytes: 100_000_000,
+  generates: true,
+  embedding: null,
   sequences: 2,
   hasChatTemplate: true,
   chatTemplate: null,
@@ -269,6 +271,10 @@ export function scriptedService(script: Script = answering()): ScriptedService {
     },
     tokenize: async (_model, text) => Uint32Array.from(Buffer.from(text)),
     detokenize: async (_model, tokens) => Buffer.from(tokens).toString(),
+    embed: async (_model, prompt) => {
+      const tokens = prompt.kind === 'tokens' ? prompt.tokens : Buffer.from(prompt.text)
+      return { vector: Float32Array.of(0.6, -0.8), promptTokens: tokens.length }
+    },
     pieces: async (_model, tokens) => [...tokens].map((token) => Uint8Array.of(token)),
     cache: {
       stats: () => stats,

@@ -7,9 +7,10 @@ import { type Static, type TSchema, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 
 /** Clients send null for what they leave out. */
-const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+export const maybe = <T extends TSchema>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()]))
 const tokenId = Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1 })
-const tokenArray = Type.Array(tokenId, { minItems: 1, maxItems: limits.contextTokensMax })
+export const tokenArray = Type.Array(tokenId, { minItems: 1, maxItems: limits.contextTokensMax })
 
 export const ModelName = Type.String({ minLength: 1, maxLength: limits.nameLength })
 

@@ -2,11 +2,9 @@
  * Shapes of Responses requests, as far as we read them. Fields that are not listed are ignored:
  * every agent sends some. What an item of a type needs is checked where it is translated.
  */
-import { type Static, type TSchema, Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { ModelName } from '../openai/schema.ts'
-
-const maybe = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
+import { ModelName, maybe } from '../openai/schema.ts'
 
 const prompt = {
   model: maybe(ModelName),
