@@ -4,6 +4,8 @@ export const limits = {
   queuedRequests: 64,
   /** A request body: a 200k-token conversation is about 1 MB of JSON, images are larger. */
   bodyBytes: 64 * 1024 * 1024,
+  /** Arrays and objects in each other: schemas of tools have about ten, call stacks thousands. */
+  bodyLevels: 128,
   /** Blocks of one prompt: 1 M tokens in blocks of 256. */
   blocksPerPrompt: 4096,
   blockTokensMin: 16,
