@@ -2,6 +2,9 @@
 export const limits = {
   /** Requests that wait for a sequence of one worker; one more is answered with 429. */
   queuedRequests: 64,
+  /** How long one of them waits, and how long its prefill may take: 32k tokens, 10 a second. */
+  queueWaitMs: 3_600_000,
+  prefillMs: 3_600_000,
   /** A request body: a 200k-token conversation is about 1 MB of JSON, images are larger. */
   bodyBytes: 64 * 1024 * 1024,
   /** Arrays and objects in each other: schemas of tools have about ten, call stacks thousands. */

@@ -2,8 +2,10 @@
 import { performance } from 'node:perf_hooks'
 import { type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
+import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { readNote, writeNote } from './namespace-note.ts'
@@ -37,6 +39,8 @@ export interface ServiceOptions {
 /** Agents ask for 32,000 tokens, and small models may ramble that long. Null: no limit. */
 const fewer = (asked: number | null, most: number | null): number | null =>
   asked === null || most === null ? (asked ?? most) : Math.min(asked, most)
+
+const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 
 export function createService(options: ServiceOptions): Service {
   const { engine, cache, model } = options
@@ -105,7 +109,8 @@ export function createService(options: ServiceOptions): Service {
         cache,
         maxTokens: fewer(request.maxTokens, options.maxAnswerTokens),
       }
-      for await (const event of generate(limited, context, signal)) {
+      const run = (ended: AbortSignal) => generate(limited, context, ended)
+      for await (const event of withinDeadlines(run, signal, deadlines)) {
         if (event.type === 'receipt') receipt = event.receipt
         yield event
       }
