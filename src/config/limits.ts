@@ -15,6 +15,10 @@ export const limits = {
   blockTokensMax: 4096,
   stopStrings: 16,
   stopStringLength: 512,
+  /** Answers to one prompt, tokens that a request may bias, and likely tokens beside each. */
+  choices: 16,
+  logitBiases: 1024,
+  topLogprobs: 20,
   contextTokensMax: 1_048_576,
   /** Bytes of records on their way from the tiers into the engine for one request. */
   restoreWindowBytes: 64 * 1024 * 1024,

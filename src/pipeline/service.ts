@@ -1,6 +1,6 @@
 /** The product behind the API: one model, its engine and the cache. */
 import { performance } from 'node:perf_hooks'
-import { type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
+import { type Cache, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
@@ -41,17 +41,17 @@ const fewer = (asked: number | null, most: number | null): number | null =>
   asked === null || most === null ? (asked ?? most) : Math.min(asked, most)
 
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
+const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
 
 export function createService(options: ServiceOptions): Service {
-  const { engine, cache, model } = options
+  const { engine, cache, reuse, model } = options
   const startedAtMs = Date.now()
   const rates = createRateMeter()
   const tally = createTally()
   const sessions = createSessions()
   let info: ModelInfo | null = null
 
-  const namespaceFor = (ready: ModelInfo, salt: string, tenant: string | null): Namespace => {
-    const { fingerprint } = ready
+  const namespaceFor = ({ fingerprint }: ModelInfo, salt: string, tenant: string | null) => {
     const namespace = namespaceOf({
       fingerprint,
       weightsDigest: model.weightsDigest,
@@ -74,6 +74,7 @@ export function createService(options: ServiceOptions): Service {
   const context: GenerateContext = {
     engine,
     cache,
+    reuse,
     namespaceOf: (ready, request) => namespaceFor(ready, request.cache.salt, request.tenant),
     rates,
     onRestored(restored, plan) {
@@ -129,8 +130,6 @@ export function createService(options: ServiceOptions): Service {
     }
   }
 
-  const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
-
   return {
     generate: counted,
     models: (): ModelCard[] => [
@@ -172,7 +171,7 @@ export function createService(options: ServiceOptions): Service {
           version: options.version,
           upMs: performance.now(),
           blockTokens: cache.blockTokens,
-          reuse: options.reuse,
+          reuse,
           directory: options.directory,
           ...tally.counted(),
           sessions: sessions.count,
