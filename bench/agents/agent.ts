@@ -32,8 +32,10 @@ export interface Agent {
   prepare(place: Place): void
   env(place: Place): Readonly<Record<string, string>>
   words(turn: Turn, place: Place): readonly string[]
-  /** Cached tokens of a turn as the agent itself printed them; null: it did not. */
+  /** Cached tokens as the agent itself printed them behind a turn; null: it did not. */
   ownCachedTokens(output: string): number | null
+  /** What it counts in that figure. */
+  readonly counts: 'turn' | 'session'
 }
 
 /** Lines that are JSON objects; everything else that an agent prints is passed over. */

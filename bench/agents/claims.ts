@@ -116,14 +116,17 @@ function addsUp({ agent, turns }: AgentRun): Claim {
 }
 
 /** What the agent shows its user must be what the service reported. */
-function agrees({ agent, turns }: AgentRun): Claim {
-  const claim = `${agent.title}: it shows the cached tokens that the service reported`
-  const shown = turns.filter(({ ownCachedTokens }) => ownCachedTokens !== null)
-  const wrong = shown.filter((turn) => turn.ownCachedTokens !== reportedIn(turn))
+function agrees(run: AgentRun): Claim {
+  const claim = `${run.agent.title}: it shows the cached tokens that the service reported`
+  const shown = run.turns.flatMap((turn) => {
+    const reported = reportedUntil(run, turn)
+    const own = turn.ownCachedTokens
+    return own === null || reported === null ? [] : [{ own, reported }]
+  })
+  const wrong = shown.filter(({ own, reported }) => own !== reported)
   if (shown.length === 0) return { verdict: 'said', claim, found: 'it showed none' }
   const [first] = wrong
-  const difference =
-    first === undefined ? '' : `; ${first.ownCachedTokens} shown for ${reportedIn(first)}`
+  const difference = first === undefined ? '' : `; ${first.own} shown for ${first.reported}`
   return isTrue(
     claim,
     wrong.length === 0,
@@ -131,7 +134,15 @@ function agrees({ agent, turns }: AgentRun): Claim {
   )
 }
 
-const reportedIn = (turn: TurnRun): number =>
+/** Null: an agent that counts its session does not count a turn that it takes for failed. */
+function reportedUntil({ agent, turns }: AgentRun, turn: TurnRun): number | null {
+  if (agent.counts === 'turn') return cachedIn(turn)
+  const until = turns.filter((each) => each.session === turn.session && each.turn <= turn.turn)
+  if (until.some(({ exitCode }) => exitCode !== 0)) return null
+  return until.reduce((sum, each) => sum + cachedIn(each), 0)
+}
+
+const cachedIn = (turn: TurnRun): number =>
   mainOf(turn).reduce((sum, { cachedTokens }) => sum + cachedTokens, 0)
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1).replace('.0', '')} %`

@@ -39,6 +39,7 @@ export const claudeCode: Agent = {
     '--permission-prompts',
     'none',
   ],
+  counts: 'turn',
   ownCachedTokens: (output) => {
     const result = jsonLines(output).find(({ type }) => type === 'result') as ResultLine | undefined
     const cached = result?.usage?.cache_read_input_tokens

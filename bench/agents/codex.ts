@@ -54,6 +54,7 @@ export const codex: Agent = {
       ? ['exec', 'resume', '--last', ...how, prompt]
       : ['exec', '--sandbox', 'read-only', ...how, prompt]
   },
+  counts: 'session',
   ownCachedTokens: (output) => {
     const turns = jsonLines(output).filter(({ type }) => type === 'turn.completed') as TurnLine[]
     const cached = turns.at(-1)?.usage?.cached_input_tokens

@@ -53,6 +53,7 @@ export const opencode: Agent = {
     'json',
     prompt,
   ],
+  counts: 'turn',
   ownCachedTokens: (output) => {
     const steps = jsonLines(output).filter(({ type }) => type === 'step_finish') as StepLine[]
     const read = steps.map(({ part }) => part?.tokens?.cache?.read)

@@ -19,7 +19,7 @@ export interface TurnRun {
 }
 
 export interface AgentRun {
-  readonly agent: Pick<Agent, 'id' | 'title' | 'version'>
+  readonly agent: Pick<Agent, 'id' | 'title' | 'version' | 'counts'>
   readonly turns: readonly TurnRun[]
 }
 
@@ -64,7 +64,8 @@ export async function playAgent(agent: Agent, stage: Stage): Promise<AgentRun> {
       lastWords: `${output}\n${errors}`.trim().slice(-lastWordsLength),
     })
   }
-  return { agent: { id: agent.id, title: agent.title, version: agent.version }, turns }
+  const { id, title, version, counts } = agent
+  return { agent: { id, title, version, counts }, turns }
 }
 
 /** A home without anything of this user's, and a project that is small and always the same. */

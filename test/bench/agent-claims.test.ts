@@ -35,7 +35,7 @@ function runOf(
   })
   const turns = [turn(1, 1, first), turn(1, 2, second), turn(2, 1, other)]
   return {
-    agent: { id: 'claude', title: 'Claude Code', version: '1.2.3' },
+    agent: { id: 'claude', title: 'Claude Code', version: '1.2.3', counts: 'turn' },
     turns: turns.map((each, at) => ({ ...each, ...more[at] })),
   }
 }
@@ -88,6 +88,18 @@ describe('what is claimed of an agent', () => {
     const silent = { ownCachedTokens: null }
     expect(broken(runOf(good, [silent, silent, silent]))).toEqual([
       expect.stringMatching(/^said: .*it showed none/),
+    ])
+  })
+
+  it('knows an agent that counts all turns of a session', () => {
+    const counting = (own: number): AgentRun => {
+      const warm = [[exchangeOf(10_000, 5)], good[1], good[2]]
+      const run = runOf(warm, [{}, { ownCachedTokens: own }])
+      return { ...run, agent: { ...run.agent, counts: 'session' } }
+    }
+    expect(broken(counting(20_095))).toEqual([])
+    expect(broken(counting(20_090))).toEqual([
+      expect.stringContaining('2 of 3 turns; 20090 shown for 20095'),
     ])
   })
 

@@ -15,6 +15,7 @@ const stub = fileURLToPath(new URL('../support/stub-agent.ts', import.meta.url))
 /** What the harness asks of a real agent, answered by the stub. */
 const stubOf = (agent: Agent, dialect: string): Agent => ({
   ...agent,
+  counts: 'turn',
   prepare: () => {},
   env: () => ({}),
   words: ({ prompt, continues }, { url }) => [
