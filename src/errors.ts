@@ -41,6 +41,7 @@ export const errorKinds = {
   PREFIXD_E_INVALID_VALUE: invalid('invalid_value'),
   PREFIXD_E_INVALID_JSON: invalid('invalid_json'),
   PREFIXD_E_UNSUPPORTED_PARAMETER: invalid('unsupported_parameter'),
+  PREFIXD_E_SCHEMA: invalid('invalid_json_schema'),
   PREFIXD_E_CONTEXT_LENGTH: invalid('context_length_exceeded'),
   PREFIXD_E_REQUEST_TOO_LARGE: { ...invalid('request_too_large'), status: 413 },
   PREFIXD_E_MODEL_NOT_FOUND: {

@@ -1,10 +1,7 @@
 /** Turns the engine's tokens into the answer's events, and ends it where the client wants. */
 import type { GenerateEvent as EngineEvent, GenerateDone } from '../../engines/index.ts'
 import type { AnswerReader } from './answer-reader.ts'
-import type { SampledToken } from './attribution.ts'
 import type { FinishReason, GenerateEvent } from './types.ts'
-
-type TokenEvent = Extract<EngineEvent, { type: 'token' }>
 
 export interface Decoded {
   readonly done: GenerateDone
@@ -31,7 +28,7 @@ export async function* decode(
     else if (event.type === 'token') {
       firstTokenAt ??= now()
       if (reader.isOver) continue
-      yield* reader.push(event.text, sampledOf(event))
+      yield* reader.push(event.text)
       if (reader.isOver) stop()
     } else {
       if (!reader.isOver) yield* reader.end()
@@ -41,9 +38,6 @@ export async function* decode(
   }
   throw new Error('the engine’s stream ended without its receipt')
 }
-
-const sampledOf = ({ token, logprobs }: TokenEvent): SampledToken | undefined =>
-  logprobs && { token, logprobs }
 
 function reasonOf(done: GenerateDone, { calls, stopString, isOver }: AnswerReader): FinishReason {
   if (stopString !== null) return 'stop'

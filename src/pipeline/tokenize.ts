@@ -5,6 +5,9 @@
 import type { TokenIds } from '../../cache/types.ts'
 import { checkGrammar } from '../../engines/index.ts'
 import type { Engine, ModelInfo, TokenBias } from '../../engines/types.ts'
+import { answerFormatOf } from '../chat/answer/format.ts'
+import { answerGrammar } from '../chat/grammar/answer-grammar.ts'
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { requireText } from './capabilities.ts'
 import { render } from './render.ts'
@@ -17,22 +20,44 @@ export interface TokenizedPrompt {
   readonly promptEnd: string
   /** Tokens that the answer may have: what was asked for, or what the context has room for. */
   readonly maxTokens: number
+  /** What the answer's constraint is in this model's own markup; null without one. */
+  readonly grammar: string | null
 }
 
 /** Waits for the worker to be ready. Throws where the engine could not compute this prompt. */
 export async function tokenize(
   engine: Engine,
-  request: Pick<GenerateRequest, 'prompt' | 'maxTokens' | 'grammar' | 'logitBias'>,
+  request: Pick<GenerateRequest, 'prompt' | 'maxTokens' | 'constraint' | 'logitBias'>,
 ): Promise<TokenizedPrompt> {
-  const { prompt, maxTokens, grammar = null, logitBias = [] } = request
-  // The engine refuses it too, but only when the client's headers are out already.
-  if (grammar !== null) checkGrammar(grammar)
+  const { prompt, maxTokens, logitBias = [] } = request
   const info = await engine.ready()
   requireText(info)
   checkBias(logitBias, info)
   const { tokens, promptEnd } = await tokenizePrompt(engine, info, prompt)
+  const grammar = grammarFor(request, promptEnd, info.chatTemplate)
   const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
-  return { info, tokens, promptEnd, maxTokens: room }
+  return { info, tokens, promptEnd, maxTokens: room, grammar }
+}
+
+/** Throws where the constraint cannot be held to: nothing has been computed yet. */
+function grammarFor(
+  { prompt, constraint = null }: Pick<GenerateRequest, 'prompt' | 'constraint'>,
+  promptEnd: string,
+  template: string | null,
+): string | null {
+  if (constraint === null) return null
+  if (prompt.kind === 'chat' && prompt.input.goesOn === true) {
+    throw new PrefixdError(
+      'PREFIXD_E_UNSUPPORTED_PARAMETER',
+      'An answer that has begun in the last message cannot be held to a format or to calls.',
+      { field: 'messages', next: 'End with a message of the user.' },
+    )
+  }
+  const format = prompt.kind === 'chat' ? answerFormatOf(template) : null
+  const grammar = answerGrammar(constraint, { format, promptEnd, limits })
+  // The engine refuses it too, but only when the client's headers are out already.
+  checkGrammar(grammar)
+  return grammar
 }
 
 /** More than any template writes behind the last message. */
@@ -49,9 +74,6 @@ async function tokenizePrompt(
   prompt: Prompt,
 ): Promise<Pick<TokenizedPrompt, 'tokens' | 'promptEnd'>> {
   if (prompt.kind === 'tokens') return { tokens: prompt.tokens, promptEnd: '' }
-  if (prompt.kind === 'gap') {
-    return { tokens: await gapTokens(engine, info, prompt), promptEnd: '' }
-  }
   if (prompt.kind === 'text') {
     const { text } = prompt
     const tokens = await engine.tokenize(text, { addSpecial: true, parseSpecial: true })
@@ -61,29 +83,6 @@ async function tokenizePrompt(
   // The template writes the beginning-of-text token itself where the model wants one.
   const tokens = await engine.tokenize(text, { addSpecial: false, parseSpecial: true })
   return { tokens, promptEnd: text.slice(-promptEndLength) }
-}
-
-/** Prefix, suffix, middle: the order of llama-server's `/infill`, and of most models. */
-async function gapTokens(
-  engine: Engine,
-  { gap }: ModelInfo,
-  { text, suffix }: Extract<Prompt, { kind: 'gap' }>,
-): Promise<TokenIds> {
-  if (gap === null) {
-    throw new PrefixdError(
-      'PREFIXD_E_UNSUPPORTED_PARAMETER',
-      'suffix is not supported by this model: its vocabulary has no tokens for filling a gap.',
-      { field: 'suffix', next: 'Leave it out, or serve a code model that has them.' },
-    )
-  }
-  const plain = { addSpecial: false, parseSpecial: false }
-  const beginning = await engine.tokenize('', { ...plain, addSpecial: true })
-  const [before, after] = await Promise.all([
-    engine.tokenize(text, plain),
-    engine.tokenize(suffix, plain),
-  ])
-  const parts = [beginning, [gap.prefix], before, [gap.suffix], after, [gap.middle]]
-  return Uint32Array.from(parts.flatMap((part) => [...part]))
 }
 
 function checkBias(biases: readonly TokenBias[], { vocabularySize }: ModelInfo): void {

@@ -9,7 +9,6 @@ import type {
   RenderInput,
   Sampling,
   TokenBias,
-  TokenLogprobs,
 } from '../../engines/types.ts'
 
 export interface ChatInput extends RenderInput {
@@ -20,8 +19,6 @@ export interface ChatInput extends RenderInput {
 export type Prompt =
   | { readonly kind: 'chat'; readonly input: ChatInput }
   | { readonly kind: 'text'; readonly text: string }
-  /** What belongs between two texts; only models that were trained for it can write that. */
-  | { readonly kind: 'gap'; readonly text: string; readonly suffix: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
 /** What the client wants of the cache for this request; every dialect's controls become this. */
@@ -55,6 +52,41 @@ export interface VolatileSpan {
   readonly atChar: number
 }
 
+/**
+ * What the answer must be, reasoning aside. It becomes a grammar when the model's own markup is
+ * known; errors name the paths. The prompt does not depend on it.
+ */
+export interface AnswerConstraint {
+  /** What visible text must be; null: any text. */
+  readonly text: TextConstraint | null
+  /** Null: the model calls as it likes. */
+  readonly calls: CallConstraint | null
+}
+
+/** `path` is the place in the client's body. */
+export type TextConstraint =
+  | { readonly kind: 'schema'; readonly schema: unknown; readonly path: string }
+  | { readonly kind: 'regex'; readonly pattern: string; readonly path: string }
+  | { readonly kind: 'choice'; readonly texts: readonly string[] }
+  /** GBNF with a rule `root`. */
+  | { readonly kind: 'grammar'; readonly grammar: string }
+
+export interface CallConstraint {
+  /** The answer is a call; otherwise it may be text instead. */
+  readonly required: boolean
+  /** May there be several? */
+  readonly parallel: boolean
+  /** Those that may be called. */
+  readonly tools: readonly ConstrainedTool[]
+}
+
+export interface ConstrainedTool {
+  readonly name: string
+  /** Of its arguments; null: an object of any kind. */
+  readonly schema: unknown
+  readonly path: string
+}
+
 export interface GenerateRequest {
   readonly requestId: string
   /** Name or alias of the model; the pipeline has already refused unknown ones. */
@@ -63,16 +95,9 @@ export interface GenerateRequest {
   /** Null: as many as fit in the context. 0: prefill and save, generate nothing. */
   readonly maxTokens: number | null
   readonly sampling: Sampling
-  /**
-   * GBNF that the whole answer follows, reasoning and the markup of calls included. Absent and
-   * null: none. Throws PREFIXD_E_ENGINE_GRAMMAR where it cannot be used.
-   */
-  readonly grammar?: string | null
+  /** Absent and null: the model writes what it likes. */
+  readonly constraint?: AnswerConstraint | null
   readonly logitBias?: readonly TokenBias[]
-  /** Logprobs of visible text, with so many likely tokens beside each; absent and null: none. */
-  readonly topLogprobs?: number | null
-  /** Answers to this prompt, each with a seed of its own; absent is 1. */
-  readonly choices?: number
   /** Text that ends the answer; it is never emitted, not even partly. */
   readonly stop: readonly string[]
   readonly cache: CacheDirective
@@ -117,13 +142,6 @@ export interface Receipt {
   }
 }
 
-/** A token of visible text. Every one is reported once, before or with its text. */
-export interface TextToken extends TokenLogprobs {
-  readonly token: number
-  /** Characters of the choice's visible text in front of it. */
-  readonly atChar: number
-}
-
 /** `tool_calls`: the answer ended by itself and has at least one call. */
 export type FinishReason = 'stop' | 'length' | 'tool_calls'
 
@@ -137,12 +155,7 @@ export type GenerateEvent =
   /** The prompt's tokens that now stand in the sequence, as the engine counts them; may be 0. */
   | { readonly type: 'restored'; readonly restoredTokens: number }
   | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
-  | {
-      readonly type: 'text'
-      readonly text: string
-      /** Tokens whose first visible part this is, where the request wants logprobs. */
-      readonly tokens?: readonly TextToken[]
-    }
+  | { readonly type: 'text'; readonly text: string }
   /** The model's thinking, without its markup; comes before the text or between calls. */
   | { readonly type: 'reasoning'; readonly text: string }
   /** Begins a call; `index` counts calls from 0. Its arguments follow before the next call. */
@@ -154,15 +167,13 @@ export type GenerateEvent =
     }
   /** A piece of that call's arguments: JSON as the model wrote it, byte for byte. */
   | { readonly type: 'tool_arguments'; readonly index: number; readonly text: string }
-  /** This choice is complete; the receipt follows when what was saved is confirmed. */
+  /** The answer is complete; the receipt follows when what was saved is confirmed. */
   | {
       readonly type: 'finish'
       readonly finishReason: FinishReason
       /** The stop string that ended the answer; absent when none did. */
       readonly stopString?: string
     }
-  /** What follows belongs to the next choice, counted from 0; the first one is not announced. */
-  | { readonly type: 'choice'; readonly choice: number }
   | { readonly type: 'receipt'; readonly receipt: Receipt }
 
 export interface ModelCard {

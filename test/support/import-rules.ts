@@ -77,7 +77,7 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/pipeline/.*'),
     values: anyOf(
-      '(src/pipeline|src/observe|src/chat/answer|src/chat/template)/.*',
+      '(src/pipeline|src/observe|src/chat/answer|src/chat/grammar|src/chat/template)/.*',
       '(cache|engines)/index\\.ts',
       'src/config/limits\\.ts',
       errors,

@@ -34,7 +34,6 @@ export const scriptedInfo: ModelInfo = {
   sequences: 1,
   hasChatTemplate: false,
   chatTemplate: null,
-  gap: null,
   device: 'paper',
 }
 

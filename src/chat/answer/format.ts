@@ -96,6 +96,7 @@ export function answerFormatOf(template: string | null): AnswerFormat {
       name: 'harmony',
       callFrame: harmonyFrame,
       reasons: true,
+      reasoning: null,
       write: (text, calls) => `${text}${framed(harmonyFrame, calls)}`,
       parser: harmonyParser,
     }
@@ -109,6 +110,7 @@ export function answerFormatOf(template: string | null): AnswerFormat {
     name: known.name,
     callFrame,
     reasons: family.reasoning !== null,
+    reasoning: family.reasoning,
     write: (text, calls) => text + (text === '' ? '' : joint) + writeCalls(calls),
     parser: (options) => familyParser(family, options),
   }

@@ -2,8 +2,7 @@
 
 /** Pieces of one kind that follow each other belong together; how they are cut means nothing. */
 export type AnswerPart =
-  /** `at`: where it stands in the answer as it was written, markup included. */
-  | { readonly type: 'text'; readonly text: string; readonly at: number }
+  | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'reasoning'; readonly text: string }
   /** Begins a call; `index` counts from 0. */
   | { readonly type: 'tool_call'; readonly index: number; readonly name: string }
@@ -48,6 +47,8 @@ export interface AnswerFormat {
   readonly name: string
   /** Does its template know reasoning? */
   readonly reasons: boolean
+  /** What stands around its reasoning; null where it has none, or whole messages instead. */
+  readonly reasoning: { readonly open: string; readonly close: string } | null
   /** Text and calls as the model itself writes them, for templates that cannot. */
   write(text: string, calls: readonly WrittenCall[]): string
   /** Null where arguments are no JSON in this family: XML, Python. */

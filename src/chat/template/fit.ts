@@ -5,10 +5,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { RenderInput } from '../../../engines/types.ts'
-import { limits } from '../../config/limits.ts'
 import { toolShapesOf } from '../answer/tool-shapes.ts'
 import type { AnswerFormat } from '../answer/types.ts'
-import { isNestedDeeper } from '../nesting.ts'
 import type { TemplateHabits } from './habits.ts'
 
 type Message = Readonly<Record<string, unknown>>
@@ -105,15 +103,11 @@ function fitCall(call: Call, { arguments: wanted, shortIds }: TemplateHabits): C
   }
 }
 
-/**
- * Arguments that are no object, as a cut-off answer leaves them, stay the text that they are; so do
- * those that are too deep for templates to follow.
- */
+/** Arguments that are no object, as a cut-off answer leaves them, stay the text that they are. */
 function objectOf(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text === '' ? '{}' : text)
-    const isObject = typeof value === 'object' && value !== null
-    return isObject && !isNestedDeeper(value, limits.bodyLevels) ? value : text
+    return typeof value === 'object' && value !== null ? value : text
   } catch {
     return text
   }
