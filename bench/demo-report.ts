@@ -67,9 +67,12 @@ export function demoLines(story: Story, claims: readonly Claim[]): string[] {
     'stored records, then only trimmed): no HTTP, no cache, no restore. Measured in turn with the',
     'others.',
     '',
-    ...claims.map(({ verdict, claim, found }) => `${labelOf[verdict]}  ${claim} (${found})`),
+    ...claims.map(claimLine),
   ]
 }
+
+export const claimLine = ({ verdict, claim, found }: Claim): string =>
+  `${labelOf[verdict]}  ${claim} (${found})`
 
 const labelOf = { pass: 'PASS', over: 'OVER', fail: 'FAIL', said: 'NOTE' } as const
 

@@ -27,6 +27,10 @@ export function checkModelInfo(info: ModelInfo): ModelInfo {
   if (info.chatTemplate !== null && typeof info.chatTemplate !== 'string') {
     throw protocolError('`info.chatTemplate` must be a string or null')
   }
+  const { gap } = info
+  if (gap !== null && ![gap?.prefix, gap?.suffix, gap?.middle].every(isCount)) {
+    throw protocolError('`info.gap` must be null, or have `prefix`, `suffix` and `middle`')
+  }
   if (typeof info.device !== 'string') throw protocolError('`info.device` must be a string')
   checkFingerprint(info)
   checkLayout(info.layout)

@@ -28,6 +28,13 @@ export interface EmbeddingInfo {
   readonly pooling: 'mean' | 'cls' | 'last'
 }
 
+/** They stand before what comes before the gap, before what comes behind it, and at the end. */
+export interface GapTokens {
+  readonly prefix: number
+  readonly suffix: number
+  readonly middle: number
+}
+
 /** What a worker declares when it is ready. */
 export interface ModelInfo {
   readonly fingerprint: Fingerprint
@@ -49,6 +56,8 @@ export interface ModelInfo {
    * reasoning: the one for requests with tools where the model has two.
    */
   readonly chatTemplate: string | null
+  /** Tokens with which a prompt asks for what belongs between two texts; null: it has none. */
+  readonly gap: GapTokens | null
   /** Human words about the device, e.g. `CPU, 1 thread`. */
   readonly device: string
 }

@@ -15,7 +15,7 @@ import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
 import { computeLogits } from './logits.ts'
 import { type FakeOptions, readFakeOptions } from './options.ts'
 import { createFakeSampler } from './sampler.ts'
-import { endToken, piece, tokenize } from './vocabulary.ts'
+import { endToken, gapTokens, piece, tokenize } from './vocabulary.ts'
 
 /** Throws EngineError for settings that are wrong, and when a fault of loading was ordered. */
 export async function loadFakeModel(
@@ -73,6 +73,7 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
     sequences: options.sequences,
     hasChatTemplate: true,
     chatTemplate: templateText,
+    gap: gapTokens,
     device: 'no device: exact arithmetic',
   }
 }

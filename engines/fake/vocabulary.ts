@@ -9,12 +9,20 @@ const specials = [
   '<|assistant|>',
   '<|tool|>',
   '<|tools|>',
+  '<|before|>',
+  '<|behind|>',
+  '<|between|>',
 ] as const
 export type Special = (typeof specials)[number]
 
 const firstSpecial = 256
 export const vocabularySizeMin = firstSpecial + specials.length
 export const endToken = special('<|end|>')
+export const gapTokens = {
+  prefix: special('<|before|>'),
+  suffix: special('<|behind|>'),
+  middle: special('<|between|>'),
+}
 
 const specialPattern = new RegExp(`(${specials.map((it) => it.replaceAll('|', '\\|')).join('|')})`)
 

@@ -78,6 +78,10 @@ interface Signatures {
   llama_vocab_is_eog: (vocabulary: Pointer, token: number) => boolean
   llama_vocab_bos: (vocabulary: Pointer) => number
   llama_vocab_eos: (vocabulary: Pointer) => number
+  /** -1 where the vocabulary has none; so the two below. */
+  llama_vocab_fim_pre: (vocabulary: Pointer) => number
+  llama_vocab_fim_suf: (vocabulary: Pointer) => number
+  llama_vocab_fim_mid: (vocabulary: Pointer) => number
   llama_vocab_get_add_bos: (vocabulary: Pointer) => boolean
   llama_tokenize: (
     vocabulary: Pointer,
@@ -175,6 +179,9 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_vocab_is_eog: ['bool', [pointer, 'int32']],
   llama_vocab_bos: ['int32', [pointer]],
   llama_vocab_eos: ['int32', [pointer]],
+  llama_vocab_fim_pre: ['int32', [pointer]],
+  llama_vocab_fim_suf: ['int32', [pointer]],
+  llama_vocab_fim_mid: ['int32', [pointer]],
   llama_vocab_get_add_bos: ['bool', [pointer]],
   llama_tokenize: ['int32', [pointer, pointer, 'int32', pointer, 'int32', 'bool', 'bool']],
   llama_token_to_piece: ['int32', [pointer, 'int32', pointer, 'int32', 'int32', 'bool']],

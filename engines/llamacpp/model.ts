@@ -303,6 +303,7 @@ function describe(described: Described): ModelInfo {
     sequences: sequenceCount,
     hasChatTemplate: facts.chatTemplate !== null,
     chatTemplate: facts.chatTemplate,
+    gap: vocabulary.gap,
     device: devices || `CPU, ${threadWords}`,
   }
 }

@@ -1,7 +1,7 @@
 /** Text to tokens and back, by the model's own tokenizer. */
 import type { TokenIds } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
-import type { TokenizeOptions } from '../types.ts'
+import type { GapTokens, TokenizeOptions } from '../types.ts'
 import type { LlamaCalls } from './calls.ts'
 import type { Pointer } from './structs.ts'
 
@@ -11,6 +11,7 @@ export interface Vocabulary {
   readonly size: number
   readonly bosText: string
   readonly eosText: string
+  readonly gap: GapTokens | null
   tokenize(text: string, options: TokenizeOptions): TokenIds
   piece(token: number): Uint8Array
   isEnd(token: number): boolean
@@ -41,6 +42,7 @@ export function openVocabulary(calls: LlamaCalls, model: Pointer): Vocabulary {
     size,
     bosText: textOf(bos),
     eosText: textOf(calls.llama_vocab_eos(vocabulary)),
+    gap: gapOf(calls, vocabulary),
     piece,
     isEnd: (token) => {
       checkToken(token, size)
@@ -77,6 +79,13 @@ export function openVocabulary(calls: LlamaCalls, model: Pointer): Vocabulary {
       return Uint32Array.from(ids.subarray(doubled ? 1 : 0, count))
     },
   }
+}
+
+function gapOf(calls: LlamaCalls, vocabulary: Pointer): GapTokens | null {
+  const prefix = calls.llama_vocab_fim_pre(vocabulary)
+  const suffix = calls.llama_vocab_fim_suf(vocabulary)
+  const middle = calls.llama_vocab_fim_mid(vocabulary)
+  return Math.min(prefix, suffix, middle) < 0 ? null : { prefix, suffix, middle }
 }
 
 function checkToken(token: number, size: number): void {

@@ -6,6 +6,7 @@ import type {
   GenerateRequest,
   Receipt,
   Service,
+  TextToken,
 } from '../pipeline/types.ts'
 
 export type PlannedEvent = Extract<GenerateEvent, { type: 'planned' }>
@@ -24,12 +25,18 @@ export interface ToolCall {
   readonly arguments: string
 }
 
-export interface Outcome {
+/** One of the answers to a prompt. */
+export interface Choice {
   readonly text: string
+  /** What the text is made of, where logprobs were wanted. */
+  readonly tokens: readonly TextToken[]
   readonly reasoning: string
   readonly toolCalls: readonly ToolCall[]
   readonly finishReason: FinishReason
   readonly stopString: string | null
+}
+
+export interface Outcome extends Choice {
   readonly receipt: Receipt
 }
 
@@ -54,40 +61,56 @@ export async function openAnswer(
   return { planned: first, events: remainingEvents(iterator, signal) }
 }
 
+/** The whole answer of a request that wants one. */
 export async function collectAnswer(answer: Answer): Promise<Outcome> {
-  const text: string[] = []
-  const reasoning: string[] = []
+  const { choices, receipt } = await collectChoices(answer)
+  const [choice] = choices
+  if (choice === undefined) throw brokenPromise('it ended without an answer')
+  return { ...choice, receipt }
+}
+
+export async function collectChoices(
+  answer: Answer,
+): Promise<{ readonly choices: readonly Choice[]; readonly receipt: Receipt }> {
+  const choices = [openChoice()]
+  for await (const event of answer.events) {
+    if (event.type === 'choice') choices.push(openChoice())
+    else if (event.type !== 'receipt') choices.at(-1)?.take(event)
+    else return { choices: choices.map((choice) => choice.whole()), receipt: event.receipt }
+  }
+  throw brokenPromise('it ended without a receipt')
+}
+
+/** Puts the events of one choice together. */
+function openChoice() {
+  let text = ''
+  let reasoning = ''
+  const tokens: TextToken[] = []
   const toolCalls: { id: string; name: string; arguments: string }[] = []
   let finishReason: FinishReason = 'stop'
   let stopString: string | null = null
-  for await (const event of answer.events) {
-    if (event.type === 'text') text.push(event.text)
-    if (event.type === 'reasoning') reasoning.push(event.text)
-    if (event.type === 'tool_call') {
-      toolCalls.push({ id: event.id, name: event.name, arguments: '' })
-    }
-    if (event.type === 'tool_arguments') {
-      const call = toolCalls[event.index]
-      if (call === undefined) throw brokenPromise('arguments came before their call')
-      call.arguments += event.text
-    }
-    if (event.type === 'finish') {
-      finishReason = event.finishReason
-      stopString = event.stopString ?? null
-    }
-    if (event.type === 'receipt') {
-      const { receipt } = event
-      return {
-        text: text.join(''),
-        reasoning: reasoning.join(''),
-        toolCalls,
-        finishReason,
-        stopString,
-        receipt,
+  return {
+    take(event: AnswerEvent): void {
+      if (event.type === 'text') {
+        text += event.text
+        for (const token of event.tokens ?? []) tokens.push(token)
       }
-    }
+      if (event.type === 'reasoning') reasoning += event.text
+      if (event.type === 'tool_call') {
+        toolCalls.push({ id: event.id, name: event.name, arguments: '' })
+      }
+      if (event.type === 'tool_arguments') {
+        const call = toolCalls[event.index]
+        if (call === undefined) throw brokenPromise('arguments came before their call')
+        call.arguments += event.text
+      }
+      if (event.type === 'finish') {
+        finishReason = event.finishReason
+        stopString = event.stopString ?? null
+      }
+    },
+    whole: (): Choice => ({ text, tokens, reasoning, toolCalls, finishReason, stopString }),
   }
-  throw brokenPromise('it ended without a receipt')
 }
 
 async function* remainingEvents(

@@ -14,6 +14,7 @@ import type { KeyRing } from './auth/key-ring.ts'
 import { openAnswers } from './client.ts'
 import type { ApiContext, ApiLimits, Server } from './context.ts'
 import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
+import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
 import { tokenRoutes } from './native/tokens.ts'
@@ -105,32 +106,6 @@ function addHooks(server: Server, keys: KeyRing | null): void {
     if (request.method === 'OPTIONS') return reply.code(204).send()
     request.caller = identify(request, keys)
   })
-}
-
-/** Plain forms and text are what a foreign page can send without asking; they are no JSON. */
-function acceptJsonOnly(server: Server): void {
-  server.removeAllContentTypeParsers()
-  const parse = server.getDefaultJsonParser('error', 'error')
-  server.addContentTypeParser(
-    /^application\/([\w.-]+\+)?json\b/,
-    { parseAs: 'string' },
-    (request, body, done) => {
-      parse(request, body as string, (error, value) => {
-        done(error && (body.length === 0 ? error : invalidJson(body as string)), value)
-      })
-    },
-  )
-}
-
-/** Node's own message says where it stopped; it quotes a few characters of the body at most. */
-function invalidJson(body: string): PrefixdError {
-  let reason = 'It has a key that is not allowed (__proto__ or constructor.prototype).'
-  try {
-    JSON.parse(body)
-  } catch (error) {
-    reason = `${(error as Error).message}.`
-  }
-  return new PrefixdError('PREFIXD_E_INVALID_JSON', `The body is not valid JSON. ${reason}`)
 }
 
 function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

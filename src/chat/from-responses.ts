@@ -81,7 +81,7 @@ function messagesOf(items: readonly ResponsesItem[]): ChatMessage[] {
   }
   for (const [index, item] of items.entries()) {
     const field = `input[${index}]`
-    const type = item.type ?? 'message'
+    const type = item.type == null ? 'message' : readString(item, 'type', field)
     if (type === 'reasoning') {
       turnFor((now) => isSilent(now) && now.reasoning === null).reasoning = readReasoning(item)
     } else if (type === 'message' && item.role === 'assistant') {
@@ -98,7 +98,7 @@ function messagesOf(items: readonly ResponsesItem[]): ChatMessage[] {
         tool_call_id: readString(item, 'call_id', field),
         content: readContent(item.output, `${field}.output`),
       })
-    } else throw unsupportedItem(String(type), field)
+    } else throw unsupportedItem(type, field)
   }
   endTurn()
   return messages
@@ -134,7 +134,7 @@ function readCall(item: ResponsesItem, field: string): object {
   return { id, type: 'function', function: { name, arguments: text } }
 }
 
-const textTypes: readonly unknown[] = ['input_text', 'output_text', 'text']
+const textTypes: readonly string[] = ['input_text', 'output_text', 'text']
 
 function readContent(content: unknown, field: string): string | ContentPart[] {
   if (typeof content === 'string') return content
@@ -142,12 +142,12 @@ function readContent(content: unknown, field: string): string | ContentPart[] {
   return content.map((part: unknown, index) => {
     const place = `${field}[${index}]`
     if (typeof part !== 'object' || part === null) throw invalid(place, 'must be an object')
-    const { type, text, refusal } = part as ResponsesItem
+    const { text, refusal } = part as ResponsesItem
+    const type = readString(part as ResponsesItem, 'type', place)
     if (!textTypes.includes(type) && type !== 'refusal') {
       throw new PrefixdError(
         'PREFIXD_E_UNSUPPORTED_PARAMETER',
-        `${place} is of type "${String(type).slice(0, 40)}"; ` +
-          'the models served here read text only.',
+        `${place} is of type "${type.slice(0, 40)}"; the models served here read text only.`,
         { field: place, next: 'Leave this part out, or describe it in words.' },
       )
     }

@@ -1,5 +1,6 @@
 /** Sampling values that a client may leave out → the complete set that an engine needs. Pure. */
-import type { Sampling } from '../../engines/types.ts'
+import type { Sampling, TokenBias } from '../../engines/types.ts'
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 
 /** Null and absent mean the default. */
@@ -74,4 +75,30 @@ function readSeed(value: number | null | undefined, field: string, randomSeed: n
     )
   }
   return ((value % seedCount) + seedCount) % seedCount
+}
+
+/** OpenAI's range; −100 is a ban in effect, 100 leaves hardly anything else. */
+const biasMost = 100
+
+/** A map of token ids, as texts, to biases. Throws `PREFIXD_E_INVALID_VALUE`. */
+export function readLogitBias(wishes: object | null | undefined, field: string): TokenBias[] {
+  const entries = Object.entries(wishes ?? {})
+  if (entries.length > limits.logitBiases) {
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `${field} may name ${limits.logitBiases} tokens, not ${entries.length}.`,
+      { field },
+    )
+  }
+  return entries.map(([key, bias]: [string, unknown]) => {
+    const token = Number(key)
+    const isToken = /^\d{1,10}$/.test(key) && token < 2 ** 32
+    const isBias = typeof bias === 'number' && Math.abs(bias) <= biasMost
+    if (isToken && isBias) return { token, bias }
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `${field} must have token ids as keys, and numbers from -${biasMost} to ${biasMost}.`,
+      { field: `${field}.${key.slice(0, 40)}`, next: 'POST /tokenize gives the ids of a text.' },
+    )
+  })
 }

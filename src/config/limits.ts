@@ -2,14 +2,23 @@
 export const limits = {
   /** Requests that wait for a sequence of one worker; one more is answered with 429. */
   queuedRequests: 64,
+  /** How long one of them waits, and how long its prefill may take: 32k tokens, 10 a second. */
+  queueWaitMs: 3_600_000,
+  prefillMs: 3_600_000,
   /** A request body: a 200k-token conversation is about 1 MB of JSON, images are larger. */
   bodyBytes: 64 * 1024 * 1024,
+  /** Arrays and objects in each other: schemas of tools have about ten, call stacks thousands. */
+  bodyLevels: 128,
   /** Blocks of one prompt: 1 M tokens in blocks of 256. */
   blocksPerPrompt: 4096,
   blockTokensMin: 16,
   blockTokensMax: 4096,
   stopStrings: 16,
   stopStringLength: 512,
+  /** Answers to one prompt, tokens that a request may bias, and likely tokens beside each. */
+  choices: 16,
+  logitBiases: 1024,
+  topLogprobs: 20,
   contextTokensMax: 1_048_576,
   /** Bytes of records on their way from the tiers into the engine for one request. */
   restoreWindowBytes: 64 * 1024 * 1024,

@@ -1,13 +1,16 @@
 /** What the model writes → events: parts by its family's format, cut at the first stop string. */
 import { randomBytes } from 'node:crypto'
+import type { ModelInfo } from '../../engines/index.ts'
 import { answerFormatOf } from '../chat/answer/format.ts'
 import { toolShapesOf } from '../chat/answer/tool-shapes.ts'
 import type { AnswerParser, AnswerPart } from '../chat/answer/types.ts'
+import { createAttribution, type SampledToken } from './attribution.ts'
 import { createStopFilter } from './stop-strings.ts'
-import type { GenerateEvent, Prompt } from './types.ts'
+import type { GenerateEvent, GenerateRequest, Prompt } from './types.ts'
 
 export interface AnswerReader {
-  push(text: string): GenerateEvent[]
+  /** `token`: what the text was written with, where the client wants to hear of it. */
+  push(text: string, token?: SampledToken): GenerateEvent[]
   /** Nothing comes any more. */
   end(): GenerateEvent[]
   /** The stop string that ended the answer. */
@@ -24,10 +27,12 @@ export interface AnswerReaderOptions {
   readonly stops: readonly string[]
   /** False: the answer is over where a second call would begin. */
   readonly parallelCalls: boolean
+  /** Tell which tokens the visible text is made of. */
+  readonly namesTokens: boolean
 }
 
 /** Null for prompts that are no chats, and where the template has neither calls nor reasoning. */
-export function parserFor(
+function parserFor(
   prompt: Prompt,
   promptEnd: string,
   template: string | null,
@@ -37,23 +42,45 @@ export function parserFor(
   return answerFormatOf(template).parser({ tools, promptEnd })
 }
 
+/** The reader that a request needs. `promptEnd` as the worker's template has rendered it. */
+export function openReader(
+  request: GenerateRequest,
+  promptEnd: string,
+  { chatTemplate }: ModelInfo,
+): AnswerReader {
+  return createAnswerReader({
+    parser: parserFor(request.prompt, promptEnd, chatTemplate),
+    stops: request.stop,
+    parallelCalls: request.parallelToolCalls ?? true,
+    namesTokens: typeof request.topLogprobs === 'number',
+  })
+}
+
 export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   const { parser, parallelCalls } = options
   const filter = createStopFilter(options.stops)
+  const attribution = options.namesTokens ? createAttribution() : null
+  let writtenLength = 0
   let stopString: string | null = null
   let isOver = false
   let calls = 0
 
+  const show = (text: string): GenerateEvent[] => {
+    if (text === '') return []
+    return [{ type: 'text', text, ...(attribution && { tokens: attribution.shown(text.length) }) }]
+  }
+
   const read = (part: AnswerPart): GenerateEvent[] => {
     if (isOver) return []
     if (part.type === 'text') {
+      attribution?.found(part.text, part.at)
       const verdict = filter.push(part.text)
       stopString = verdict.stopString
       isOver = stopString !== null
-      return textEvents(verdict.text)
+      return show(verdict.text)
     }
     // A stop string does not go on behind a call or reasoning.
-    const held = textEvents(filter.flush())
+    const held = show(filter.flush())
     if (part.type !== 'tool_call') return [...held, part]
     if (calls > 0 && !parallelCalls) {
       isOver = true
@@ -64,13 +91,16 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
   }
 
   return {
-    push: (text) => {
-      const parts: AnswerPart[] = parser?.push(text) ?? [{ type: 'text', text }]
+    push: (text, token) => {
+      if (token !== undefined) attribution?.wrote(text, token)
+      const at = writtenLength
+      writtenLength += text.length
+      const parts: AnswerPart[] = parser?.push(text) ?? [{ type: 'text', text, at }]
       return parts.flatMap(read)
     },
     end: () => {
       const events = (parser?.end() ?? []).flatMap(read)
-      return isOver ? events : [...events, ...textEvents(filter.flush())]
+      return isOver ? events : [...events, ...show(filter.flush())]
     },
     get stopString() {
       return stopString
@@ -83,5 +113,3 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
     },
   }
 }
-
-const textEvents = (text: string): GenerateEvent[] => (text === '' ? [] : [{ type: 'text', text }])

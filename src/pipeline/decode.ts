@@ -1,7 +1,10 @@
 /** Turns the engine's tokens into the answer's events, and ends it where the client wants. */
 import type { GenerateEvent as EngineEvent, GenerateDone } from '../../engines/index.ts'
 import type { AnswerReader } from './answer-reader.ts'
+import type { SampledToken } from './attribution.ts'
 import type { FinishReason, GenerateEvent } from './types.ts'
+
+type TokenEvent = Extract<EngineEvent, { type: 'token' }>
 
 export interface Decoded {
   readonly done: GenerateDone
@@ -28,7 +31,7 @@ export async function* decode(
     else if (event.type === 'token') {
       firstTokenAt ??= now()
       if (reader.isOver) continue
-      yield* reader.push(event.text)
+      yield* reader.push(event.text, sampledOf(event))
       if (reader.isOver) stop()
     } else {
       if (!reader.isOver) yield* reader.end()
@@ -38,6 +41,9 @@ export async function* decode(
   }
   throw new Error('the engine’s stream ended without its receipt')
 }
+
+const sampledOf = ({ token, logprobs }: TokenEvent): SampledToken | undefined =>
+  logprobs && { token, logprobs }
 
 function reasonOf(done: GenerateDone, { calls, stopString, isOver }: AnswerReader): FinishReason {
   if (stopString !== null) return 'stop'

@@ -8,8 +8,8 @@
 import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
-import { createAnswerReader, parserFor } from './answer-reader.ts'
-import { decode } from './decode.ts'
+import { openReader } from './answer-reader.ts'
+import { decodeChoices, sharedTokens } from './choices.ts'
 import type { RateMeter } from './rates.ts'
 import { type Restored, restore } from './restore.ts'
 import { saveThrough, settle } from './save.ts'
@@ -19,6 +19,7 @@ import type { GenerateEvent, GenerateRequest } from './types.ts'
 export interface GenerateContext {
   readonly engine: Engine
   readonly cache: Cache
+  readonly reuse: 'token' | 'block'
   /** Everything that must match before KV bytes may be reused; known once the worker is ready. */
   readonly namespaceOf: (info: ModelInfo, request: GenerateRequest) => Namespace
   readonly rates: RateMeter
@@ -48,7 +49,6 @@ export async function* generate(
     read: request.cache.read,
     spill: request.cache.spill,
   })
-  const stop = new AbortController()
   try {
     const queue = admittedAt - tokenizedAt
     const ms = { tokenize: tokenizedAt - arrivedAt, queue, plan: now() - admittedAt }
@@ -66,28 +66,30 @@ export async function* generate(
       grammar,
       logitBias: request.logitBias ?? [],
       save: request.cache.write && info.layout.kinds.length > 0,
+      topLogprobs: request.topLogprobs ?? null,
       ignoreEnd: request.ignoreEnd,
     }
-    const ended = AbortSignal.any([signal, stop.signal])
-    const events = sequence.generate(input, saveThrough(lease), ended)
-    const reader = createAnswerReader({
-      parser: parserFor(request.prompt, promptEnd, info.chatTemplate),
-      stops: request.stop,
-      parallelCalls: request.parallelToolCalls ?? true,
-    })
-    const answer = yield* decode(events, reader, () => stop.abort(), now)
-    const { finishReason, stopString } = answer
-    yield { type: 'finish', finishReason, ...(stopString === null ? {} : { stopString }) }
+    const { blockTokens } = cache
+    const { sliceable } = info.layout
+    const choices = {
+      sequence,
+      input,
+      sink: saveThrough(lease),
+      count: request.choices ?? 1,
+      again: sharedTokens(tokens.length, { reuse: context.reuse, blockTokens, sliceable }),
+      openReader: () => openReader(request, promptEnd, info),
+      signal,
+    }
+    const answer = yield* decodeChoices(choices, now)
 
     await sequence.close()
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
-    const receipt = await settle(lease, { restored, answer, blockTokens: cache.blockTokens })
+    const receipt = await settle(lease, { restored, answer, blockTokens })
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
     const { hygiene } = request
     yield { type: 'receipt', receipt: { ...receipt, hygiene, ms: { ...receipt.ms, ...ms, ttft } } }
   } finally {
     // The client may have gone away at any yield: end the work, then give the bytes back.
-    stop.abort()
     await sequence.close()
     lease.release()
   }

@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks'
 import type { PrefixLease } from '../../cache/index.ts'
 import type { RecordSink } from '../../engines/index.ts'
 import { limits } from '../config/limits.ts'
-import type { Decoded } from './decode.ts'
+import type { ChoicesDone } from './choices.ts'
 import { makeReceipt, type UntimedReceipt } from './receipt.ts'
 import type { Restored } from './restore.ts'
 
@@ -21,7 +21,7 @@ export function saveThrough(lease: PrefixLease): RecordSink {
 
 export interface Answered {
   readonly restored: Restored
-  readonly answer: Decoded
+  readonly answer: ChoicesDone
   readonly blockTokens: number
 }
 

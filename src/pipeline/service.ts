@@ -1,9 +1,11 @@
 /** The product behind the API: one model, its engine and the cache. */
 import { performance } from 'node:perf_hooks'
-import { type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
+import { type Cache, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
+import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { readNote, writeNote } from './namespace-note.ts'
@@ -38,16 +40,18 @@ export interface ServiceOptions {
 const fewer = (asked: number | null, most: number | null): number | null =>
   asked === null || most === null ? (asked ?? most) : Math.min(asked, most)
 
+const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
+const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
+
 export function createService(options: ServiceOptions): Service {
-  const { engine, cache, model } = options
+  const { engine, cache, reuse, model } = options
   const startedAtMs = Date.now()
   const rates = createRateMeter()
   const tally = createTally()
   const sessions = createSessions()
   let info: ModelInfo | null = null
 
-  const namespaceFor = (ready: ModelInfo, salt: string, tenant: string | null): Namespace => {
-    const { fingerprint } = ready
+  const namespaceFor = ({ fingerprint }: ModelInfo, salt: string, tenant: string | null) => {
     const namespace = namespaceOf({
       fingerprint,
       weightsDigest: model.weightsDigest,
@@ -70,6 +74,7 @@ export function createService(options: ServiceOptions): Service {
   const context: GenerateContext = {
     engine,
     cache,
+    reuse,
     namespaceOf: (ready, request) => namespaceFor(ready, request.cache.salt, request.tenant),
     rates,
     onRestored(restored, plan) {
@@ -105,7 +110,8 @@ export function createService(options: ServiceOptions): Service {
         cache,
         maxTokens: fewer(request.maxTokens, options.maxAnswerTokens),
       }
-      for await (const event of generate(limited, context, signal)) {
+      const run = (ended: AbortSignal) => generate(limited, context, ended)
+      for await (const event of withinDeadlines(run, signal, deadlines)) {
         if (event.type === 'receipt') receipt = event.receipt
         yield event
       }
@@ -123,8 +129,6 @@ export function createService(options: ServiceOptions): Service {
       options.onDone(request, receipt, failure)
     }
   }
-
-  const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
 
   return {
     generate: counted,
@@ -167,7 +171,7 @@ export function createService(options: ServiceOptions): Service {
           version: options.version,
           upMs: performance.now(),
           blockTokens: cache.blockTokens,
-          reuse: options.reuse,
+          reuse,
           directory: options.directory,
           ...tally.counted(),
           sessions: sessions.count,

@@ -74,6 +74,9 @@ async function tokenizePrompt(
   prompt: Prompt,
 ): Promise<Pick<TokenizedPrompt, 'tokens' | 'promptEnd'>> {
   if (prompt.kind === 'tokens') return { tokens: prompt.tokens, promptEnd: '' }
+  if (prompt.kind === 'gap') {
+    return { tokens: await gapTokens(engine, info, prompt), promptEnd: '' }
+  }
   if (prompt.kind === 'text') {
     const { text } = prompt
     const tokens = await engine.tokenize(text, { addSpecial: true, parseSpecial: true })
@@ -83,6 +86,29 @@ async function tokenizePrompt(
   // The template writes the beginning-of-text token itself where the model wants one.
   const tokens = await engine.tokenize(text, { addSpecial: false, parseSpecial: true })
   return { tokens, promptEnd: text.slice(-promptEndLength) }
+}
+
+/** Prefix, suffix, middle: the order of llama-server's `/infill`, and of most models. */
+async function gapTokens(
+  engine: Engine,
+  { gap }: ModelInfo,
+  { text, suffix }: Extract<Prompt, { kind: 'gap' }>,
+): Promise<TokenIds> {
+  if (gap === null) {
+    throw new PrefixdError(
+      'PREFIXD_E_UNSUPPORTED_PARAMETER',
+      'suffix is not supported by this model: its vocabulary has no tokens for filling a gap.',
+      { field: 'suffix', next: 'Leave it out, or serve a code model that has them.' },
+    )
+  }
+  const plain = { addSpecial: false, parseSpecial: false }
+  const beginning = await engine.tokenize('', { ...plain, addSpecial: true })
+  const [before, after] = await Promise.all([
+    engine.tokenize(text, plain),
+    engine.tokenize(suffix, plain),
+  ])
+  const parts = [beginning, [gap.prefix], before, [gap.suffix], after, [gap.middle]]
+  return Uint32Array.from(parts.flatMap((part) => [...part]))
 }
 
 function checkBias(biases: readonly TokenBias[], { vocabularySize }: ModelInfo): void {

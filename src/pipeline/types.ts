@@ -9,6 +9,7 @@ import type {
   RenderInput,
   Sampling,
   TokenBias,
+  TokenLogprobs,
 } from '../../engines/types.ts'
 
 export interface ChatInput extends RenderInput {
@@ -19,6 +20,8 @@ export interface ChatInput extends RenderInput {
 export type Prompt =
   | { readonly kind: 'chat'; readonly input: ChatInput }
   | { readonly kind: 'text'; readonly text: string }
+  /** What belongs between two texts; only models that were trained for it can write that. */
+  | { readonly kind: 'gap'; readonly text: string; readonly suffix: string }
   | { readonly kind: 'tokens'; readonly tokens: TokenIds }
 
 /** What the client wants of the cache for this request; every dialect's controls become this. */
@@ -98,6 +101,10 @@ export interface GenerateRequest {
   /** Absent and null: the model writes what it likes. */
   readonly constraint?: AnswerConstraint | null
   readonly logitBias?: readonly TokenBias[]
+  /** Logprobs of visible text, with so many likely tokens beside each; absent and null: none. */
+  readonly topLogprobs?: number | null
+  /** Answers to this prompt, each with a seed of its own; absent is 1. */
+  readonly choices?: number
   /** Text that ends the answer; it is never emitted, not even partly. */
   readonly stop: readonly string[]
   readonly cache: CacheDirective
@@ -142,6 +149,13 @@ export interface Receipt {
   }
 }
 
+/** A token of visible text. Every one is reported once, before or with its text. */
+export interface TextToken extends TokenLogprobs {
+  readonly token: number
+  /** Characters of the choice's visible text in front of it. */
+  readonly atChar: number
+}
+
 /** `tool_calls`: the answer ended by itself and has at least one call. */
 export type FinishReason = 'stop' | 'length' | 'tool_calls'
 
@@ -155,7 +169,12 @@ export type GenerateEvent =
   /** The prompt's tokens that now stand in the sequence, as the engine counts them; may be 0. */
   | { readonly type: 'restored'; readonly restoredTokens: number }
   | { readonly type: 'prefill'; readonly processedTokens: number; readonly totalTokens: number }
-  | { readonly type: 'text'; readonly text: string }
+  | {
+      readonly type: 'text'
+      readonly text: string
+      /** Tokens whose first visible part this is, where the request wants logprobs. */
+      readonly tokens?: readonly TextToken[]
+    }
   /** The model's thinking, without its markup; comes before the text or between calls. */
   | { readonly type: 'reasoning'; readonly text: string }
   /** Begins a call; `index` counts calls from 0. Its arguments follow before the next call. */
@@ -167,13 +186,15 @@ export type GenerateEvent =
     }
   /** A piece of that call's arguments: JSON as the model wrote it, byte for byte. */
   | { readonly type: 'tool_arguments'; readonly index: number; readonly text: string }
-  /** The answer is complete; the receipt follows when what was saved is confirmed. */
+  /** This choice is complete; the receipt follows when what was saved is confirmed. */
   | {
       readonly type: 'finish'
       readonly finishReason: FinishReason
       /** The stop string that ended the answer; absent when none did. */
       readonly stopString?: string
     }
+  /** What follows belongs to the next choice, counted from 0; the first one is not announced. */
+  | { readonly type: 'choice'; readonly choice: number }
   | { readonly type: 'receipt'; readonly receipt: Receipt }
 
 export interface ModelCard {

@@ -110,13 +110,43 @@ test.each([
   expect(service.requests).toHaveLength(0)
 })
 
-test.each([[{ echo: true }], [{ suffix: 'end' }], [{ best_of: 2 }], [{ logprobs: 0 }]])(
-  '%j is refused as not supported',
-  async (fields) => {
-    const { reply } = await complete({ prompt: 'a', ...fields })
-    expect(reply.json().error).toMatchObject({
-      param: Object.keys(fields)[0],
-      code: 'unsupported_parameter',
-    })
-  },
-)
+test.each([
+  [{ echo: true, logprobs: 2 }],
+  [{ best_of: 2 }],
+  [{ best_of: 3, n: 2 }],
+  [{ suffix: 'end', prompt: [1] }],
+])('%j is refused as not supported', async (fields) => {
+  const { reply, service } = await complete({ prompt: 'a', ...fields })
+  expect(reply.json().error).toMatchObject({
+    param: Object.keys(fields)[0],
+    code: 'unsupported_parameter',
+  })
+  expect(service.requests).toHaveLength(0)
+})
+
+test('what is asked of sampling and choices reaches the pipeline', async () => {
+  const { service } = await complete({
+    prompt: 'a',
+    ...{ n: 3, best_of: 3, logprobs: 0, logit_bias: { 7: -100, 8: 2.5 }, suffix: 'z' },
+  })
+  expect(service.requests[0]).toMatchObject({
+    prompt: { kind: 'gap', text: 'a', suffix: 'z' },
+    choices: 3,
+    topLogprobs: 0,
+    logitBias: [
+      { token: 7, bias: -100 },
+      { token: 8, bias: 2.5 },
+    ],
+  })
+})
+
+test('echo puts the prompt in front of each choice, whole and streamed', async () => {
+  const { reply } = await complete({ prompt: 'ab', echo: true })
+  expect(reply.json().choices[0].text).toBe('abHello world')
+  const tokens = await complete({ prompt: [99, 100], echo: true })
+  expect(tokens.reply.json().choices[0].text).toBe('cdHello world')
+  const streamed = await complete({ prompt: ['a', 'b'], echo: true, stream: true })
+  const chunks = readSse(streamed.reply.body).data.filter((chunk) => chunk !== '[DONE]')
+  const texts = chunks.map(({ choices }) => (choices as { text: string }[])[0]?.text)
+  expect(texts.join('')).toBe('aHello worldbHello world')
+})

@@ -77,6 +77,15 @@ test.each([
   [{ frequency_penalty: 2.1 }, 'frequency_penalty'],
   [{ presence_penalty: -2.1 }, 'presence_penalty'],
   [{ seed: 0.5 }, 'seed'],
+  [{ n: 0 }, 'n'],
+  [{ n: limits.choices + 1 }, 'n'],
+  [{ logprobs: 3 }, 'logprobs'],
+  [{ top_logprobs: 3 }, 'top_logprobs'],
+  [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
+  [{ logit_bias: { 50: 101 } }, 'logit_bias.50'],
+  [{ logit_bias: { 50: '1' } }, 'logit_bias.50'],
+  [{ logit_bias: { fifty: 1 } }, 'logit_bias.fifty'],
+  [{ logit_bias: { '-1': 1 } }, 'logit_bias.-1'],
   [{ stop: '' }, 'stop'],
   [{ stop: ['a', ''] }, 'stop[1]'],
   [{ stop: Array(limits.stopStrings + 1).fill('a') }, 'stop'],
@@ -88,10 +97,6 @@ test.each([
 })
 
 test.each([
-  [{ n: 2 }, 'n'],
-  [{ logprobs: true }, 'logprobs'],
-  [{ top_logprobs: 3 }, 'top_logprobs'],
-  [{ logit_bias: { 50: 1 } }, 'logit_bias'],
   [{ response_format: { type: 'json_object' } }, 'response_format'],
   [{ tool_choice: 'required' }, 'tool_choice'],
   [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],

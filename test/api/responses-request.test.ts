@@ -105,6 +105,8 @@ test.each([
   ['input', {}],
   ['input[0].role', { input: [{ content: 'hi' }] }],
   ['input[0].content', { input: [{ role: 'user' }] }],
+  ['input[0].type', { input: [{ type: {}, role: 'user', content: 'hi' }] }],
+  ['input[0].content[0].type', { input: [{ role: 'user', content: [{ text: 'hi' }] }] }],
   ['input[0].call_id', { input: [{ type: 'function_call' }] }],
   ['tools[0].name', { input: 'hi', tools: [{ type: 'function' }] }],
 ])('a bad %s is named', async (param, body) => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { EngineError } from '../../engines/errors.ts'
 import { createServer } from '../../src/api/server.ts'
@@ -120,4 +121,46 @@ test('a worker that dies after the first byte ends the stream with response.fail
     sequence_number: events.length - 1,
     response: { status: 'failed', error: { code: 'server_error', message: 'The worker died.' } },
   })
+})
+
+test('a long prefill is filled with events, for clients that hear no comments', async () => {
+  const pinged = Promise.withResolvers<void>()
+  const server = createServer(
+    scriptedService(async function* () {
+      await pinged.promise
+      yield plannedOf()
+      yield { type: 'prefill', processedTokens: 512, totalTokens: 1024 }
+      await delay(20)
+      yield { type: 'text', text: 'pong' }
+      yield finish('stop')
+      yield receipt
+    }),
+    { limits: { pingMs: 1 } },
+  )
+  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  const reply = await fetch(`${url}/v1/responses`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ input: 'hi', stream: true }),
+  })
+  let text = ''
+  for await (const chunk of reply.body ?? []) {
+    text += new TextDecoder().decode(chunk)
+    if (text.includes('response.in_progress')) pinged.resolve()
+  }
+  await server.close()
+  expect(text).toContain(': prefill 512/1024\n\nevent: response.in_progress\n')
+  const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, json]) => JSON.parse(json ?? ''))
+  expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, index) => index))
+  const types = events.map(({ type }) => type.slice('response.'.length))
+  expect(types.filter((type) => type !== 'in_progress')).toEqual([
+    'created',
+    'output_item.added',
+    'content_part.added',
+    'output_text.delta',
+    'output_text.done',
+    'content_part.done',
+    'output_item.done',
+    'completed',
+  ])
 })

@@ -8,7 +8,7 @@ const call = '<tool_call>\n{"name": "f", "arguments": {"a": "STOP"}}\n</tool_cal
 
 function read(text: string, stops: readonly string[], parallelCalls = true) {
   const parser = answerFormatOf(template).parser({ tools, promptEnd: '' })
-  const reader = createAnswerReader({ parser, stops, parallelCalls })
+  const reader = createAnswerReader({ parser, stops, parallelCalls, namesTokens: false })
   const events = [...text].flatMap((char) => reader.push(char))
   if (!reader.isOver) events.push(...reader.end())
   const said: string[] = []

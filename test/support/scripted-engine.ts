@@ -34,6 +34,7 @@ export const scriptedInfo: ModelInfo = {
   sequences: 1,
   hasChatTemplate: false,
   chatTemplate: null,
+  gap: null,
   device: 'paper',
 }
 

@@ -147,6 +147,7 @@ export const modelInfo: ModelInfo = {
   sequences: 2,
   hasChatTemplate: true,
   chatTemplate: null,
+  gap: null,
   device: 'CPU, 1 thread',
 }
 

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import { isFunctionTool } from '../../chat/messages.ts'
-import type { ModelCard } from '../../pipeline/types.ts'
-import type { Outcome } from '../answer.ts'
+import type { ModelCard, TextToken } from '../../pipeline/types.ts'
+import type { Choice } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
@@ -11,6 +11,7 @@ import type { CacheObjectJson } from '../native/schema.ts'
 import { deliver, type Wording } from './deliver.ts'
 import { withFunctionCalls } from './function-calls.ts'
 import { asksForFunctions, withoutLegacy } from './legacy.ts'
+import { readTopLogprobs, toTokenLogprobs } from './logprobs.ts'
 import { readChat, readShared } from './request.ts'
 import { type ChatRequest, ChatRequestSchema } from './schema.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -20,6 +21,7 @@ type Extended<T> = T & { readonly cache?: CacheObjectJson; readonly timings?: Ti
 type Chunk = Extended<OpenAI.ChatCompletionChunk>
 /** The specification has no word for reasoning; open models' servers agree on this one. */
 type Delta = OpenAI.ChatCompletionChunk.Choice['delta'] & { readonly reasoning_content?: string }
+type Logprobs = OpenAI.ChatCompletion.Choice['logprobs']
 type ChunkReason = OpenAI.ChatCompletionChunk.Choice['finish_reason']
 
 export function chatRoutes(server: Server, context: ApiContext): void {
@@ -36,6 +38,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
       const includeUsage = body.stream_options?.include_usage === true
       const generate = {
         ...readShared(body, request),
+        topLogprobs: readTopLogprobs(body),
         model: card.id,
         ...readChatPrompt(readChat(body), context, request),
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
@@ -68,16 +71,23 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
       ? {}
       : { service_tier: 'default' as const }),
   }
-  const chunk = (index: number, delta: Delta, finishReason: ChunkReason = null) =>
+  const logprobsOf = (tokens: readonly TextToken[] = []) =>
+    body.logprobs === true ? { content: toTokenLogprobs(tokens), refusal: null } : null
+  const chunk = (
+    index: number,
+    delta: Delta,
+    reason: ChunkReason = null,
+    logprobs: Logprobs = null,
+  ) =>
     ({
       ...head,
       object: 'chat.completion.chunk',
-      choices: [{ index, delta, finish_reason: finishReason, logprobs: null }],
+      choices: [{ index, delta, finish_reason: reason, logprobs }],
       ...(includeUsage ? { usage: null } : {}),
     }) satisfies Chunk
   return {
     opening: (index) => chunk(index, { role: 'assistant', content: '' }),
-    text: (index, text) => chunk(index, { content: text }),
+    text: (index, { text, tokens }) => chunk(index, { content: text }, null, logprobsOf(tokens)),
     reasoning: (index, text) => chunk(index, { reasoning_content: text }),
     toolCall: (index, { index: call, id, name }) =>
       chunk(index, {
@@ -95,15 +105,15 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
         cache: toCacheObject(receipt),
         timings: toTimings(receipt),
       }) satisfies Chunk,
-    whole: (outcomes, receipt) =>
+    whole: (choices, receipt) =>
       ({
         ...head,
         object: 'chat.completion',
-        choices: outcomes.map((outcome, index) => ({
+        choices: choices.map((choice, index) => ({
           index,
-          message: messageOf(outcome),
-          finish_reason: outcome.finishReason,
-          logprobs: null,
+          message: messageOf(choice),
+          finish_reason: choice.finishReason,
+          logprobs: logprobsOf(choice.tokens),
         })),
         usage: toUsage(receipt),
         cache: toCacheObject(receipt),
@@ -113,7 +123,7 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
 }
 
 /** Fields that say nothing are left out, except `content`, which is null beside calls alone. */
-function messageOf({ text, reasoning, toolCalls }: Outcome) {
+function messageOf({ text, reasoning, toolCalls }: Choice) {
   return {
     role: 'assistant',
     content: text === '' && toolCalls.length > 0 ? null : text,

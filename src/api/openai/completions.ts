@@ -1,11 +1,13 @@
 /** `POST /v1/completions`: text, several texts, or token ids as they are. */
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
-import type { FinishReason, ModelCard, Prompt } from '../../pipeline/types.ts'
+import { PrefixdError } from '../../errors.ts'
+import type { FinishReason, ModelCard, Prompt, Service, TextToken } from '../../pipeline/types.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 import { deliver, type Wording } from './deliver.ts'
+import { toLegacyLogprobs } from './logprobs.ts'
 import { readShared } from './request.ts'
 import { type CompletionRequest, CompletionRequestSchema } from './schema.ts'
 import { refuseUnsupported } from './unsupported.ts'
@@ -27,37 +29,82 @@ type Chunk = Extended<
 const defaultMaxTokens = 16
 
 export function completionRoutes(server: Server, context: ApiContext): void {
+  const { service } = context
   server.post(
     '/v1/completions',
     { schema: { body: CompletionRequestSchema } },
     async (request, reply) => {
       const { body } = request
       refuseUnsupported(body)
-      const card = chooseModel(context.service.models(), body.model)
+      refuseCombinations(body)
+      const card = chooseModel(service.models(), body.model)
       const includeUsage = body.stream_options?.include_usage === true
       const shared = readShared(body, request)
-      const prompts = readPrompts(body.prompt)
+      const prompts = readPrompts(body)
       const requests = prompts.map((prompt, index) => ({
         ...shared,
         requestId: prompts.length === 1 ? request.id : `${request.id}-${index}`,
         model: card.id,
         prompt,
         hygiene: null,
+        topLogprobs: body.logprobs ?? null,
         maxTokens: body.max_tokens ?? defaultMaxTokens,
       }))
-      const wording = completionWording(card, includeUsage)
+      const echoes = body.echo === true ? await textsOf(service, card.id, prompts) : []
+      // A prompt's choices follow each other.
+      const echoOf = (index: number) => echoes[Math.floor(index / (body.n ?? 1))] ?? ''
+      const wording = completionWording({ card, includeUsage, body, echoOf })
       const stream = body.stream === true
       return deliver(context, { requests, stream, includeUsage, wording }, request, reply)
     },
   )
 }
 
-function readPrompts(prompt: CompletionRequest['prompt']): readonly Prompt[] {
-  if (typeof prompt === 'string') return [{ kind: 'text', text: prompt }]
+/** Fields that are honoured, but not beside each other. */
+function refuseCombinations({
+  echo,
+  logprobs,
+  best_of: best,
+  n,
+  suffix,
+  prompt,
+}: CompletionRequest) {
+  const refused = (field: string, why: string, next: string) =>
+    new PrefixdError('PREFIXD_E_UNSUPPORTED_PARAMETER', why, { field, next })
+  if (echo === true && logprobs != null) {
+    const why = 'echo with logprobs is not supported: those of a prompt are not computed.'
+    throw refused('echo', why, 'Leave one of them out.')
+  }
+  if (best != null && best !== 1 && best !== (n ?? 1)) {
+    const why = 'best_of must be 1 or what n is: more answers than are sent are not generated.'
+    throw refused('best_of', why, 'Ask for them with `n`, and choose.')
+  }
+  const isText = typeof prompt === 'string' || typeof prompt[0] === 'string'
+  if (suffix && !isText) {
+    throw refused('suffix', 'suffix needs a prompt that is text.', 'Send the prompt as text.')
+  }
+}
+
+function textsOf(
+  service: Service,
+  model: string,
+  prompts: readonly Prompt[],
+): Promise<readonly string[]> {
+  const texts = prompts.map((prompt) => {
+    if (prompt.kind === 'tokens') return service.detokenize(model, prompt.tokens)
+    return prompt.kind === 'chat' ? '' : prompt.text
+  })
+  return Promise.all(texts)
+}
+
+function readPrompts({ prompt, suffix }: CompletionRequest): readonly Prompt[] {
+  const textPrompt = (text: string): Prompt =>
+    suffix ? { kind: 'gap', text, suffix } : { kind: 'text', text }
+  if (typeof prompt === 'string') return [textPrompt(prompt)]
   if (isTokens(prompt)) return [{ kind: 'tokens', tokens: Uint32Array.from(prompt) }]
   return prompt.map((each) =>
     typeof each === 'string'
-      ? { kind: 'text', text: each }
+      ? textPrompt(each)
       : { kind: 'tokens', tokens: Uint32Array.from(each) },
   )
 }
@@ -68,7 +115,15 @@ const isTokens = (prompt: readonly (string | number | number[])[]): prompt is re
 /** A prompt that is no chat has no tools; the type knows only chats' reasons. */
 const reasonOf = (reason: FinishReason) => (reason === 'tool_calls' ? 'stop' : reason)
 
-function completionWording(card: ModelCard, includeUsage: boolean): Wording {
+interface CompletionStyle {
+  readonly card: ModelCard
+  readonly includeUsage: boolean
+  readonly body: CompletionRequest
+  /** The prompt's text where the client wants it in front of each choice; else ''. */
+  readonly echoOf: (index: number) => string
+}
+
+function completionWording({ card, includeUsage, body, echoOf }: CompletionStyle): Wording {
   const head = {
     id: `cmpl-${randomUUID()}`,
     object: 'text_completion',
@@ -76,15 +131,22 @@ function completionWording(card: ModelCard, includeUsage: boolean): Wording {
     model: card.id,
     ...(card.info ? { system_fingerprint: card.info.fingerprint.build } : {}),
   } as const
-  const chunk = (index: number, text: string, finishReason: 'stop' | 'length' | null) =>
+  const logprobsOf = (tokens: readonly TextToken[] = []) =>
+    body.logprobs == null ? null : toLegacyLogprobs(tokens)
+  const chunk = (
+    index: number,
+    text: string,
+    reason: 'stop' | 'length' | null,
+    logprobs: OpenAI.CompletionChoice['logprobs'] = null,
+  ) =>
     ({
       ...head,
-      choices: [{ index, text, logprobs: null, finish_reason: finishReason }],
+      choices: [{ index, text, logprobs, finish_reason: reason }],
       ...(includeUsage ? { usage: null } : {}),
     }) satisfies Chunk
   return {
-    opening: () => null,
-    text: (index, text) => chunk(index, text, null),
+    opening: (index) => (echoOf(index) === '' ? null : chunk(index, echoOf(index), null)),
+    text: (index, { text, tokens }) => chunk(index, text, null, logprobsOf(tokens)),
     finish: (index, reason) => chunk(index, '', reasonOf(reason)),
     usage: (receipt) =>
       ({
@@ -94,13 +156,13 @@ function completionWording(card: ModelCard, includeUsage: boolean): Wording {
         cache: toCacheObject(receipt),
         timings: toTimings(receipt),
       }) satisfies Chunk,
-    whole: (outcomes, receipt) =>
+    whole: (choices, receipt) =>
       ({
         ...head,
-        choices: outcomes.map(({ text, finishReason }, index) => ({
+        choices: choices.map(({ text, tokens, finishReason }, index) => ({
           index,
-          text,
-          logprobs: null,
+          text: echoOf(index) + text,
+          logprobs: logprobsOf(tokens),
           finish_reason: reasonOf(finishReason),
         })),
         usage: toUsage(receipt),

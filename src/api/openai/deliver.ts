@@ -5,8 +5,8 @@ import type { FinishReason, GenerateEvent, GenerateRequest, Receipt } from '../.
 import {
   type Answer,
   type AnswerEvent,
-  collectAnswer,
-  type Outcome,
+  type Choice,
+  collectChoices,
   openAnswer,
 } from '../answer.ts'
 import type { ApiContext } from '../context.ts'
@@ -20,11 +20,11 @@ type EventOf<Type extends GenerateEvent['type']> = Extract<GenerateEvent, { type
 
 /** What one dialect calls things. `index` is the choice. */
 export interface Wording {
-  /** The whole reply, one outcome per request. */
-  whole(outcomes: readonly Outcome[], receipt: Receipt): object
+  /** The whole reply: the choices of every request, one after the other. */
+  whole(choices: readonly Choice[], receipt: Receipt): object
   /** Sent before any text; null where the dialect has none. */
   opening(index: number): object | null
-  text(index: number, text: string): object
+  text(index: number, piece: EventOf<'text'>): object
   /** Absent where the dialect's answers are text alone. */
   reasoning?(index: number, text: string): object
   toolCall?(index: number, call: EventOf<'tool_call'>): object
@@ -59,12 +59,15 @@ async function deliverWhole(
   reply: FastifyReply,
   signal: AbortSignal,
 ): Promise<FastifyReply> {
-  const outcomes: Outcome[] = []
+  const choices: Choice[] = []
+  const receipts: Receipt[] = []
   for (const each of requests) {
-    outcomes.push(await collectAnswer(await openAnswer(service, each, signal)))
+    const outcome = await collectChoices(await openAnswer(service, each, signal))
+    choices.push(...outcome.choices)
+    receipts.push(outcome.receipt)
   }
-  const receipt = sumReceipts(outcomes.map((outcome) => outcome.receipt))
-  return reply.headers(confirmedHeaders(receipt)).send(wording.whole(outcomes, receipt))
+  const receipt = sumReceipts(receipts)
+  return reply.headers(confirmedHeaders(receipt)).send(wording.whole(choices, receipt))
 }
 
 async function deliverStream(
@@ -100,10 +103,11 @@ async function* frames(
 ): AsyncGenerator<string> {
   const receipts: Receipt[] = []
   let index = 0
+  let requestIndex = 0
   for await (const answer of answers) {
     const opening = wording.opening(index)
     if (opening) yield dataFrame(opening)
-    let finished = false
+    let openChoices = requests[requestIndex]?.choices ?? 1
     try {
       for (;;) {
         const { done, value: event } = await answer.events.next()
@@ -111,18 +115,20 @@ async function* frames(
         if (event.type === 'prefill') {
           progress.text = `prefill ${event.processedTokens}/${event.totalTokens}`
         }
+        if (event.type === 'choice') index += 1
         const chunk = chunkOf(wording, index, event)
         if (chunk) yield dataFrame(chunk)
         if (event.type === 'receipt') receipts.push(event.receipt)
-        finished ||= event.type === 'finish'
-        if (finished && !includeUsage) break
+        if (event.type === 'finish') openChoices -= 1
+        if (openChoices === 0 && !includeUsage) break
       }
     } finally {
       // Nobody waits for the receipt: the saves are confirmed while the client goes on.
-      if (finished && !includeUsage) void runToEnd(answer, request)
+      if (openChoices === 0 && !includeUsage) void runToEnd(answer, request)
       else await answer.events.return(undefined)
     }
     index += 1
+    requestIndex += 1
   }
   if (includeUsage && receipts.length < requests.length) {
     throw new PrefixdError('PREFIXD_E_INTERNAL', 'The pipeline ended without a receipt.')
@@ -132,7 +138,8 @@ async function* frames(
 }
 
 function chunkOf(wording: Wording, index: number, event: AnswerEvent): object | null | undefined {
-  if (event.type === 'text') return wording.text(index, event.text)
+  if (event.type === 'choice') return wording.opening(index)
+  if (event.type === 'text') return wording.text(index, event)
   if (event.type === 'reasoning') return wording.reasoning?.(index, event.text)
   if (event.type === 'tool_call') return wording.toolCall?.(index, event)
   if (event.type === 'tool_arguments') return wording.toolArguments?.(index, event)

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Chat, ChatMessage } from '../../chat/messages.ts'
-import { readSampling } from '../../chat/sampling.ts'
+import { readLogitBias, readSampling } from '../../chat/sampling.ts'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
 import type { GenerateRequest } from '../../pipeline/types.ts'
@@ -40,6 +40,8 @@ export function readShared(
       },
       randomInt(2 ** 32),
     ),
+    logitBias: readLogitBias(body.logit_bias, 'logit_bias'),
+    choices: body.n ?? 1,
     stop: readStop(body.stop, 'stop'),
     ...readProvenance(request, body, {
       cachePrompt: body.cache_prompt,

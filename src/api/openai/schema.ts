@@ -14,6 +14,8 @@ export const tokenArray = Type.Array(tokenId, { minItems: 1, maxItems: limits.co
 
 export const ModelName = Type.String({ minLength: 1, maxLength: limits.nameLength })
 
+export const TopLogprobs = Type.Integer({ minimum: 0, maximum: limits.topLogprobs })
+
 const shared = {
   model: maybe(ModelName),
   max_tokens: maybe(Type.Integer({ minimum: 0 })),
@@ -29,6 +31,8 @@ const shared = {
   frequency_penalty: maybe(Type.Number()),
   presence_penalty: maybe(Type.Number()),
   seed: maybe(Type.Number()),
+  n: maybe(Type.Integer({ minimum: 1, maximum: limits.choices })),
+  logit_bias: maybe(Type.Object({})),
   ignore_eos: maybe(Type.Boolean()),
   cache_prompt: maybe(Type.Boolean()),
   cache_salt: maybe(Type.String()),
@@ -80,6 +84,8 @@ export const ChatRequestSchema = Type.Object({
   ...shared,
   ...chat,
   max_completion_tokens: maybe(Type.Integer({ minimum: 0 })),
+  logprobs: maybe(Type.Boolean()),
+  top_logprobs: maybe(TopLogprobs),
 })
 export type ChatRequest = Static<typeof ChatRequestSchema>
 
@@ -87,6 +93,10 @@ export const ApplyTemplateSchema = Type.Object({ model: maybe(ModelName), ...cha
 
 export const CompletionRequestSchema = Type.Object({
   ...shared,
+  logprobs: maybe(TopLogprobs),
+  echo: maybe(Type.Boolean()),
+  best_of: maybe(Type.Integer()),
+  suffix: maybe(Type.String()),
   prompt: Type.Union(
     [
       Type.String(),

@@ -15,12 +15,19 @@ export function toUsage(receipt: Receipt) {
     total_tokens: receipt.promptTokens + receipt.generatedTokens,
     prompt_tokens_details: {
       cached_tokens: receipt.restoredTokens,
-      cache_write_tokens: Math.min(
-        receipt.savedTokens,
-        receipt.promptTokens - receipt.restoredTokens,
-      ),
+      cache_write_tokens: writtenTokens(receipt),
     },
   } satisfies OpenAI.CompletionUsage
+}
+
+/** Each prompt's own part: of plain sums one's answer would count as another's prompt. */
+interface SummedReceipt extends Receipt {
+  readonly writtenTokens: number
+}
+
+function writtenTokens(receipt: Receipt | SummedReceipt): number {
+  if ('writtenTokens' in receipt) return receipt.writtenTokens
+  return Math.min(receipt.savedTokens, receipt.promptTokens - receipt.restoredTokens)
 }
 
 export function toCacheObject(receipt: Receipt): CacheObjectJson {
@@ -96,11 +103,12 @@ const ratio = (value: number, per: number): number | null => (per > 0 ? roundMs(
 export function sumReceipts(receipts: readonly Receipt[]): Receipt {
   const [first, ...others] = receipts
   if (first === undefined) throw new RangeError('sumReceipts needs at least one receipt')
-  return others.reduce(addReceipts, first)
+  return others.reduce<Receipt>(addReceipts, first)
 }
 
-function addReceipts(a: Receipt, b: Receipt): Receipt {
+function addReceipts(a: Receipt, b: Receipt): SummedReceipt {
   return {
+    writtenTokens: writtenTokens(a) + writtenTokens(b),
     promptTokens: a.promptTokens + b.promptTokens,
     restoredTokens: a.restoredTokens + b.restoredTokens,
     computedTokens: a.computedTokens + b.computedTokens,

@@ -5,8 +5,9 @@
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import { sealReasoning } from '../../chat/from-responses.ts'
-import type { FinishReason } from '../../pipeline/types.ts'
+import type { FinishReason, TextToken } from '../../pipeline/types.ts'
 import type { AnswerEvent } from '../answer.ts'
+import { toTokenLogprobs } from '../openai/logprobs.ts'
 import type { OutputItem } from './response.ts'
 
 type Unnumbered<Event> = Event extends unknown ? Omit<Event, 'sequence_number'> : never
@@ -45,7 +46,7 @@ type Status = 'in_progress' | 'completed' | 'incomplete'
 interface OpenItem {
   readonly kind: 'text' | 'reasoning' | 'call'
   readonly begin: () => ItemEvent[]
-  readonly piece: (text: string) => ItemEvent
+  readonly piece: (text: string, tokens: readonly TextToken[]) => ItemEvent
   readonly end: (status: Status) => { readonly events: ItemEvent[]; readonly item: OutputItem }
 }
 
@@ -78,14 +79,15 @@ export function openOutput(options: OutputOptions): Output {
         return close(finishReason === 'length' ? 'incomplete' : 'completed')
       }
       if (event.type === 'tool_call') return start(callItem(nextIndex(), event))
-      if (event.type === 'tool_arguments') return open ? [open.piece(event.text)] : []
+      if (event.type === 'tool_arguments') return open ? [open.piece(event.text, [])] : []
       if (event.type !== 'text' && event.type !== 'reasoning') return []
       const isText = event.type === 'text'
       const begun =
         open?.kind === event.type
           ? []
           : start(isText ? textItem(nextIndex()) : reasoningItem(nextIndex(), options))
-      return [...begun, ...(open ? [open.piece(event.text)] : [])]
+      const tokens = event.type === 'text' ? event.tokens : undefined
+      return [...begun, ...(open ? [open.piece(event.text, tokens ?? [])] : [])]
     },
   }
 }
@@ -96,6 +98,8 @@ function textItem(outputIndex: number): OpenItem {
   const id = newId('msg')
   const place = { item_id: id, output_index: outputIndex, content_index: 0 }
   let whole = ''
+  /** Empty where the client wants none; the specification has no other word for that. */
+  const logprobs: OpenAI.Responses.ResponseOutputText.Logprob[] = []
   const item = (
     status: Status,
     content: OpenAI.Responses.ResponseOutputText[],
@@ -110,7 +114,7 @@ function textItem(outputIndex: number): OpenItem {
     type: 'output_text',
     text: whole,
     annotations: [],
-    logprobs: [],
+    logprobs: [...logprobs],
   })
   return {
     kind: 'text',
@@ -118,16 +122,18 @@ function textItem(outputIndex: number): OpenItem {
       added(outputIndex, item('in_progress', [])),
       { type: 'response.content_part.added', ...place, part: part() },
     ],
-    piece: (text) => {
+    piece: (text, tokens) => {
       whole += text
-      return { type: 'response.output_text.delta', ...place, delta: text, logprobs: [] }
+      const own = toTokenLogprobs(tokens)
+      logprobs.push(...own)
+      return { type: 'response.output_text.delta', ...place, delta: text, logprobs: own }
     },
     end: (status) => {
       const done = item(status, [part()])
       return {
         item: done,
         events: [
-          { type: 'response.output_text.done', ...place, text: whole, logprobs: [] },
+          { type: 'response.output_text.done', ...place, text: whole, logprobs: [...logprobs] },
           { type: 'response.content_part.done', ...place, part: part() },
           ended(outputIndex, done),
         ],

@@ -61,7 +61,7 @@ export function toResponse(head: ResponseHead, state: ResponseState) {
     top_p: body.top_p ?? 1,
     presence_penalty: body.presence_penalty ?? 0,
     frequency_penalty: body.frequency_penalty ?? 0,
-    top_logprobs: 0,
+    top_logprobs: body.top_logprobs ?? 0,
     temperature: body.temperature ?? 1,
     reasoning: {
       effort: (body.reasoning?.effort ?? null) as OpenAI.ReasoningEffort,

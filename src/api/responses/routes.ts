@@ -37,6 +37,7 @@ export function responseRoutes(server: Server, context: ApiContext): void {
       ...readChatPrompt(toChat(body), context, request),
       model,
       maxTokens: body.max_output_tokens ?? null,
+      topLogprobs: topLogprobsOf(body),
     }
     const head: ResponseHead = {
       id: `resp_${randomUUID().replaceAll('-', '')}`,
@@ -93,6 +94,12 @@ function toChat(body: InputTokensRequest & { readonly tool_choice?: unknown }): 
     effort: body.reasoning?.effort,
     templateArgs: body.chat_template_kwargs as Readonly<Record<string, unknown>> | null,
   })
+}
+
+/** Asking for some is asking for logprobs, as `include` does; null: none are wanted. */
+function topLogprobsOf({ include, top_logprobs: count }: ResponsesRequest): number | null {
+  const isIncluded = include?.includes('message.output_text.logprobs') === true
+  return isIncluded || (count ?? 0) > 0 ? (count ?? 0) : null
 }
 
 function readShared(

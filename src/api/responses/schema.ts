@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { ModelName, maybe } from '../openai/schema.ts'
+import { ModelName, maybe, TopLogprobs } from '../openai/schema.ts'
 
 const prompt = {
   model: maybe(ModelName),
@@ -44,6 +44,7 @@ export const ResponsesSchema = Type.Object({
   safety_identifier: maybe(Type.String()),
   temperature: maybe(Type.Number()),
   top_p: maybe(Type.Number()),
+  top_logprobs: maybe(TopLogprobs),
   frequency_penalty: maybe(Type.Number()),
   presence_penalty: maybe(Type.Number()),
   cache_prompt: maybe(Type.Boolean()),

@@ -26,12 +26,17 @@ export function responseStream(
     sequenceNumber += 1
     return numbered
   }
+  const begun = toResponse(head, { status: 'in_progress', output: [] })
+  const created = () => frame({ type: 'response.created', response: begun } as { type: string })
+  const inProgress = () =>
+    frame({ type: 'response.in_progress', response: begun } as { type: string })
+
   async function* frames(): AsyncGenerator<string> {
     const { events } = await answer
     try {
-      const begun = toResponse(head, { status: 'in_progress', output: [] })
-      yield frame({ type: 'response.created', response: begun } as { type: string })
-      yield frame({ type: 'response.in_progress', response: begun } as { type: string })
+      // A ping may have said so while the request waited in the queue.
+      if (sequenceNumber === 0) yield created()
+      yield inProgress()
       let receipt: Receipt | null = null
       for await (const event of events) {
         if (event.type === 'prefill') {
@@ -48,7 +53,8 @@ export function responseStream(
   }
   return {
     frames: frames(),
-    pingFrame: () => commentFrame(progress),
+    // Codex hears no comments: after 5 minutes without an event it would ask again.
+    pingFrame: () => commentFrame(progress) + (sequenceNumber === 0 ? created() : inProgress()),
     errorFrame: ({ body: { error } }) => {
       if (sequenceNumber === 0) {
         const { code, message, param } = error

@@ -16,7 +16,6 @@ const refusals: readonly Refusal[] = [
   { field: 'conversation', isHarmless: never, next: whole },
   { field: 'prompt', isHarmless: never, next: 'Write the prompt into `instructions`.' },
   { field: 'background', isHarmless: (value) => value === false, next: 'Use `stream`.' },
-  { field: 'top_logprobs', isHarmless: (value) => value === 0, next: 'Leave it out.' },
   {
     field: 'tool_choice',
     isHarmless: (value) => value === 'auto' || value === 'none',

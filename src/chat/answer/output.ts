@@ -18,32 +18,51 @@ export interface Output {
   finish(): void
 }
 
-/** `jointNewlines`: so many templates write between an answer's text and its first call. */
-export function createOutput(jointNewlines: number): Output {
+/** Text whose place in the answer is known. */
+interface Span {
+  readonly text: string
+  readonly at: number
+}
+
+/**
+ * `jointNewlines`: so many templates write between an answer's text and its first call. `position`
+ * tells where in the answer the piece ends that is being added.
+ */
+export function createOutput(jointNewlines: number, position: () => number): Output {
   let parts: AnswerPart[] = []
-  const add = (type: 'text' | 'reasoning', text: string): void => {
+  const addText = ({ text, at }: Span): void => {
     const last = parts.at(-1)
-    if (last?.type === type) parts[parts.length - 1] = { type, text: last.text + text }
-    else parts.push({ type, text })
+    if (last?.type === 'text' && last.at + last.text.length === at) {
+      parts[parts.length - 1] = { ...last, text: last.text + text }
+    } else parts.push({ type: 'text', text, at })
+  }
+  const addReasoning = (text: string): void => {
+    const last = parts.at(-1)
+    if (last?.type === 'reasoning') parts[parts.length - 1] = { ...last, text: last.text + text }
+    else parts.push({ type: 'reasoning', text })
   }
   let calls = 0
   let saidText = false
   let trimsText = false
-  let heldSpace = ''
+  let heldSpace: Span[] = []
   let heldNewlines = ''
   let saidReasoning = false
 
   /** Space at the end may stand before a call; newlines at the beginning may be markup's. */
-  const addText = (text: string): void => {
-    const fresh = trimsText && heldSpace === '' ? text.replace(/^\n+/, '') : text
+  const readText = (text: string): void => {
+    const fresh = trimsText && heldSpace.length === 0 ? text.replace(/^\n+/, '') : text
     if (fresh === '') return
     trimsText = false
-    const all = heldSpace + fresh
-    const kept = all.trimEnd()
-    heldSpace = all.slice(kept.length)
-    if (kept === '') return
+    const at = position() - fresh.length
+    const kept = fresh.trimEnd()
+    if (kept === '') {
+      heldSpace.push({ text: fresh, at })
+      return
+    }
     saidText = true
-    add('text', kept)
+    for (const span of [...heldSpace, { text: kept, at }]) addText(span)
+    const space = fresh.slice(kept.length)
+    heldSpace = space === '' ? [] : [{ text: space, at: at + kept.length }]
   }
 
   const endReasoning = (): void => {
@@ -52,22 +71,21 @@ export function createOutput(jointNewlines: number): Output {
   }
 
   return {
-    text: addText,
+    text: readText,
     reasoning(text) {
       const all = heldNewlines + (saidReasoning ? text : text.replace(/^\n+/, ''))
       const kept = all.replace(/\n+$/, '')
       heldNewlines = all.slice(kept.length)
       if (kept === '') return
       saidReasoning = true
-      add('reasoning', kept)
+      addReasoning(kept)
     },
     call(name) {
       endReasoning()
       // Space alone, before a call or between two, is nobody's text.
       const isText = saidText && calls === 0
-      const space = withoutNewlines(heldSpace, jointNewlines)
-      if (isText && space !== '') add('text', space)
-      heldSpace = ''
+      if (isText) withoutNewlines(heldSpace, jointNewlines).forEach(addText)
+      heldSpace = []
       parts.push({ type: 'tool_call', index: calls, name })
       calls += 1
     },
@@ -84,7 +102,7 @@ export function createOutput(jointNewlines: number): Output {
     afterMarkup() {
       endReasoning()
       trimsText = true
-      if (!saidText) heldSpace = ''
+      if (!saidText) heldSpace = []
     },
     drain() {
       const drained = parts
@@ -92,15 +110,20 @@ export function createOutput(jointNewlines: number): Output {
       return drained
     },
     finish() {
-      if (heldSpace !== '' && calls === 0) add('text', heldSpace)
-      heldSpace = ''
+      if (calls === 0) heldSpace.forEach(addText)
+      heldSpace = []
     },
   }
 }
 
-/** Without its last newlines, so many at most. */
-function withoutNewlines(text: string, most: number): string {
-  let end = text.length
-  while (text.length - end < most && text[end - 1] === '\n') end -= 1
-  return text.slice(0, end)
+/** Without the last newlines, so many at most. */
+function withoutNewlines(spans: readonly Span[], most: number): Span[] {
+  const whole = spans.map(({ text }) => text).join('')
+  let left = whole.length
+  while (whole.length - left < most && whole[left - 1] === '\n') left -= 1
+  return spans.flatMap(({ text, at }) => {
+    const kept = text.slice(0, left)
+    left -= kept.length
+    return kept === '' ? [] : [{ text: kept, at }]
+  })
 }

@@ -46,7 +46,7 @@ export function runReader(
   read: (source: Source, output: Output) => Reading<void>,
 ): AnswerParser {
   const source = createSource()
-  const output = createOutput(jointNewlines)
+  const output = createOutput(jointNewlines, source.mark)
   const reading = read(source, output)
   let over = false
   const advance = (): void => {

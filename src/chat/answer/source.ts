@@ -76,8 +76,10 @@ export function createSource(): Source {
       const found = firstMarker(rest, markers)
       const held = found === null ? heldLength(rest, markers) : 0
       const end = found?.at ?? rest.length - held + (finished ? textAtEnd(held) : 0)
+      // Whoever takes it asks where it ends.
+      at += end
       if (end > 0) hand(rest.slice(0, end))
-      at += finished && found === null ? rest.length : end
+      if (finished && found === null) at += rest.length - end
       if (found !== null) at += found.marker.length
       if (found !== null || finished) return found?.marker ?? null
       yield

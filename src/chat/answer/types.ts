@@ -2,7 +2,8 @@
 
 /** Pieces of one kind that follow each other belong together; how they are cut means nothing. */
 export type AnswerPart =
-  | { readonly type: 'text'; readonly text: string }
+  /** `at`: where it stands in the answer as it was written, markup included. */
+  | { readonly type: 'text'; readonly text: string; readonly at: number }
   | { readonly type: 'reasoning'; readonly text: string }
   /** Begins a call; `index` counts from 0. */
   | { readonly type: 'tool_call'; readonly index: number; readonly name: string }

@@ -5,8 +5,10 @@
  */
 import { createHash } from 'node:crypto'
 import type { RenderInput } from '../../../engines/types.ts'
+import { limits } from '../../config/limits.ts'
 import { toolShapesOf } from '../answer/tool-shapes.ts'
 import type { AnswerFormat } from '../answer/types.ts'
+import { isNestedDeeper } from '../nesting.ts'
 import type { TemplateHabits } from './habits.ts'
 
 type Message = Readonly<Record<string, unknown>>
@@ -103,11 +105,15 @@ function fitCall(call: Call, { arguments: wanted, shortIds }: TemplateHabits): C
   }
 }
 
-/** Arguments that are no object, as a cut-off answer leaves them, stay the text that they are. */
+/**
+ * Arguments that are no object, as a cut-off answer leaves them, stay the text that they are; so do
+ * those that are too deep for templates to follow.
+ */
 function objectOf(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text === '' ? '{}' : text)
-    return typeof value === 'object' && value !== null ? value : text
+    const isObject = typeof value === 'object' && value !== null
+    return isObject && !isNestedDeeper(value, limits.bodyLevels) ? value : text
   } catch {
     return text
   }

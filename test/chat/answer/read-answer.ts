@@ -3,12 +3,14 @@ import { answerFormatOf } from '../../../src/chat/answer/format.ts'
 import type { AnswerPart, ToolShape } from '../../../src/chat/answer/types.ts'
 import { tools as allTools, type Fixture } from './fixtures.ts'
 
+type Unplaced<Part> = Part extends unknown ? Omit<Part, 'at'> : never
+
 export interface Read {
   readonly text: string
   readonly reasoning: string
   readonly calls: readonly (readonly [string, string])[]
-  /** What the answer consists of, pieces of one kind as one. */
-  readonly parts: readonly AnswerPart[]
+  /** What the answer consists of, pieces of one kind as one, without their places. */
+  readonly parts: readonly Unplaced<AnswerPart>[]
 }
 
 export function readAnswer(
@@ -22,7 +24,7 @@ export function readAnswer(
 }
 
 export function joined(all: readonly AnswerPart[]): Read {
-  const parts: AnswerPart[] = []
+  const parts: Unplaced<AnswerPart>[] = []
   const calls: [string, string][] = []
   let text = ''
   let reasoning = ''
@@ -41,7 +43,7 @@ export function joined(all: readonly AnswerPart[]): Read {
     const last = parts.at(-1)
     if (last?.type === part.type && 'text' in last && 'text' in part) {
       parts[parts.length - 1] = { ...last, text: last.text + part.text }
-    } else parts.push(part)
+    } else parts.push(part.type === 'text' ? { type: 'text', text: part.text } : part)
   }
   return { text, reasoning, calls, parts }
 }

@@ -158,6 +158,15 @@ test('arguments that were cut off stay the text that they are', async () => {
   expect(prompt([question, said])).toContain('Ro')
 })
 
+test('arguments that are too deep for a template stay the text that they are', async () => {
+  const { prompt } = await open(llama3)
+  const deep = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`
+  const call = { id: 'c', function: { name: 'get_weather', arguments: deep } }
+  const said = { role: 'assistant', content: null, tool_calls: [call] }
+  // Not `toContain`: a failure would print all of it.
+  expect(prompt([question, said]).includes(JSON.stringify(deep))).toBe(true)
+})
+
 test('arguments that come as an object are written as models write them', async () => {
   const { prompt } = await open(deepseek)
   const call = { id: 'c', function: { name: 'f', arguments: { a: [1, 'x'], b: { c: null } } } }
