@@ -196,7 +196,7 @@ function dropLock(deadOwner) {
 }
 
 async function install() {
-  process.stderr.write('prefixd: installs its packages (once, about 100 MB) …\n')
+  process.stderr.write('prefixd: installs its packages (once, about 240 MB) …\n')
   const startedAtMs = Date.now()
   const { exitCode, end, output } = await runNpm()
   if (end === 'stopped') throw new SetupError('the set-up was stopped; run this again.')
@@ -257,7 +257,7 @@ function explain(output) {
   const known = [
     [/ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ENETUNREACH/, offlineSentence],
     [/EROFS|EACCES|EPERM/, readOnlySentence()],
-    [/ENOSPC/, `the disk is full; free 600 MB for ${modules} and run this again.`],
+    [/ENOSPC/, `the disk is full; free 700 MB for ${modules} and run this again.`],
     [
       /EUSAGE/,
       'package.json and package-lock.json do not fit together; run "npm install" and commit the ' +

@@ -25,11 +25,17 @@ const everyService = { port: '0', ram: '64MiB', ssd: '1GiB' }
 export const fakeFlags = { engine: 'fake' }
 export const realFlags = (): Record<string, string> => ({ model: defaultModelPath(), ctx: '1024' })
 
-/** `parent` is the folder that the data goes to, where it is not a temporary one. */
-export function createServiceFolder(parent: string = tmpdir()): ServiceFolder {
+/**
+ * `parent` is the folder that the data goes to, where it is not a temporary one. With `afterAll` as
+ * `onFinished` all tests of a file share what is started.
+ */
+export function createServiceFolder(
+  parent: string = tmpdir(),
+  onFinished: (end: () => Promise<void>) => void = onTestFinished,
+): ServiceFolder {
   const path = mkdtempSync(join(parent, 'prefixd-service-'))
   const owned = new Set<() => Promise<void>>()
-  onTestFinished(async () => {
+  onFinished(async () => {
     for (const end of owned) await end()
     rmSync(path, { recursive: true, force: true })
   })
