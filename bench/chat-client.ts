@@ -14,6 +14,8 @@ export interface ChatRequest {
   readonly maxTokens: number
   /** Words of the header `x-prefixd-cache`, e.g. `no-write`. */
   readonly cache?: string
+  /** The API key that it comes with. */
+  readonly key?: string
   /** Go on at an end-of-generation token. */
   readonly ignoreEnd?: boolean
 }
@@ -47,6 +49,7 @@ export async function streamChat(url: string, request: ChatRequest): Promise<Cha
     headers: {
       'content-type': 'application/json',
       ...(request.cache === undefined ? {} : { 'x-prefixd-cache': request.cache }),
+      ...(request.key === undefined ? {} : { authorization: `Bearer ${request.key}` }),
     },
     body: JSON.stringify({
       messages: request.messages,

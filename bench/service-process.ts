@@ -27,12 +27,14 @@ export interface ServiceProcess {
 
 /**
  * Runs `bin/prefixd serve` with these words and resolves when it says where it listens. Rejects
- * with what it wrote when it ends before, or is not ready within two minutes.
+ * with what it wrote when it ends before, or is not ready within two minutes. `adminKey` is one of
+ * the service's own file of keys, where it is started with one.
  */
 export async function startService(
   words: readonly string[],
   scratch: Scratch,
   env: Readonly<Record<string, string>> = {},
+  adminKey: string | null = null,
 ): Promise<ServiceProcess> {
   const child = spawn('sh', [bin, 'serve', ...words], {
     env: { ...withoutSettings(process.env), ...env },
@@ -48,7 +50,7 @@ export async function startService(
   const disown = scratch.own(() => end('SIGKILL', stopMs))
   const lines: string[] = []
   const url = await readUrl(child, lines)
-  const workerPid = await readWorkerPid(url)
+  const workerPid = await readWorkerPid(url, adminKey)
   const ended = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
     await end(signal, stopMs)
     await untilGone(workerPid)
@@ -100,8 +102,9 @@ function readUrl(child: ChildProcess, lines: string[]): Promise<string> {
   })
 }
 
-async function readWorkerPid(url: string): Promise<number | null> {
-  const reply = await fetch(`${url}/v1/workers`)
+async function readWorkerPid(url: string, adminKey: string | null): Promise<number | null> {
+  const headers = adminKey === null ? {} : { authorization: `Bearer ${adminKey}` }
+  const reply = await fetch(`${url}/v1/workers`, { headers })
   const { data } = (await reply.json()) as { data: { pid: number | null }[] }
   return data[0]?.pid ?? null
 }

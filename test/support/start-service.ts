@@ -18,7 +18,11 @@ export interface ServiceFolder {
   /** Where the service keeps its files. */
   readonly data: string
   /** `prefixd serve` with these flags over the fixture's; rejects with all that it wrote. */
-  start(flags?: Readonly<Record<string, string>>, fake?: Partial<FakeOptions>): Promise<TestService>
+  start(
+    flags?: Readonly<Record<string, string>>,
+    fake?: Partial<FakeOptions>,
+    adminKey?: string,
+  ): Promise<TestService>
 }
 
 const everyService = { port: '0', ram: '64MiB', ssd: '1GiB' }
@@ -49,11 +53,11 @@ export function createServiceFolder(
   return {
     path,
     data,
-    async start(flags = fakeFlags, fake = {}) {
+    async start(flags = fakeFlags, fake = {}, adminKey) {
       const all = { ...everyService, config: configFile, dir: data, ...flags }
       const words = Object.entries(all).flatMap(([key, value]) => [`--${key}`, value])
       const env = { PREFIXD_FAKE: JSON.stringify(fake) }
-      return withRequests(await startService(words, { directory: path, own }, env))
+      return withRequests(await startService(words, { directory: path, own }, env, adminKey))
     },
   }
 }
