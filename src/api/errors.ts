@@ -1,6 +1,7 @@
 /** Any error → what the client sees of it: status, headers and OpenAI's envelope. */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError } from 'fastify'
+import type OpenAI from 'openai'
 import { limits } from '../config/limits.ts'
 import { kindOf, PrefixdError } from '../errors.ts'
 import { invalidRequest, type RequestPart } from './invalid-request.ts'
@@ -73,7 +74,14 @@ export function toErrorReply(
       ...(kind.retry ? retryHeaders(own?.retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
       ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
-    body: { error: { message, type: kind.type, param: own?.field ?? null, code: kind.code } },
+    body: {
+      error: {
+        message,
+        type: kind.type,
+        param: own?.field ?? null,
+        code: kind.code,
+      } satisfies OpenAI.ErrorObject,
+    },
   }
 }
 

@@ -26,5 +26,5 @@ export function toAnthropicModels(cards: readonly ModelCard[]) {
     has_more: false,
     first_id: cards[0]?.id ?? null,
     last_id: cards.at(-1)?.id ?? null,
-  }
+  } satisfies Pick<Anthropic.ModelInfosPage, 'data' | 'has_more' | 'first_id' | 'last_id'>
 }

@@ -6,6 +6,8 @@ import { toAnthropicModel, toAnthropicModels } from '../anthropic/models.ts'
 import type { ApiContext, Server } from '../context.ts'
 import { chooseModel } from '../model-choice.ts'
 
+type ModelPage = Pick<OpenAI.ModelsPage, 'object' | 'data'>
+
 /** `meta` has llama-server's names, `max_model_len` is vLLM's; both are null until it is loaded. */
 function toModel({ id, aliases, createdAtMs, state, info }: ModelCard) {
   return {
@@ -30,7 +32,7 @@ export function modelRoutes(server: Server, { service }: ApiContext): void {
   server.get('/v1/models', async (request) => {
     const cards = service.models()
     if (speaksAnthropic(request)) return toAnthropicModels(cards)
-    return { object: 'list', data: cards.map(toModel) }
+    return { object: 'list', data: cards.map(toModel) } satisfies ModelPage
   })
   // A wildcard, because a model's name may have slashes in it.
   server.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {

@@ -10,7 +10,8 @@ import type { AnswerEvent } from '../answer.ts'
 import { toTokenLogprobs } from '../openai/logprobs.ts'
 import type { OutputItem } from './response.ts'
 
-type Unnumbered<Event> = Event extends unknown ? Omit<Event, 'sequence_number'> : never
+/** Numbers are given when an event is sent. */
+export type Unnumbered<Event> = Event extends unknown ? Omit<Event, 'sequence_number'> : never
 type EndOfArguments = OpenAI.Responses.ResponseFunctionCallArgumentsDoneEvent
 
 /** The specification also wants the call's name at the end of its arguments. */

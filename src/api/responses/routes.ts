@@ -1,6 +1,7 @@
 /** `POST /v1/responses`, which stores nothing, and what counts a prompt's tokens beforehand. */
 import { randomInt, randomUUID } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
+import type OpenAI from 'openai'
 import { fromResponses, type ResponsesItem } from '../../chat/from-responses.ts'
 import type { Chat } from '../../chat/messages.ts'
 import { readSampling } from '../../chat/sampling.ts'
@@ -68,7 +69,10 @@ function countingRoutes(server: Server, context: ApiContext): void {
     const text = await service.render(id, prompt.input)
     // As the pipeline does it: a template writes the beginning-of-text token itself.
     const tokens = await service.tokenize(id, text, { addSpecial: false, parseSpecial: true })
-    return { object: 'response.input_tokens', input_tokens: tokens.length } as const
+    return {
+      object: 'response.input_tokens',
+      input_tokens: tokens.length,
+    } satisfies OpenAI.Responses.InputTokenCountResponse
   }
   server.post(
     '/v1/responses/input_tokens',

@@ -1,11 +1,27 @@
 /** The order of events: created, in progress, each item from begin to end, then one last word. */
+import type OpenAI from 'openai'
 import { PrefixdError } from '../../errors.ts'
 import type { Receipt } from '../../pipeline/types.ts'
 import type { Answer } from '../answer.ts'
 import type { ErrorReply } from '../errors.ts'
 import { commentFrame, eventFrame } from '../sse.ts'
-import type { Output } from './output.ts'
+import type { ItemEvent, Output, Unnumbered } from './output.ts'
 import { type ResponseHead, type ResponseJson, toResponse } from './response.ts'
+
+/** With the response as it goes over the wire. */
+type AboutResponse<Event> = Event extends { readonly response: unknown }
+  ? Unnumbered<Omit<Event, 'response'>> & { readonly response: ResponseJson }
+  : never
+type StreamEvent =
+  | ItemEvent
+  | AboutResponse<
+      | OpenAI.Responses.ResponseCreatedEvent
+      | OpenAI.Responses.ResponseInProgressEvent
+      | OpenAI.Responses.ResponseCompletedEvent
+      | OpenAI.Responses.ResponseIncompleteEvent
+      | OpenAI.Responses.ResponseFailedEvent
+    >
+  | Unnumbered<OpenAI.Responses.ResponseErrorEvent>
 
 export interface ResponseStream {
   readonly frames: AsyncGenerator<string>
@@ -21,15 +37,14 @@ export function responseStream(
 ): ResponseStream {
   let sequenceNumber = 0
   let progress = 'ping'
-  const frame = (event: { readonly type: string }) => {
+  const frame = (event: StreamEvent) => {
     const numbered = eventFrame({ ...event, sequence_number: sequenceNumber })
     sequenceNumber += 1
     return numbered
   }
   const begun = toResponse(head, { status: 'in_progress', output: [] })
-  const created = () => frame({ type: 'response.created', response: begun } as { type: string })
-  const inProgress = () =>
-    frame({ type: 'response.in_progress', response: begun } as { type: string })
+  const created = () => frame({ type: 'response.created', response: begun })
+  const inProgress = () => frame({ type: 'response.in_progress', response: begun })
 
   async function* frames(): AsyncGenerator<string> {
     const { events } = await answer
@@ -46,7 +61,8 @@ export function responseStream(
         if (event.type === 'receipt') receipt = event.receipt
       }
       const response = endOf(head, output, receipt)
-      yield frame({ type: `response.${response.status}`, response } as { type: string })
+      const isCut = response.status === 'incomplete'
+      yield frame({ type: isCut ? 'response.incomplete' : 'response.completed', response })
     } finally {
       await events.return(undefined)
     }
@@ -58,11 +74,11 @@ export function responseStream(
     errorFrame: ({ body: { error } }) => {
       if (sequenceNumber === 0) {
         const { code, message, param } = error
-        return frame({ type: 'error', code, message, param } as { type: string })
+        return frame({ type: 'error', code, message, param })
       }
       const { items } = output
       const response = toResponse(head, { status: 'failed', output: items, error: error.message })
-      return frame({ type: 'response.failed', response } as { type: string })
+      return frame({ type: 'response.failed', response })
     },
   }
 }
