@@ -81,9 +81,7 @@ function goesOn(run: AgentRun): Claim {
     `${run.agent.title}: whatever goes on finds at least ${percent(promised.ofPrevious)} of the ` +
       'prompt before in the cache',
     hasSecond && least >= promised.ofPrevious,
-    shares.length === 0
-      ? 'nothing went on'
-      : `${percent(least)} at least, ${shares.length} requests`,
+    shares.length === 0 ? 'nothing went on' : `${percent(least)} in the worst of ${shares.length}`,
   )
 }
 

@@ -158,7 +158,8 @@ export function checkTokens(
   if (info.contextTokens - tokens.length < spare) {
     throw new PrefixdError(
       'PREFIXD_E_CONTEXT_LENGTH',
-      `The prompt has ${tokens.length} tokens; the context is ${info.contextTokens} tokens.`,
+      // Claude Code and opencode know these words, and answer them with a compaction.
+      `The prompt is too long: ${tokens.length} tokens > ${info.contextTokens} maximum.`,
       { field, next: 'Shorten the prompt, or start prefixd with a larger --ctx.' },
     )
   }
