@@ -48,16 +48,30 @@ export function checkRules(
   }
 }
 
-/** Rules that match the empty text. */
+/** Rules that match the empty text. Each sequence is looked at once a rule that it waits for. */
 function emptyRules(rules: readonly GrammarRule[]): ReadonlySet<number> {
   const empty = new Set<number>()
-  for (let before = -1; before !== empty.size; ) {
-    before = empty.size
-    for (const [index, { alternatives }] of rules.entries()) {
-      const isEmpty = alternatives.some((symbols) =>
-        symbols.every((symbol) => 'rule' in symbol && empty.has(symbol.rule)),
-      )
-      if (isEmpty) empty.add(index)
+  const waiting = new Map<number, { readonly rule: number; missing: number }[]>()
+  const found: number[] = []
+  for (const [rule, { alternatives }] of rules.entries()) {
+    for (const symbols of alternatives) {
+      if (symbols.some((symbol) => 'chars' in symbol)) continue
+      const sequence = { rule, missing: symbols.length }
+      for (const symbol of symbols) {
+        if (!('rule' in symbol)) continue
+        const others = waiting.get(symbol.rule) ?? []
+        others.push(sequence)
+        waiting.set(symbol.rule, others)
+      }
+      if (symbols.length === 0) found.push(rule)
+    }
+  }
+  for (let rule = found.pop(); rule !== undefined; rule = found.pop()) {
+    if (empty.has(rule)) continue
+    empty.add(rule)
+    for (const sequence of waiting.get(rule) ?? []) {
+      sequence.missing -= 1
+      if (sequence.missing === 0) found.push(sequence.rule)
     }
   }
   return empty

@@ -35,5 +35,14 @@ export const grammarSymbolsMax = 200_000
 /** Groups inside of each other. */
 export const grammarNestingMax = 256
 
-/** Ways in which a text may be read so far; only a grammar made for it has as many. */
-export const grammarStacksMax = 10_000
+/** Ways in which a text may be read so far, and rules on the way there. */
+export const grammarStacksMax = 100_000
+
+/** States of a grammar that are remembered; then all but the present one are forgotten. */
+export const grammarStatesMax = 50_000
+
+/** Steps that one token may take to find; a second or so, and thousands in ordinary grammars. */
+export const grammarStepsMax = 5_000_000
+
+/** Places in a grammar whose tokens are remembered; each takes 4 bytes a token. */
+export const heldTokensRemembered = 64

@@ -120,9 +120,6 @@ interface Signatures {
     count: number,
     biases: Uint8Array,
   ) => Pointer
-  /** Null: llama.cpp does not take this grammar. Some it hangs or dies of; check them first. */
-  llama_sampler_init_grammar: (vocabulary: Pointer, grammar: string, root: string) => Pointer | null
-  /** A grammar aborts the process for a token that it does not allow. */
   llama_sampler_accept: (sampler: Pointer, token: number) => void
   llama_sampler_apply: (sampler: Pointer, candidates: Pointer) => void
   llama_sampler_sample: (sampler: Pointer, context: Pointer, index: number) => number
@@ -195,7 +192,6 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_sampler_init_temp: [pointer, ['float']],
   llama_sampler_init_penalties: [pointer, ['int32', 'int32', 'float', 'float', 'float']],
   llama_sampler_init_logit_bias: [pointer, ['int32', 'int32', pointer]],
-  llama_sampler_init_grammar: [pointer, [pointer, 'str', 'str']],
   llama_sampler_accept: ['void', [pointer, 'int32']],
   llama_sampler_apply: ['void', [pointer, pointer]],
   llama_sampler_sample: ['int32', [pointer, pointer, 'int32']],

@@ -1,4 +1,4 @@
-/** All tokens with their logits, as llama.cpp's samplers take and rearrange them. */
+/** Tokens with their logits, as llama.cpp's samplers take and rearrange them. */
 import koffi from 'koffi'
 import type { LlamaCalls } from './calls.ts'
 import type { Pointer } from './structs.ts'
@@ -8,19 +8,14 @@ const wordsPerCandidate = 3
 /** `llama_token_data_array`: `data * | size_t size | int64 selected | bool sorted`, padded. */
 const arrayBytes = 32
 
-export interface Choice {
-  readonly token: number
-  readonly logit: number
-}
-
 export interface Candidates {
   /** Every token of the vocabulary, in order. */
   fill(logits: Float32Array): void
-  /** This token alone. */
-  only(token: number): void
+  /** These tokens alone. */
+  fillOnly(tokens: Uint32Array, logits: Float32Array): void
   apply(sampler: Pointer): void
-  /** The one that the last sampler chose, or the first one. */
-  choice(): Choice
+  /** Id of the one that the last sampler chose. */
+  choice(): number
   free(): void
 }
 
@@ -48,15 +43,17 @@ export function allocateCandidates(calls: LlamaCalls, capacity: number): Candida
         floats[at + 1] = logits[token] ?? 0
       }
     },
-    only(token) {
-      begin(1)
-      ids[0] = token
-      floats[1] = 1
+    fillOnly(tokens, logits) {
+      begin(tokens.length)
+      for (let index = 0, at = 0; index < tokens.length; index += 1, at += wordsPerCandidate) {
+        const token = tokens[index] ?? 0
+        ids[at] = token
+        floats[at + 1] = logits[token] ?? 0
+      }
     },
     apply: (sampler) => calls.llama_sampler_apply(sampler, array),
     choice() {
-      const at = Math.max(0, Number(head[2])) * wordsPerCandidate
-      return { token: ids[at] ?? -1, logit: floats[at + 1] ?? Number.NaN }
+      return ids[Number(head[2]) * wordsPerCandidate] ?? -1
     },
     free() {
       koffi.free(data)

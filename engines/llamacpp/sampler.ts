@@ -1,8 +1,9 @@
 /** Picks the next token by llama.cpp's own samplers. */
+import { EngineError } from '../errors.ts'
+import { type HeldTokens, type HeldVocabulary, holdTokens } from '../held-tokens.ts'
 import type { EngineSampler, SamplerRequest, Sampling, TokenBias } from '../types.ts'
 import type { LlamaCalls } from './calls.ts'
 import { allocateCandidates } from './candidates.ts'
-import { initGrammar, noWayOn } from './grammar.ts'
 import type { Pointer } from './structs.ts'
 
 /** Tokens that the penalties look back on; the default of llama-server. */
@@ -14,7 +15,8 @@ const randomSeed = 0xffffffff
 export interface SamplerContext {
   readonly calls: LlamaCalls
   readonly context: Pointer
-  readonly vocabulary: Pointer
+  /** Made when the first grammar needs it. */
+  readonly heldVocabulary: () => HeldVocabulary
   readonly vocabularySize: number
   /**
    * A view that the next call overwrites. Throws unless the logits in the context are those that
@@ -23,16 +25,12 @@ export interface SamplerContext {
   logits(): Float32Array
 }
 
+/** Throws GrammarError. */
 export function createSampler(context: SamplerContext, request: SamplerRequest): EngineSampler {
-  const { calls } = context
   const { grammar = null } = request
-  const chain = createChain(context, request)
-  try {
-    return grammar === null ? freeSampler(context, chain) : heldSampler(context, chain, grammar)
-  } catch (error) {
-    calls.llama_sampler_free(chain)
-    throw error
-  }
+  if (grammar === null) return freeSampler(context, createChain(context, request))
+  const held = holdTokens(grammar, context.heldVocabulary())
+  return heldSampler(context, createChain(context, request), held)
 }
 
 /** What changes or chooses logits, in the order of llama-server. */
@@ -103,50 +101,50 @@ function freeSampler({ calls, context, logits }: SamplerContext, chain: Pointer)
 
 /**
  * A grammar looks at one token in microseconds, and at a whole vocabulary in milliseconds. So the
- * chain chooses without it first; only where the grammar refuses that token it goes over all of
- * them, and the chain chooses again. Penalties and grammar hear of the token that was taken alone.
- * The second choice draws a second random number: the same seed still gives the same answer.
+ * chain chooses without it first; only where the grammar refuses that token the chain chooses
+ * again, among those that are allowed. Penalties and grammar hear of the token that was taken
+ * alone. The second choice draws a second random number: the same seed still gives the same answer.
  */
 function heldSampler(
-  { calls, vocabulary, vocabularySize, logits }: SamplerContext,
+  { calls, vocabularySize, logits }: SamplerContext,
   chain: Pointer,
-  text: string,
+  held: HeldTokens,
 ): EngineSampler {
-  const grammar = initGrammar(calls, vocabulary, text)
-  const all = allocateCandidates(calls, vocabularySize)
-  const one = allocateCandidates(calls, 1)
+  const candidates = allocateCandidates(calls, vocabularySize)
   let open = true
 
-  const isAllowed = (token: number): boolean => {
-    one.only(token)
-    one.apply(grammar)
-    return one.choice().logit !== Number.NEGATIVE_INFINITY
-  }
   const choose = (): number => {
-    all.fill(logits())
-    all.apply(chain)
-    const { token } = all.choice()
-    if (isAllowed(token)) return token
-    all.fill(logits())
-    all.apply(grammar)
-    all.apply(chain)
-    const second = all.choice()
-    if (second.logit === Number.NEGATIVE_INFINITY || !isAllowed(second.token)) throw noWayOn()
-    return second.token
+    candidates.fill(logits())
+    candidates.apply(chain)
+    const wish = candidates.choice()
+    if (held.allows(wish)) return wish
+    const allowed = held.allowed()
+    if (allowed.length === 0) throw noWayOn()
+    candidates.fillOnly(allowed, logits())
+    candidates.apply(chain)
+    return candidates.choice()
   }
 
   return {
     sample() {
       const token = choose()
-      calls.llama_sampler_accept(grammar, token)
+      held.accept(token)
       calls.llama_sampler_accept(chain, token)
       return token
     },
     close() {
       if (!open) return
       open = false
-      for (const sampler of [grammar, chain]) calls.llama_sampler_free(sampler)
-      for (const candidates of [all, one]) candidates.free()
+      calls.llama_sampler_free(chain)
+      candidates.free()
     },
   }
 }
+
+/** No token of the vocabulary goes on where the answer stands, and it may not end there either. */
+const noWayOn = (): EngineError =>
+  new EngineError(
+    'PREFIXD_E_ENGINE_GRAMMAR',
+    'No token of this model goes on where the answer stands in the grammar. Allow other ' +
+      'characters there, or let the answer end.',
+  )

@@ -21,14 +21,14 @@ const aborted = 2
 export interface SequenceOptions {
   readonly llama: LlamaContext
   readonly id: number
-  readonly vocabulary: Pick<Vocabulary, 'handle' | 'size'>
+  readonly vocabulary: Pick<Vocabulary, 'held' | 'size'>
   /** Null: this model's memory is not stored. */
   readonly recordSize: RecordSize | null
 }
 
 export function createSequence(options: SequenceOptions): EngineSequence {
   const { llama, id } = options
-  const { handle: vocabulary, size: vocabularySize } = options.vocabulary
+  const { size: vocabularySize, held: heldVocabulary } = options.vocabulary
   const { calls, context, memory } = llama
   let tokenCount = 0
   let computing = false
@@ -184,7 +184,10 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     recordBytes,
     exportRecord,
     createSampler: (request) =>
-      createSampler({ calls, context, vocabulary, vocabularySize, logits: logitsView }, request),
+      createSampler(
+        { calls, context, heldVocabulary, vocabularySize, logits: logitsView },
+        request,
+      ),
     logits: () => logitsView().slice(),
     trim: (count) => {
       if (!Number.isInteger(count) || count < 0 || count > tokenCount) {

@@ -1,17 +1,18 @@
 /** Text to tokens and back, by the model's own tokenizer. */
 import type { TokenIds } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
+import { type HeldVocabulary, heldVocabulary } from '../held-tokens.ts'
 import type { GapTokens, TokenizeOptions } from '../types.ts'
 import type { LlamaCalls } from './calls.ts'
 import type { Pointer } from './structs.ts'
 
 export interface Vocabulary {
-  /** What llama.cpp's calls take. */
-  readonly handle: Pointer
   readonly size: number
   readonly bosText: string
   readonly eosText: string
   readonly gap: GapTokens | null
+  /** For grammars; made when it is first asked for. */
+  held(): HeldVocabulary
   tokenize(text: string, options: TokenizeOptions): TokenIds
   piece(token: number): Uint8Array
   isEnd(token: number): boolean
@@ -34,19 +35,24 @@ export function openVocabulary(calls: LlamaCalls, model: Pointer): Vocabulary {
       pieceBuffer.bytes = new Uint8Array(-written)
     }
   }
+  const isEnd = (token: number): boolean => {
+    checkToken(token, size)
+    return calls.llama_vocab_is_eog(vocabulary, token)
+  }
+  let held: HeldVocabulary | null = null
   const textOf = (token: number): string =>
     token < 0 ? '' : new TextDecoder().decode(piece(token))
 
   return {
-    handle: vocabulary,
     size,
     bosText: textOf(bos),
     eosText: textOf(calls.llama_vocab_eos(vocabulary)),
     gap: gapOf(calls, vocabulary),
     piece,
-    isEnd: (token) => {
-      checkToken(token, size)
-      return calls.llama_vocab_is_eog(vocabulary, token)
+    isEnd,
+    held: () => {
+      held ??= heldVocabulary(size, piece, isEnd)
+      return held
     },
     tokenize: (text, { addSpecial, parseSpecial }) => {
       const utf8 = new TextEncoder().encode(text)

@@ -23,6 +23,7 @@ export function samplingContract(worker: SamplingWorker): void {
     return worker.sequence((it) => generate(it, { tokens, ...input }, worker.sink()))
   }
   followsGrammars(worker, ask)
+  survivesHostileGrammars(ask)
   biases(ask)
   reportsLogprobs(worker, ask)
 }
@@ -88,6 +89,29 @@ function followsGrammars(worker: SamplingWorker, ask: Ask): void {
       expect(after.done.computedTokens).toBe(tokens.length)
     })
     expect(worker.engine.status().restarts).toBe(0)
+  })
+}
+
+/** Each of these hangs llama.cpp's own grammar sampler, or ends its process. */
+const hostile = {
+  'optional parts in a row': 'root ::= ("a"? "b"?){100} "!"',
+  'rules that refer to each other twice': [
+    'root ::= r0 "!"',
+    ...Array.from({ length: 60 }, (_, index) => `r${index} ::= r${index + 1} | r${index + 1}`),
+    'r60 ::= [ab]{1,9}',
+  ].join('\n'),
+  'a long chain of rules': [
+    'root ::= r0 "!"',
+    ...Array.from({ length: 40_000 }, (_, index) => `r${index} ::= r${index + 1}`),
+    'r40000 ::= [ab]{1,9}',
+  ].join('\n'),
+}
+
+function survivesHostileGrammars(ask: Ask): void {
+  it.each(Object.entries(hostile))('is not held up by %s', async (_, grammar) => {
+    const answer = await ask('hostile', { grammar, ignoreEnd: false, maxTokens: 300 })
+    expect(answer.text).toMatch(/^[ab]*!?$/)
+    expect(answer.done.finishReason).toBe('stop')
   })
 }
 
