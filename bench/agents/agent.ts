@@ -10,7 +10,7 @@ export interface Place {
   readonly url: string
   readonly model: string
   readonly contextTokens: number
-  /** Most tokens of an answer; the service holds to it too. */
+  /** Most tokens of an answer, where the agent has a setting for it. */
   readonly answerTokens: number
 }
 

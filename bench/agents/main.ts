@@ -31,8 +31,10 @@ Nothing of your own settings is read, and nothing but prefixd can be reached by 
 
 const agents: readonly Agent[] = [claudeCode, opencode, codex]
 
-/** Small models do not come to an end; what is shown here is how prompts begin. */
-const answerTokens = 256
+/** Small models do not come to an end, and what is shown here is how prompts begin. */
+const answerTokens = 48
+/** Of the service: Codex asks for no limit, and takes an answer that is cut for a failure. */
+const maxAnswerTokens = 256
 /** The fake engine has one token per byte. */
 const contextTokens = { llamacpp: 32_768, fake: 262_144 } as const
 
@@ -71,7 +73,7 @@ function startFor({ choices }: Arguments, scratch: Scratch): Promise<ServiceProc
     ctx: String(contextTokens[engine]),
     ram: '2GiB',
     ssd: '8GiB',
-    'max-answer-tokens': String(answerTokens),
+    'max-answer-tokens': String(maxAnswerTokens),
   }
   return startService(wordsFor(scratch, 'data', flags), scratch)
 }
