@@ -1,10 +1,11 @@
 /** OpenAI's SDK, unchanged: choices, logprobs, bias and the rest, with the fake engine. */
 import OpenAI from 'openai'
 import { expect, test } from 'vitest'
-import { createServiceFolder, fakeFlags } from '../support/start-service.ts'
+import type { FakeOptions } from '../../engines/fake/options.ts'
+import { createServiceFolder, fakeFlags, until } from '../support/start-service.ts'
 
-async function open(flags: Readonly<Record<string, string>> = {}) {
-  const { url, get } = await createServiceFolder().start({ ...fakeFlags, ...flags })
+async function open(flags: Readonly<Record<string, string>> = {}, fake?: Partial<FakeOptions>) {
+  const { url, get } = await createServiceFolder().start({ ...fakeFlags, ...flags }, fake)
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'local', maxRetries: 0 })
   return { client, get }
 }
@@ -14,6 +15,7 @@ const chat = { model: 'fake', messages, max_tokens: 24, temperature: 1, seed: 7 
 
 interface Stats {
   readonly tokens: { readonly prompt: number; readonly computed: number }
+  readonly prefixes: number
 }
 
 test.each(['token', 'block'])(
@@ -21,11 +23,12 @@ test.each(['token', 'block'])(
   async (reuse) => {
     const { client, get } = await open({ reuse })
     const several = await client.chat.completions.create({ ...chat, n: 3 })
-    const { tokens } = (await get('/v1/cache/stats')) as Stats
+    const { tokens, prefixes } = (await get('/v1/cache/stats')) as Stats
     const texts = several.choices.map(({ message }) => message.content)
     expect(several.choices.map(({ index }) => index)).toEqual([0, 1, 2])
     expect(new Set(texts).size).toBe(3)
-    // The prompt was computed once, and is counted once.
+    // The prompt was computed once, and is counted once; one answer was saved with it.
+    expect(prefixes).toBe(1)
     const prompt = several.usage?.prompt_tokens ?? 0
     expect(tokens).toMatchObject({ prompt, computed: prompt })
 
@@ -55,6 +58,16 @@ test('streamed choices follow each other, and end the same', async () => {
   const texts = (completion: OpenAI.ChatCompletion) =>
     completion.choices.map(({ message }) => message.content)
   expect(texts(streamed)).toEqual(texts(whole))
+})
+
+test('a client that leaves in the middle of its choices frees the sequence at once', async () => {
+  const { client, get } = await open({}, { decodeTokensPerSecond: 50 })
+  const stream = await client.chat.completions.create({ ...chat, n: 16, stream: true })
+  for await (const { choices } of stream) if (choices[0]?.index === 1) break
+  const workers = async () => (await get('/v1/workers')) as { data: { busy_sequences: number }[] }
+  await until(workers, ({ data }) => data[0]?.busy_sequences === 0)
+  const stats = (await get('/v1/cache/stats')) as { tokens: { generated: number } }
+  expect(stats.tokens.generated).toBeLessThan(16 * chat.max_tokens)
 })
 
 test('logprobs name every token of the text, whole and streamed, but none of the thoughts', async () => {
