@@ -4,8 +4,9 @@
  */
 import { limits } from '../config/limits.ts'
 
-/** Claude Code; opencode; Codex, whose `prompt_cache_key` is the same id again. */
+/** Our own; Claude Code; opencode; Codex, whose `prompt_cache_key` is the same id again. */
 const headerNames = [
+  'x-prefixd-session',
   'x-claude-code-session-id',
   'x-session-id',
   'x-session-affinity',

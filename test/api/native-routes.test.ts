@@ -61,6 +61,18 @@ test.each([
   expect(reply.json().error.param).toBe(param)
 })
 
+test('vLLM’s reset_prefix_cache evicts everything, and only for the owner’s own pages', async () => {
+  const service = scriptedService()
+  const server = createServer(service)
+  const url = '/reset_prefix_cache'
+  const reply = await server.inject({ method: 'POST', url })
+  expect(reply.json()).toMatchObject({ dry_run: false, blocks: 4 })
+  expect(service.evictions).toEqual([{ selector: { all: true }, dryRun: false }])
+  const foreign = await server.inject({ method: 'POST', url, headers: { host: 'evil.example' } })
+  expect(foreign.statusCode).toBe(403)
+  expect(service.evictions).toHaveLength(1)
+})
+
 test('a prefix that is not there is a 404', async () => {
   const reply = await get('/v1/cache/prefixes/ffff')
   expect(reply.statusCode).toBe(404)

@@ -40,6 +40,10 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
       return toEvictReport(await service.cache.evict(selector, request.body.dry_run === true))
     },
   )
+  // vLLM's name for it, which benchmark scripts call between their runs, without a body.
+  server.post('/reset_prefix_cache', async (): Promise<EvictReportJson> => {
+    return toEvictReport(await service.cache.evict({ all: true }, false))
+  })
 }
 
 function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): PrefixQuery {
