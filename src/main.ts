@@ -130,6 +130,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   const server = createServer(service, {
     host: config.host,
     hygiene: config.hygiene,
+    reasoningField: config.reasoningField,
     ...(keys === null ? {} : { keys }),
   })
   server.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {

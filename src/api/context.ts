@@ -3,6 +3,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Limits } from '../config/limits.ts'
+import type { ReasoningField } from '../config/schema.ts'
 import type { Service } from '../pipeline/types.ts'
 import type { OpenAnswers } from './client.ts'
 
@@ -22,4 +23,6 @@ export interface ApiContext {
   readonly answers: OpenAnswers
   /** Names of the normalisers of chats that are on. */
   readonly hygiene: readonly string[]
+  /** What chat completions call reasoning; the specification has no word for it. */
+  readonly reasoningField: ReasoningField
 }

@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from 'fastify'
 import { normalisers } from '../chat/hygiene/hygiene.ts'
 import { limits as defaultLimits } from '../config/limits.ts'
+import type { ReasoningField } from '../config/schema.ts'
 import { PrefixdError } from '../errors.ts'
 import type { Service } from '../pipeline/types.ts'
 import { speaksAnthropic, toAnthropicError } from './anthropic/errors.ts'
@@ -34,6 +35,8 @@ export interface ServerOptions {
   readonly limits?: Partial<ApiLimits>
   /** Names of the normalisers of chats that are on; absent: all of them. */
   readonly hygiene?: readonly string[]
+  /** Absent: `reasoning_content`. */
+  readonly reasoningField?: ReasoningField
 }
 
 /** Sortable by time, and unguessable enough not to collide. */
@@ -67,7 +70,8 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   server.server.maxConnections = limits.connections
 
   const hygiene = options.hygiene ?? normalisers.map(({ name }) => name)
-  const context: ApiContext = { service, limits, answers: openAnswers(), hygiene }
+  const reasoningField = options.reasoningField ?? 'reasoning_content'
+  const context: ApiContext = { service, limits, answers: openAnswers(), hygiene, reasoningField }
   acceptJsonOnly(server)
   server.setErrorHandler(answerError)
   server.setNotFoundHandler((request) => {

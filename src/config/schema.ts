@@ -46,6 +46,8 @@ const ropeScalings = ['none', 'linear', 'yarn'] as const
 /** Of src/chat/hygiene/, where each one is described. */
 const hygieneNames = ['claude-code-billing'] as const
 export type HygieneName = (typeof hygieneNames)[number]
+const reasoningFields = ['reasoning_content', 'reasoning'] as const
+export type ReasoningField = (typeof reasoningFields)[number]
 const logLevels = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -194,6 +196,14 @@ export const settings = {
     words(...hygieneNames),
     () => hygieneNames,
     hygieneNames.join(','),
+  ),
+  reasoningField: setting<ReasoningField>(
+    'reasoning-field',
+    'What chat completions call the thinking of a model: `reasoning_content` as llama.cpp, or ' +
+      '`reasoning` as vLLM. Both are read.',
+    { ...choice(...reasoningFields), placeholder: 'name' },
+    () => 'reasoning_content',
+    'reasoning_content',
   ),
   insecure: setting<boolean>(
     'insecure',

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { createServer } from '../../src/api/server.ts'
 import type { GenerateEvent } from '../../src/pipeline/types.ts'
 import { plannedOf, receiptOf, scriptedService } from '../support/scripted-service.ts'
 import { startApi } from '../support/start-api.ts'
@@ -90,6 +91,31 @@ test('a stream tells the id and the name in the first piece of each call alone',
     {},
   ])
   expect(lines.at(-1)).toContain('"finish_reason":"tool_calls"')
+})
+
+test('reasoning has the name that the service is set to, whole and streamed', async () => {
+  const thinking = async function* (): AsyncGenerator<GenerateEvent> {
+    yield plannedOf()
+    yield { type: 'reasoning', text: 'hm' }
+    yield { type: 'text', text: 'pong' }
+    yield { type: 'finish', finishReason: 'stop' }
+    yield { type: 'receipt', receipt: receiptOf() }
+  }
+  const service = scriptedService(thinking)
+  const server = createServer(service, { reasoningField: 'reasoning' })
+  const post = (stream: boolean) => {
+    const payload = { messages: [{ role: 'user', content: 'hi' }], stream }
+    return server.inject({ method: 'POST', url: '/v1/chat/completions', payload })
+  }
+  expect((await post(false)).json().choices[0].message).toEqual({
+    role: 'assistant',
+    content: 'pong',
+    refusal: null,
+    reasoning: 'hm',
+  })
+  const { body } = await post(true)
+  expect(body).toContain('"delta":{"reasoning":"hm"}')
+  expect(body).not.toContain('reasoning_content')
 })
 
 test('parallel_tool_calls and reasoning_effort reach the pipeline in its own words', async () => {

@@ -61,6 +61,7 @@ describe('the configuration', () => {
       maxAnswerTokens: 0,
       threads: 7,
       queuedRequests: 64,
+      reasoningField: 'reasoning_content',
       save: true,
       libraryDir: null,
       apiKeysFile: null,

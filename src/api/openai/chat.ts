@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import { isFunctionTool } from '../../chat/messages.ts'
+import type { ReasoningField } from '../../config/schema.ts'
 import type { ModelCard, TextToken } from '../../pipeline/types.ts'
 import type { Choice } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
@@ -19,8 +20,8 @@ import { type Timings, toCacheObject, toTimings, toUsage } from './usage.ts'
 
 type Extended<T> = T & { readonly cache?: CacheObjectJson; readonly timings?: Timings }
 type Chunk = Extended<OpenAI.ChatCompletionChunk>
-/** The specification has no word for reasoning; open models' servers agree on this one. */
-type Delta = OpenAI.ChatCompletionChunk.Choice['delta'] & { readonly reasoning_content?: string }
+type Reasoning = { readonly [Field in ReasoningField]?: string }
+type Delta = OpenAI.ChatCompletionChunk.Choice['delta'] & Reasoning
 type Logprobs = OpenAI.ChatCompletion.Choice['logprobs']
 type ChunkReason = OpenAI.ChatCompletionChunk.Choice['finish_reason']
 
@@ -44,7 +45,10 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
         parallelToolCalls: body.parallel_tool_calls ?? true,
       } as const
-      const wording = chatWording(body, card, includeUsage)
+      const wording = chatWording(body, card, {
+        includeUsage,
+        reasoningField: context.reasoningField,
+      })
       return deliver(
         context,
         {
@@ -60,8 +64,17 @@ export function chatRoutes(server: Server, context: ApiContext): void {
   )
 }
 
+interface WordingOptions {
+  readonly includeUsage: boolean
+  readonly reasoningField: ReasoningField
+}
+
 /** The order of chunks: role, reasoning, text, calls, finish, usage and `cache`, `[DONE]`. */
-function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean): Wording {
+function chatWording(
+  body: ChatRequest,
+  card: ModelCard,
+  { includeUsage, reasoningField }: WordingOptions,
+): Wording {
   const head = {
     id: `chatcmpl-${randomUUID()}`,
     created: Math.floor(Date.now() / 1000),
@@ -88,7 +101,7 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
   return {
     opening: (index) => chunk(index, { role: 'assistant', content: '' }),
     text: (index, { text, tokens }) => chunk(index, { content: text }, null, logprobsOf(tokens)),
-    reasoning: (index, text) => chunk(index, { reasoning_content: text }),
+    reasoning: (index, text) => chunk(index, { [reasoningField]: text }),
     toolCall: (index, { index: call, id, name }) =>
       chunk(index, {
         tool_calls: [{ index: call, id, type: 'function', function: { name, arguments: '' } }],
@@ -111,7 +124,7 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
         object: 'chat.completion',
         choices: choices.map((choice, index) => ({
           index,
-          message: messageOf(choice),
+          message: messageOf(choice, reasoningField),
           finish_reason: choice.finishReason,
           logprobs: logprobsOf(choice.tokens),
         })),
@@ -123,12 +136,12 @@ function chatWording(body: ChatRequest, card: ModelCard, includeUsage: boolean):
 }
 
 /** Fields that say nothing are left out, except `content`, which is null beside calls alone. */
-function messageOf({ text, reasoning, toolCalls }: Choice) {
+function messageOf({ text, reasoning, toolCalls }: Choice, reasoningField: ReasoningField) {
   return {
     role: 'assistant',
     content: text === '' && toolCalls.length > 0 ? null : text,
     refusal: null,
-    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(reasoning === '' ? {} : { [reasoningField]: reasoning }),
     ...(toolCalls.length === 0
       ? {}
       : {
@@ -138,5 +151,5 @@ function messageOf({ text, reasoning, toolCalls }: Choice) {
             function: call,
           })),
         }),
-  } satisfies OpenAI.ChatCompletionMessage & { readonly reasoning_content?: string }
+  } satisfies OpenAI.ChatCompletionMessage & Reasoning
 }
