@@ -11,6 +11,7 @@ import {
   type PrefixPageJson,
   PrefixQuerySchema,
   type PrefixQueryString,
+  ResetRequestSchema,
   type WorkerListJson,
 } from './schema.ts'
 
@@ -40,10 +41,13 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
       return toEvictReport(await service.cache.evict(selector, request.body.dry_run === true))
     },
   )
-  // vLLM's name for it, which benchmark scripts call between their runs, without a body.
-  server.post('/reset_prefix_cache', async (): Promise<EvictReportJson> => {
-    return toEvictReport(await service.cache.evict({ all: true }, false))
-  })
+  // vLLM's name for it, which benchmark scripts call between their runs.
+  server.post(
+    '/reset_prefix_cache',
+    { schema: { body: ResetRequestSchema } },
+    async (): Promise<EvictReportJson> =>
+      toEvictReport(await service.cache.evict({ all: true }, false)),
+  )
 }
 
 function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): PrefixQuery {

@@ -139,6 +139,9 @@ export const PrefixDetailSchema = Type.Object({
 /* ---------- POST /v1/cache/evict ---------- */
 
 /** Exactly one of `ids`, `model`, `older_than_ms`, `tier`, `all`. */
+/** Nobody sends it one, and nothing of it is read. */
+export const ResetRequestSchema = Type.Union([Type.Null(), Type.Object({})])
+
 export const EvictRequestSchema = Type.Object({
   ids: Type.Optional(
     Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: limits.evictIds }),
