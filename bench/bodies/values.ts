@@ -1,6 +1,6 @@
 /** A JSON schema → values that follow it, as far as the server's schemas go. */
 import fc from 'fast-check'
-import { isNeeded, wordsFor } from './words.ts'
+import { isLoud, isNeeded, wordsFor } from './words.ts'
 
 export type Json =
   | null
@@ -29,7 +29,6 @@ export interface Schema {
 
 const itemsMax = 3
 const charactersMax = 12
-const absent = Symbol('absent')
 
 /** Where agents' own words are known for a field, mostly those: else all would be refused. */
 export function valuesOf(schema: Schema, place: readonly string[] = []): fc.Arbitrary<Json> {
@@ -79,29 +78,36 @@ function ofType(schema: Schema, place: readonly string[]): fc.Arbitrary<Json> {
   throw new Error(`The schema of ${place.join('.')} has a type that is not known here: ${type}.`)
 }
 
-/** Each optional field is there once in four, so that most bodies ask for a few things. */
+/** Often one wish or two, so that each is met alone; else up to a third of all at once. */
 function objectsOf(schema: Schema, place: readonly string[]): fc.Arbitrary<Json> {
   const { properties = {}, required = [] } = schema
-  const fields = Object.entries(properties).map(([name, value]) => {
-    const values: fc.Arbitrary<Json | typeof absent> = valuesOf(value, [...place, name])
-    const field =
-      required.includes(name) || isNeeded(name)
-        ? values
-        : fc.oneof(
-            { weight: 3, arbitrary: fc.constant<Json | typeof absent>(absent) },
-            { weight: 1, arbitrary: values },
-          )
-    return field.map((found) => [name, found] as const)
-  })
-  if (fields.length === 0)
-    return fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 1 }) as fc.Arbitrary<Json>, {
-      maxKeys: 2,
+  const names = Object.keys(properties)
+  if (names.length === 0) {
+    const values = fc.jsonValue({ maxDepth: 1 }) as fc.Arbitrary<Json>
+    return fc.dictionary(fc.string(), values, { maxKeys: 2 })
+  }
+  const needed = names.filter((name) => required.includes(name) || isNeeded(name))
+  const optional = names.filter((name) => !needed.includes(name))
+  const loud = optional.filter(isLoud)
+  const wishes = fc.oneof(
+    {
+      weight: loud.length > 0 ? 3 : 0,
+      arbitrary: fc.subarray(loud, {
+        minLength: Math.min(1, loud.length),
+        maxLength: Math.min(2, loud.length),
+      }),
+    },
+    { weight: 3, arbitrary: fc.subarray(optional, { maxLength: Math.min(2, optional.length) }) },
+    { weight: 1, arbitrary: fc.subarray(optional, { maxLength: Math.ceil(optional.length / 3) }) },
+  )
+  const values = new Map(
+    Object.entries(properties).map(([name, each]) => [name, valuesOf(each, [...place, name])]),
+  )
+  return wishes.chain((wished) => {
+    const fields = [...needed, ...wished].map((name) => {
+      const all = values.get(name) ?? fc.constant(null)
+      return all.map((value) => [name, value] as const)
     })
-  return fc
-    .tuple(...fields)
-    .map((entries) => Object.fromEntries(entries.filter(isThere)) as { [key: string]: Json })
+    return fc.tuple(...fields).map((entries): Json => Object.fromEntries(entries))
+  })
 }
-
-const isThere = (
-  entry: readonly [string, Json | typeof absent],
-): entry is readonly [string, Json] => entry[1] !== absent

@@ -3,6 +3,7 @@
  * that can be: a tool has the fields of all three, and each route reads its own.
  */
 import fc from 'fast-check'
+import { patterns, schemas } from './schemas.ts'
 import type { Json } from './values.ts'
 
 type Words = fc.Arbitrary<Json>
@@ -23,20 +24,6 @@ const id = one('call_1', 'call_2', 'toolu_1', '')
 const json = one('{}', '{"city":"Graz"}', '{"city":', '[]', 'null', '')
 const ephemeral = all({ type: one('ephemeral'), ttl: one('5m', '1h', null) })
 
-const schemas: Words = one(
-  { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-  {
-    type: 'object',
-    properties: { ok: { type: 'boolean' }, unit: { enum: ['c', 'f'] } },
-    required: ['ok', 'unit'],
-    additionalProperties: false,
-  },
-  { type: 'array', items: { $ref: '#/$defs/it' }, $defs: { it: { type: 'integer' } } },
-  { $ref: '#' },
-  { type: 'string', pattern: '^[a-z]{1,3}$' },
-  { anyOf: [{ type: 'null' }, { const: 7 }] },
-  {},
-)
 const toolName = one('get_weather', 'get_time')
 const tool: Words = fc
   .tuple(toolName, schemas, fc.boolean(), one('function', 'function', 'function', 'web_search'))
@@ -169,6 +156,10 @@ const words: Readonly<Record<string, Words>> = {
   documents: one([], [{ title: 'Graz', text: 'A city.' }]),
   function_call: one('auto', 'none'),
   continue_final_message: one(false, false, true),
+  json_schema: schemas,
+  guided_json: schemas,
+  guided_choice: list(text, 1),
+  guided_regex: patterns,
   grammar: one('root ::= "yes" | "no"', 'root ::= x', ''),
   ignore_eos: one(false, false, false, true),
   stop: fc.oneof(one('.', 'the'), list(one('a', 'the'), 1)),
@@ -187,6 +178,11 @@ const words: Readonly<Record<string, Words>> = {
 
 /** Optional by the schema, but without it there is nothing to answer. */
 export const isNeeded = (name: string): boolean => name === 'input'
+
+const loud = ['response_format', 'text', 'output_config', 'format', 'tools', 'tool_choice']
+
+/** What is most written for: schemas become grammars, and calls become schemas. */
+export const isLoud = (name: string): boolean => loud.includes(name)
 
 /** Null where nothing is known. */
 export function wordsFor(place: readonly string[]): Words | null {
