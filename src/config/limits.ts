@@ -126,6 +126,8 @@ export const limits = {
   /** A JSON schema in a request: levels, objects and arrays in it. */
   schemaDepth: 100,
   schemaNodes: 20_000,
+  /** Characters of a regular expression, alone or in a schema. */
+  patternLength: 8192,
   /** The grammar that is made of it, and how often one thing in it may be repeated. */
   grammarRules: 20_000,
   grammarChars: 1024 * 1024,

@@ -96,16 +96,42 @@ test.each([
   expect(error).toMatchObject({ param, code: 'invalid_value' })
 })
 
+const tools = [{ type: 'function', function: { name: 'f' } }]
+const named = (name: string) => ({ type: 'function', function: { name } })
+const allowed = (more: object) => ({ type: 'allowed_tools', allowed_tools: more })
+
 test.each([
-  [{ response_format: { type: 'json_object' } }, 'response_format'],
+  [{ response_format: { type: 'xml' } }, 'response_format.type'],
+  [{ response_format: { type: 'json_schema' } }, 'response_format.schema'],
+  [
+    { response_format: { type: 'json_schema', json_schema: { name: 'a' } } },
+    'response_format.json_schema.schema',
+  ],
+  [{ guided_json: '{' }, 'guided_json'],
+  [{ guided_choice: [] }, 'guided_choice'],
+  [{ structured_outputs: { regex: 3 } }, 'structured_outputs.regex'],
+  [{ grammar: 'root ::= "a"', response_format: { type: 'json_object' } }, 'grammar'],
+  [{ json_schema: {}, guided_regex: 'a' }, 'guided_regex'],
   [{ tool_choice: 'required' }, 'tool_choice'],
-  [{ tool_choice: { type: 'function', function: { name: 'f' } } }, 'tool_choice'],
-])('not supported yet: %j is refused by name, not ignored', async (fields, param) => {
+  [{ tool_choice: named('f') }, 'tool_choice'],
+  [{ tools, tool_choice: 'sometimes' }, 'tool_choice'],
+  [{ tools, tool_choice: named('g') }, 'tool_choice'],
+  [{ tools, tool_choice: allowed({ mode: 'none', tools }) }, 'tool_choice.allowed_tools.mode'],
+  [{ tools, tool_choice: allowed({ mode: 'auto' }) }, 'tool_choice.allowed_tools.tools'],
+  [{ tools, tool_choice: allowed({ mode: 'required', tools: [] }) }, 'tool_choice'],
+])('a wish that cannot be read: %j names %s', async (fields, param) => {
   const service = scriptedService()
   const { status, error } = await refused(chatUrl, { messages: [user], ...fields }, service)
   expect(status).toBe(400)
-  expect(error).toMatchObject({ param, code: 'unsupported_parameter' })
+  expect(error).toMatchObject({ param, code: 'invalid_value' })
   expect(service.requests).toHaveLength(0)
+})
+
+test('a choice of a kind that no model here can make is refused by name', async () => {
+  const fields = { messages: [user], tools, tool_choice: { type: 'custom', custom: { name: 'f' } } }
+  const { status, error } = await refused(chatUrl, fields)
+  expect(status).toBe(400)
+  expect(error).toMatchObject({ param: 'tool_choice', code: 'unsupported_parameter' })
 })
 
 test('the same fields with values that ask for nothing are fine', async () => {

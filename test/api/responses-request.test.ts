@@ -92,7 +92,7 @@ test('one turn of the model is one message again: reasoning, text and parallel c
 test.each([
   ['previous_response_id', { input: 'hi', previous_response_id: 'resp_1' }],
   ['conversation', { input: 'hi', conversation: 'conv_1' }],
-  ['text.format', { input: 'hi', text: { format: { type: 'json_object' } } }],
+  ['tool_choice', { input: 'hi', tool_choice: { type: 'web_search' } }],
   ['input[0]', { input: [{ type: 'item_reference', id: 'msg_1' }] }],
   ['input[0].content[0]', { input: [{ role: 'user', content: [{ type: 'input_image' }] }] }],
 ])('%s is refused by name', async (param, body) => {

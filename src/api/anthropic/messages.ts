@@ -5,8 +5,10 @@ import type { FastifyRequest } from 'fastify'
 import { type AnthropicBlock, fromAnthropic } from '../../chat/from-anthropic.ts'
 import type { Chat } from '../../chat/messages.ts'
 import { readSampling } from '../../chat/sampling.ts'
+import { readTextFormat } from '../../chat/text-format.ts'
+import { offeredTools, toConstraint } from '../../chat/tool-choice.ts'
 import { PrefixdError } from '../../errors.ts'
-import type { GenerateRequest } from '../../pipeline/types.ts'
+import type { AnswerConstraint, GenerateRequest } from '../../pipeline/types.ts'
 import { collectAnswer, openAnswer } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
@@ -26,7 +28,6 @@ import {
   type MessagesRequest,
   MessagesSchema,
 } from './schema.ts'
-import { refuseUnsupported } from './unsupported.ts'
 import type { Ttl } from './usage.ts'
 import { type MessageHead, messageFrames, toMessage } from './wording.ts'
 
@@ -41,7 +42,6 @@ export function messageRoutes(server: Server, context: ApiContext): void {
 
   server.post('/v1/messages', { schema: { body: MessagesSchema } }, async (request, reply) => {
     const { body } = request
-    refuseUnsupported(body)
     const { id: model } = chooseModel(service.models(), body.model)
     const ttl = longestTtl(body)
     // Before anything is waited for: a client that is gone by then must be seen to be.
@@ -53,6 +53,8 @@ export function messageRoutes(server: Server, context: ApiContext): void {
       hygiene,
       model,
       maxTokens: body.max_tokens,
+      parallelToolCalls: body.tool_choice?.disable_parallel_tool_use !== true,
+      constraint: readConstraint(body),
     }
     const id = `msg_${randomUUID()}`
     const head: MessageHead = {
@@ -121,6 +123,24 @@ function readShared(
     ...readProvenance(request, { metadata: body.metadata }, { ttl }),
     ignoreEnd: false,
   }
+}
+
+/** Anthropic's words for a choice, and for the older beta's place of the format. */
+function readConstraint(body: MessagesRequest): AnswerConstraint | null {
+  const { type = 'auto', name } = body.tool_choice ?? {}
+  const inConfig = body.output_config?.format
+  return toConstraint({
+    text:
+      inConfig == null
+        ? readTextFormat(body.output_format, 'output_format')
+        : readTextFormat(inConfig, 'output_config.format'),
+    tools: offeredTools(body.tools ?? []),
+    choice: {
+      mode: type === 'any' || type === 'tool' ? 'required' : type,
+      only: type === 'tool' ? [name ?? ''] : null,
+    },
+    parallel: body.tool_choice?.disable_parallel_tool_use !== true,
+  })
 }
 
 function readChat(body: CountTokensRequest, lateSystem: LateSystemRole): Chat {

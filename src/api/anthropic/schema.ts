@@ -13,6 +13,7 @@ const Content = Type.Union([Type.String(), Type.Array(Block)])
 const ToolChoice = Type.Object({
   type: Type.Enum(['auto', 'any', 'tool', 'none']),
   name: maybe(ModelName),
+  disable_parallel_tool_use: maybe(Type.Boolean()),
 })
 
 /** What becomes the prompt. */
@@ -32,6 +33,7 @@ const prompt = {
       format: maybe(Type.Object({})),
     }),
   ),
+  output_format: maybe(Type.Object({})),
   cache_control: maybe(CacheControl),
 }
 

@@ -13,9 +13,8 @@ import { deliver, type Wording } from './deliver.ts'
 import { withFunctionCalls } from './function-calls.ts'
 import { asksForFunctions, withoutLegacy } from './legacy.ts'
 import { readTopLogprobs, toTokenLogprobs } from './logprobs.ts'
-import { readChat, readShared } from './request.ts'
+import { readChat, readConstraint, readShared } from './request.ts'
 import { type ChatRequest, ChatRequestSchema } from './schema.ts'
-import { refuseUnsupported } from './unsupported.ts'
 import { type Timings, toCacheObject, toTimings, toUsage } from './usage.ts'
 
 type Extended<T> = T & { readonly cache?: CacheObjectJson; readonly timings?: Timings }
@@ -31,7 +30,6 @@ export function chatRoutes(server: Server, context: ApiContext): void {
     { schema: { body: ChatRequestSchema } },
     async (request, reply) => {
       const body = withoutLegacy(request.body)
-      refuseUnsupported(body)
       const foreignTools = (body.tools ?? []).filter((tool) => !isFunctionTool(tool)).length
       if (foreignTools > 0)
         request.log.debug({ foreignTools }, 'left out tools that are no function')
@@ -44,6 +42,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         ...readChatPrompt(readChat(body), context, request),
         maxTokens: body.max_completion_tokens ?? body.max_tokens ?? null,
         parallelToolCalls: body.parallel_tool_calls ?? true,
+        constraint: readConstraint(body, asksForFunctions(request.body) ? 'functions' : 'tools'),
       } as const
       const wording = chatWording(body, card, {
         includeUsage,

@@ -1,6 +1,7 @@
 /** `POST /v1/completions`: text, several texts, or token ids as they are. */
 import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
+import { readOpenFormat } from '../../chat/text-format.ts'
 import { PrefixdError } from '../../errors.ts'
 import type { FinishReason, ModelCard, Prompt, Service, TextToken } from '../../pipeline/types.ts'
 import type { ApiContext, Server } from '../context.ts'
@@ -10,7 +11,6 @@ import { deliver, type Wording } from './deliver.ts'
 import { toLegacyLogprobs } from './logprobs.ts'
 import { readShared } from './request.ts'
 import { type CompletionRequest, CompletionRequestSchema } from './schema.ts'
-import { refuseUnsupported } from './unsupported.ts'
 import { type Timings, toCacheObject, toTimings, toUsage } from './usage.ts'
 
 type Extended<T> = T & { readonly cache?: CacheObjectJson; readonly timings?: Timings }
@@ -35,11 +35,12 @@ export function completionRoutes(server: Server, context: ApiContext): void {
     { schema: { body: CompletionRequestSchema } },
     async (request, reply) => {
       const { body } = request
-      refuseUnsupported(body)
       refuseCombinations(body)
       const card = chooseModel(service.models(), body.model)
       const includeUsage = body.stream_options?.include_usage === true
       const shared = readShared(body, request)
+      const text = readOpenFormat(body)
+      const constraint = text === null ? null : { text, calls: null }
       const prompts = readPrompts(body)
       const requests = prompts.map((prompt, index) => ({
         ...shared,
@@ -47,6 +48,7 @@ export function completionRoutes(server: Server, context: ApiContext): void {
         model: card.id,
         prompt,
         hygiene: null,
+        constraint,
         topLogprobs: body.logprobs ?? null,
         maxTokens: body.max_tokens ?? defaultMaxTokens,
       }))

@@ -3,11 +3,13 @@ import { randomInt } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { Chat, ChatMessage } from '../../chat/messages.ts'
 import { readLogitBias, readSampling } from '../../chat/sampling.ts'
+import { readOpenFormat } from '../../chat/text-format.ts'
+import { offeredFunctions, readToolChoice, toConstraint } from '../../chat/tool-choice.ts'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
-import type { GenerateRequest } from '../../pipeline/types.ts'
+import type { AnswerConstraint, GenerateRequest } from '../../pipeline/types.ts'
 import { readProvenance } from '../provenance.ts'
-import type { ChatFields, SharedFields } from './schema.ts'
+import type { ChatFields, ChatRequest, SharedFields } from './schema.ts'
 
 /** Everything but the model, the prompt with its hygiene, and the number of tokens. */
 export function readShared(
@@ -85,6 +87,23 @@ export function readStop(stop: SharedFields['stop'], field: string): readonly st
     )
   }
   return strings
+}
+
+/** `field` is where the body has its tools: `tools`, or the older `functions`. */
+export function readConstraint(
+  body: ChatRequest & { readonly tool_choice?: unknown },
+  field: 'tools' | 'functions',
+): AnswerConstraint | null {
+  const tools = offeredFunctions(body.tools ?? []).map((tool) => ({
+    ...tool,
+    path: field === 'tools' ? tool.path : tool.path.replace(/^tools(.*)\.function/, 'functions$1'),
+  }))
+  return toConstraint({
+    text: readOpenFormat(body),
+    tools,
+    choice: readToolChoice(body.tool_choice),
+    parallel: body.parallel_tool_calls ?? true,
+  })
 }
 
 export function readChat(body: ChatFields & { readonly tool_choice?: unknown }): Chat {

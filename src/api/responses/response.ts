@@ -51,11 +51,11 @@ export function toResponse(head: ResponseHead, state: ResponseState) {
     output: [...state.output],
     error: error === undefined ? null : { code: 'server_error', message: error },
     tools: (body.tools ?? []).flatMap(toToolEcho),
-    tool_choice: body.tool_choice === 'none' ? 'none' : 'auto',
+    tool_choice: (body.tool_choice ?? 'auto') as OpenAI.Responses.Response['tool_choice'],
     truncation: 'disabled',
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     text: {
-      format: { type: 'text' },
+      format: (body.text?.format ?? { type: 'text' }) as OpenAI.Responses.ResponseFormatTextConfig,
       ...(body.text?.verbosity ? { verbosity: body.text.verbosity } : {}),
     },
     top_p: body.top_p ?? 1,

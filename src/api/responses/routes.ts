@@ -5,7 +5,9 @@ import type OpenAI from 'openai'
 import { fromResponses, type ResponsesItem } from '../../chat/from-responses.ts'
 import type { Chat } from '../../chat/messages.ts'
 import { readSampling } from '../../chat/sampling.ts'
-import type { GenerateRequest } from '../../pipeline/types.ts'
+import { readTextFormat } from '../../chat/text-format.ts'
+import { offeredFunctions, readToolChoice, toConstraint } from '../../chat/tool-choice.ts'
+import type { AnswerConstraint, GenerateRequest } from '../../pipeline/types.ts'
 import { openAnswer } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
@@ -38,6 +40,8 @@ export function responseRoutes(server: Server, context: ApiContext): void {
       ...readChatPrompt(toChat(body), context, request),
       model,
       maxTokens: body.max_output_tokens ?? null,
+      parallelToolCalls: body.parallel_tool_calls ?? true,
+      constraint: readConstraint(body),
       topLogprobs: topLogprobsOf(body),
     }
     const head: ResponseHead = {
@@ -97,6 +101,17 @@ function toChat(body: InputTokensRequest & { readonly tool_choice?: unknown }): 
     toolChoice: body.tool_choice === 'none' ? 'none' : 'auto',
     effort: body.reasoning?.effort,
     templateArgs: body.chat_template_kwargs as Readonly<Record<string, unknown>> | null,
+  })
+}
+
+function readConstraint(
+  body: ResponsesRequest & { readonly tool_choice?: unknown },
+): AnswerConstraint | null {
+  return toConstraint({
+    text: readTextFormat(body.text?.format, 'text.format'),
+    tools: offeredFunctions(body.tools ?? []),
+    choice: readToolChoice(body.tool_choice),
+    parallel: body.parallel_tool_calls ?? true,
   })
 }
 

@@ -16,11 +16,6 @@ const refusals: readonly Refusal[] = [
   { field: 'conversation', isHarmless: never, next: whole },
   { field: 'prompt', isHarmless: never, next: 'Write the prompt into `instructions`.' },
   { field: 'background', isHarmless: (value) => value === false, next: 'Use `stream`.' },
-  {
-    field: 'tool_choice',
-    isHarmless: (value) => value === 'auto' || value === 'none',
-    next: 'Use "auto" or "none".',
-  },
 ]
 
 /** Throws `PREFIXD_E_UNSUPPORTED_PARAMETER` for the first of them. */
@@ -29,10 +24,6 @@ export function refuseUnsupported(body: object): void {
   for (const { field, isHarmless, next } of refusals) {
     const value = fields[field]
     if (value != null && !isHarmless(value)) throw refused(field, next)
-  }
-  const format = (fields.text as { format?: { type?: unknown } | null } | null)?.format
-  if (format != null && format.type !== 'text') {
-    throw refused('text.format', 'Ask for the format in the prompt.')
   }
 }
 

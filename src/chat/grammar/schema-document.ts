@@ -6,6 +6,7 @@ export type Schema = unknown
 export interface SchemaLimits {
   readonly schemaDepth: number
   readonly schemaNodes: number
+  readonly patternLength: number
 }
 
 export interface SchemaDocument {
@@ -37,6 +38,7 @@ export function readDocument(root: Schema, path: string, limits: SchemaLimits): 
     const isList = Array.isArray(part)
     for (const [key, value] of Object.entries(part)) {
       const inside = pathTo(place, isList ? Number(key) : key)
+      if (key === 'pattern' && typeof value === 'string') checkPattern(value, inside, limits)
       open.push({ part: value, path: inside, depth: depth + 1 })
     }
   }
@@ -47,6 +49,15 @@ export function readDocument(root: Schema, path: string, limits: SchemaLimits): 
     place: (part, where) => void paths.set(part, where),
     resolve: (reference, where) => resolvePointer(root, reference, pathTo(where, '$ref')),
   }
+}
+
+export function checkPattern(
+  pattern: string,
+  path: string,
+  { patternLength }: Pick<SchemaLimits, 'patternLength'>,
+): void {
+  if (pattern.length <= patternLength) return
+  throw schemaError(path, `has more than ${patternLength} characters`)
 }
 
 function resolvePointer(root: Schema, reference: unknown, path: string): Schema {

@@ -6,14 +6,14 @@ import { givenRoot } from './given-grammar.ts'
 import { jsonNotation } from './notation.ts'
 import { patternPiece, readPattern } from './pattern.ts'
 import { createSchemaWriter } from './schema.ts'
-import { readDocument, type SchemaLimits } from './schema-document.ts'
+import { checkPattern, readDocument, type SchemaLimits } from './schema-document.ts'
 import { schemaError } from './schema-error.ts'
 
 /** Throws PREFIXD_E_SCHEMA. */
 export function textPiece(rules: Rules, text: TextConstraint, limits: SchemaLimits): Piece {
   if (text.kind === 'grammar') return givenRoot
   if (text.kind === 'choice') return choice(text.texts.map(literal))
-  const piece = text.kind === 'regex' ? ofRegex(rules, text) : ofSchema(rules, text, limits)
+  const piece = text.kind === 'regex' ? ofRegex(rules, text, limits) : ofSchema(rules, text, limits)
   if (piece === null) throw schemaError(text.path, 'fits no answer')
   return piece
 }
@@ -21,7 +21,8 @@ export function textPiece(rules: Rules, text: TextConstraint, limits: SchemaLimi
 type Of<K extends TextConstraint['kind']> = Extract<TextConstraint, { readonly kind: K }>
 
 /** The whole answer matches it, with or without anchors. */
-function ofRegex(rules: Rules, { pattern, path }: Of<'regex'>): Piece | null {
+function ofRegex(rules: Rules, { pattern, path }: Of<'regex'>, limits: SchemaLimits): Piece | null {
+  checkPattern(pattern, path, limits)
   const anyChar = charClass(everyChar)
   const char = (set: Parameters<typeof charClass>[0]): Piece | null =>
     set.length === 0 ? null : charClass(set)
