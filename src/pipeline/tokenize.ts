@@ -53,6 +53,8 @@ function grammarFor(
       { field: 'messages', next: 'End with a message of the user.' },
     )
   }
+  // By itself first, so that errors have the client's own lines.
+  if (constraint.text?.kind === 'grammar') checkGrammar(constraint.text.grammar)
   const format = prompt.kind === 'chat' ? answerFormatOf(template) : null
   const grammar = answerGrammar(constraint, { format, promptEnd, limits })
   // The engine refuses it too, but only when the client's headers are out already.

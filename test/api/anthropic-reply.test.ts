@@ -233,7 +233,8 @@ test.each([
 test.each([
   [{ tool_choice: { type: 'any' } }, /^tool_choice/],
   [{ tool_choice: { type: 'tool', name: 'x' } }, /^tool_choice/],
-  [{ output_config: { format: { type: 'json_schema' } } }, /^output_config\.format/],
+  [{ output_config: { format: { type: 'json_schema' } } }, /^output_config\.format\.schema/],
+  [{ output_format: { type: 'xml' } }, /^output_format\.type/],
   [{ messages: [{ role: 'assistant', content: ' ' }] }, /^messages must end with text/],
   [{ max_tokens: undefined }, /^max_tokens is missing/],
   [{ max_tokens: -1 }, /^max_tokens/],

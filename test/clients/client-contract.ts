@@ -1,5 +1,6 @@
 /** One contract for all client libraries: what their programs see of the service. */
 import { tmpdir } from 'node:os'
+import { Compile } from 'typebox/schema'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EngineError } from '../../engines/errors.ts'
 import { owner } from '../../src/api/auth/caller.ts'
@@ -11,7 +12,12 @@ import {
   type TestService,
   until,
 } from '../support/start-service.ts'
-import { type ClientLibrary, type DialogueOptions, weather } from './libraries/client-library.ts'
+import {
+  type ClientLibrary,
+  cityJsonSchema,
+  type DialogueOptions,
+  weather,
+} from './libraries/client-library.ts'
 
 /** So slow that a client can leave in the middle of a prompt, and of an answer. */
 const pace = { prefillTokensPerSecond: 8000, decodeTokensPerSecond: 1000 }
@@ -112,6 +118,12 @@ export function clientContract(name: string, library: ClientLibrary): void {
       await idle()
       const { cachedTokens, promptTokens } = await open().say(question)
       expect(cachedTokens).toBe(promptTokens - 1)
+    })
+
+    test('an answer that must follow a schema does', async () => {
+      const city = await open().structured('Which city has the longest name?')
+      expect(cityJsonSchema).toMatchObject({ required: Object.keys(city as object) })
+      expect(Compile(cityJsonSchema).Check(city), JSON.stringify(city)).toBe(true)
     })
 
     test('what is wrong with a request is the library’s own error', async () => {
