@@ -54,7 +54,12 @@ async function throughService(url: string, tokenCount: number): Promise<number> 
   return ((answer.generatedTokens - 1) * 1000) / answer.decodeMs
 }
 
-async function bare(engine: Engine, tokenCount: number): Promise<number> {
+/** The same without a service; under a grammar where one is given. */
+export async function bare(
+  engine: Engine,
+  tokenCount: number,
+  grammar: string | null = null,
+): Promise<number> {
   const tokens = await tokensOfChat(engine, messages)
   const sequence = await engine.openSequence(new AbortController().signal)
   const input = {
@@ -63,6 +68,7 @@ async function bare(engine: Engine, tokenCount: number): Promise<number> {
     restoredOnGrid: true,
     maxTokens: tokenCount,
     sampling: greedy,
+    grammar,
     save: false,
     ignoreEnd: true,
   }

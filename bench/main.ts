@@ -6,6 +6,7 @@ import { decode } from './decode.ts'
 import { disk } from './disk.ts'
 import { eventLoop } from './event-loop.ts'
 import { figureLines, figuresJson } from './figures.ts'
+import { grammar } from './grammar.ts'
 import { indexSize } from './index-size.ts'
 import { ensureModel } from './model.ts'
 import type { Figure, Part } from './part.ts'
@@ -20,6 +21,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
     disk,
     index: indexSize,
     decode,
+    grammar,
     'event-loop': eventLoop,
     'caching-cost': cachingCost,
     ttft,
