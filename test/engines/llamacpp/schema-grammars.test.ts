@@ -18,12 +18,12 @@ const take = (grammar: string): void => {
   sequence.createSampler({ sampling: greedy, tokens: Uint32Array.of(1), grammar }).close()
 }
 
-test('llama.cpp takes the grammars that schemas become', () => {
+test('the real engine takes the grammars that schemas become', () => {
   const seed = 20_261_122
   for (const { schema } of fc.sample(examples, { numRuns: 150, seed })) take(schemaToGbnf(schema))
 })
 
-test('llama.cpp takes large repetitions, since they are written as repetitions of hundreds', () => {
+test('large repetitions are taken, since they are written as repetitions of hundreds', () => {
   const large = {
     type: 'array',
     items: { type: 'string', minLength: 150, maxLength: 20_000 },
