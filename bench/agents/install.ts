@@ -3,7 +3,15 @@
  * folder: hundreds of MB that are brought once, and are no dependencies of this project.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { cacheHome, currentSurroundings } from '../../src/config/paths.ts'
 import type { Scratch } from '../scratch-folder.ts'
@@ -47,6 +55,8 @@ export async function installAgent(
   if (!existsSync(join(partial, 'node_modules', inside))) {
     throw new Error(`npm installed ${name}, but without ${inside}: npm skips optional packages.`)
   }
+  // What stands there has lost its program.
+  rmSync(target, { recursive: true, force: true })
   renameSync(partial, target)
   return program
 }

@@ -45,6 +45,15 @@ it('goes on with what npm could not finish, and says what npm said', async () =>
   expect(existsSync(await install())).toBe(true)
 })
 
+it('installs again what has lost its program', async () => {
+  npmThat('mkdir -p node_modules/program && touch node_modules/program/run')
+  const program = await install()
+  rmSync(program)
+  expect(await install()).toBe(program)
+  expect(existsSync(program)).toBe(true)
+  expect(calls()).toHaveLength(2)
+})
+
 it('says when npm left out the package with the program', async () => {
   npmThat('true')
   await expect(install()).rejects.toThrow('without program/run: npm skips optional packages')
