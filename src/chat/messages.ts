@@ -77,6 +77,7 @@ function withoutCacheControl(tool: unknown): unknown {
 function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record<string, unknown>> {
   // A client's word to the cache is no text: it moves from turn to turn, and the prompt must not.
   const { role, content, reasoning, cache_control: _, ...rest } = message
+  checkCalls(rest.tool_calls, `messages[${index}].tool_calls`)
   return {
     // Templates of open models know `system`; `developer` is OpenAI's newer word for it.
     role: role === 'developer' ? 'system' : role,
@@ -86,6 +87,15 @@ function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record
     ...(typeof reasoning === 'string' ? { reasoning_content: reasoning } : {}),
     ...rest,
   }
+}
+
+/** Templates look into every call. */
+function checkCalls(calls: unknown, field: string): void {
+  if (!Array.isArray(calls)) return
+  const wrong = calls.findIndex((call) => typeof call !== 'object' || call === null)
+  if (wrong < 0) return
+  const place = `${field}[${wrong}]`
+  throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `${place} must be an object.`, { field: place })
 }
 
 function joinText(content: string | readonly ContentPart[], field: string): string {

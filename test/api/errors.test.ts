@@ -127,6 +127,13 @@ test.each([
   expect(service.requests).toHaveLength(0)
 })
 
+test('a call in the history that is none is refused by its place', async () => {
+  const spoken = { role: 'assistant', content: '', tool_calls: [{ function: { name: 'f' } }, null] }
+  const { status, error } = await refused(chatUrl, { messages: [spoken, user] })
+  expect(status).toBe(400)
+  expect(error).toMatchObject({ param: 'messages[0].tool_calls[1]', code: 'invalid_value' })
+})
+
 test('a choice of a kind that no model here can make is refused by name', async () => {
   const fields = { messages: [user], tools, tool_choice: { type: 'custom', custom: { name: 'f' } } }
   const { status, error } = await refused(chatUrl, fields)
