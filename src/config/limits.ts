@@ -130,7 +130,7 @@ export const limits = {
   patternLength: 8192,
   /** The grammar that is made of it, and how often one thing in it may be repeated. */
   grammarRules: 20_000,
-  grammarChars: 1024 * 1024,
+  grammarChars: 200_000,
   grammarRepetitions: 100_000,
 } as const
 

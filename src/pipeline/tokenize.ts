@@ -6,7 +6,7 @@ import type { TokenIds } from '../../cache/types.ts'
 import { checkGrammar } from '../../engines/index.ts'
 import type { Engine, ModelInfo, TokenBias } from '../../engines/types.ts'
 import { answerFormatOf } from '../chat/answer/format.ts'
-import { answerGrammar } from '../chat/grammar/answer-grammar.ts'
+import { answerGrammar, pathOf } from '../chat/grammar/answer-grammar.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { requireText } from './capabilities.ts'
@@ -58,7 +58,16 @@ function grammarFor(
   const format = prompt.kind === 'chat' ? answerFormatOf(template) : null
   const grammar = answerGrammar(constraint, { format, promptEnd, limits })
   // The engine refuses it too, but only when the client's headers are out already.
-  checkGrammar(grammar)
+  try {
+    checkGrammar(grammar)
+  } catch (cause) {
+    const field = pathOf(constraint)
+    throw new PrefixdError('PREFIXD_E_SCHEMA', `${field} needs a grammar that is too large.`, {
+      field,
+      next: 'Leave something out, or repeat less.',
+      cause,
+    })
+  }
   return grammar
 }
 

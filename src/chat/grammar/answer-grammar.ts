@@ -35,16 +35,19 @@ export function answerGrammar(constraint: AnswerConstraint, setting: AnswerSetti
   const { text } = constraint
   const given = text?.kind === 'grammar' ? text.grammar : null
   if (given !== null && isBare(constraint, setting)) return given
-  const path = text?.kind === 'schema' || text?.kind === 'regex' ? text.path : 'tools'
   const rules = createRules(
     setting.limits,
-    (problem) => schemaError(path, problem),
+    (problem) => schemaError(pathOf(constraint), problem),
     given === null ? '' : 'prefixd-',
   )
   const root = answerPiece(rules, constraint, setting)
   // The client's own rules come first, so that errors name the client's own lines.
   return given === null ? rules.text(root) : `${renameRoot(given)}\n${rules.text(root)}`
 }
+
+/** What a grammar as a whole comes from, where no single part of it is to blame. */
+export const pathOf = ({ text }: AnswerConstraint): string =>
+  text?.kind === 'schema' || text?.kind === 'regex' ? text.path : 'tools'
 
 /** Nothing stands before or beside what the client's grammar describes. */
 const isBare = ({ calls }: AnswerConstraint, { format }: AnswerSetting): boolean =>

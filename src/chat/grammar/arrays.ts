@@ -1,6 +1,6 @@
 /** Arrays: first items one by one, then as many of a kind as there may be. Pure. */
 import type { Facts } from './facts.ts'
-import { choice, type Piece, type Rules, sequence } from './gbnf.ts'
+import { choice, optional, type Piece, type Rules, sequence } from './gbnf.ts'
 import type { Notation } from './notation.ts'
 import type { Schema } from './schema-document.ts'
 import { pathTo, schemaError } from './schema-error.ts'
@@ -68,8 +68,8 @@ function itemList(rules: Rules, { prefix, further, min, max, separator }: ItemLi
   // Behind the last item that must be there the list may end at any item.
   let rest: Piece = more
   for (let index = count - 1; index > 0; index -= 1) {
-    const item = sequence(follows(prefix[index] ?? '""'), rest)
-    rest = index < min ? item : `(${item})?`
+    const item = rules.add('items', sequence(follows(prefix[index] ?? '""'), rest))
+    rest = index < min ? item : optional(item)
   }
   return sequence(prefix[0] ?? '""', rest)
 }

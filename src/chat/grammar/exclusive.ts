@@ -9,25 +9,34 @@ import type { Schema } from './schema-document.ts'
 /** What a schema says, as alternatives without `anyOf` and references. */
 export type Expand = (schema: Schema, path: string) => readonly Facts[]
 
+export interface Comparison {
+  readonly expand: Expand
+  /** Called for each pair; throws when there are too many. */
+  readonly count: () => void
+}
+
 /** So deep tags of unions lie. */
 const tagDepth = 3
 
 export function neverBoth(
   a: readonly Facts[],
   b: readonly Facts[],
-  expand: Expand,
+  comparison: Comparison,
   depth = 0,
 ): boolean {
-  return a.every((x) => b.every((y) => areApart(x, y, expand, depth)))
+  return a.every((x) => b.every((y) => areApart(x, y, comparison, depth)))
 }
 
-function areApart(a: Facts, b: Facts, expand: Expand, depth: number): boolean {
+function areApart(a: Facts, b: Facts, comparison: Comparison, depth: number): boolean {
+  comparison.count()
   if (a.values !== null && b.values !== null) {
     return !a.values.some((value) => b.values?.some((other) => isSame(value, other)))
   }
   if (areOtherTypes(a, b)) return true
   if (!isObjects(a) || !isObjects(b)) return false
-  return (misses(a, b) && misses(b, a)) || (depth < tagDepth && haveOtherTags(a, b, expand, depth))
+  return (
+    (misses(a, b) && misses(b, a)) || (depth < tagDepth && haveOtherTags(a, b, comparison, depth))
+  )
 }
 
 function areOtherTypes(a: Facts, b: Facts): boolean {
@@ -53,10 +62,11 @@ function misses(a: Facts, b: Facts): boolean {
 }
 
 /** A property that both must have, and that cannot be the same in both. */
-function haveOtherTags(a: Facts, b: Facts, expand: Expand, depth: number): boolean {
+function haveOtherTags(a: Facts, b: Facts, comparison: Comparison, depth: number): boolean {
+  const { expand } = comparison
   return [...a.required].some((name) => {
     if (!b.required.has(name) || !a.properties.has(name) || !b.properties.has(name)) return false
     const [x, y] = [a.properties.get(name), b.properties.get(name)]
-    return neverBoth(expand(x, a.path), expand(y, b.path), expand, depth + 1)
+    return neverBoth(expand(x, a.path), expand(y, b.path), comparison, depth + 1)
   })
 }

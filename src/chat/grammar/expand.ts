@@ -8,6 +8,9 @@ import { mergeFacts } from './merge.ts'
 import type { Schema, SchemaDocument } from './schema-document.ts'
 import { pathTo, schemaError } from './schema-error.ts'
 
+/** Pairs of alternatives of `oneOf` that are looked at, in one schema. */
+const comparisonsMax = 200_000
+
 /** Alternatives of one schema: `anyOf` beside `anyOf` has as many as both multiplied. */
 const alternativesMax = 256
 
@@ -21,6 +24,8 @@ export function createExpander(document: SchemaDocument): Expander {
   const pairs = new Map<Schema, Map<Schema, Schema>>()
   /** Schemas that are being expanded: one that comes again would never end. */
   const underway = new Set<Schema>()
+  const expanded = new Map<Schema, readonly Facts[]>()
+  let comparisons = 0
 
   const join = (a: Schema, b: Schema): Schema => {
     if (a === true || a === b) return b
@@ -41,10 +46,14 @@ export function createExpander(document: SchemaDocument): Expander {
     if (schema === false) return []
     if (schema === true) return [readFacts({}, path)]
     if (!isObject(schema)) throw schemaError(path, 'must be a schema: an object, true or false')
+    const before = expanded.get(schema)
+    if (before !== undefined) return before
     if (underway.has(schema)) throw schemaError(path, 'refers to itself without end')
     underway.add(schema)
     try {
-      return expandWords(schema, path)
+      const all = expandWords(schema, path)
+      expanded.set(schema, all)
+      return all
     } finally {
       underway.delete(schema)
     }
@@ -77,9 +86,19 @@ export function createExpander(document: SchemaDocument): Expander {
 
   function exactlyOne(parts: readonly Schema[], path: string): readonly Facts[] {
     const branches = parts.map((part) => expand(part, path))
+    const count = (): void => {
+      comparisons += 1
+      if (comparisons > comparisonsMax) {
+        throw schemaError(
+          pathTo(path, 'oneOf'),
+          'has too many alternatives to compare',
+          'Use `anyOf`.',
+        )
+      }
+    }
     for (const [index, branch] of branches.entries()) {
       const other = branches.findIndex(
-        (earlier, at) => at < index && !neverBoth(earlier, branch, expand),
+        (earlier, at) => at < index && !neverBoth(earlier, branch, { expand, count }),
       )
       if (other < 0) continue
       throw schemaError(

@@ -40,6 +40,7 @@ export function createRules(
 ): Rules {
   const bodies = new Map<string, string>()
   const nameOf = new Map<string, string>()
+  const taken = new Map<string, number>()
   let charCount = 0
 
   const freeName = (hint: string): string => {
@@ -48,8 +49,11 @@ export function createRules(
       .replace(/^-+|-+$/g, '')
       .slice(0, 40)
     const clean = `${prefix}${word === '' || word === 'root' ? 'rule' : word}`
-    let name = clean
-    for (let next = 2; bodies.has(name); next += 1) name = `${clean}-${next}`
+    const next = (taken.get(clean) ?? 0) + 1
+    taken.set(clean, next)
+    const name = next === 1 ? clean : `${clean}-${next}`
+    // Another hint may have ended with a number.
+    if (bodies.has(name)) return freeName(hint)
     return name
   }
   const count = (body: string): void => {

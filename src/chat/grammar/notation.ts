@@ -4,7 +4,6 @@ import {
   type CharSet,
   charsOf,
   codePointsOf,
-  complement,
   everyChar,
   has,
   union,
@@ -199,25 +198,38 @@ export interface TextWriter {
   readonly first?: CharSet
 }
 
+/** Names by their characters; `whole` where one ends. */
+interface Branch {
+  readonly next: Map<string, Branch>
+  whole: boolean
+}
+
+function treeOf(names: readonly string[]): Branch {
+  const root: Branch = { next: new Map(), whole: false }
+  for (const name of names) {
+    let branch = root
+    for (const char of name) {
+      const next = branch.next.get(char) ?? { next: new Map(), whole: false }
+      branch.next.set(char, next)
+      branch = next
+    }
+    branch.whole = true
+  }
+  return root
+}
+
 /** Text that is none of these: after their common beginning it goes another way, or ends. */
 export function otherText(rules: Rules, taken: readonly string[], writer: TextWriter): Piece {
-  const whole = new Set(taken)
   const rest = rules.times(writer.anyChar, 0, null)
-  const from = (prefix: string): Piece => {
-    const nexts = [...whole]
-      .filter((name) => name.startsWith(prefix) && name.length > prefix.length)
-      .map((name) => String.fromCodePoint(name.codePointAt(prefix.length) ?? 0))
-    const chars = new Set(nexts)
-    const isFirst = prefix === '' && writer.first !== undefined
-    const allowed = isFirst && writer.first ? writer.first : everyChar
-    const other = writer.char(both(allowed, complement(charsOf([...chars].join('')))))
-    const pieces = [...chars].flatMap((char) => {
+  const from = ({ next, whole }: Branch, allowed: CharSet, mayEnd: boolean): Piece => {
+    const other = writer.char(without(allowed, charsOf([...next.keys()].join(''))))
+    const pieces = [...next].flatMap(([char, branch]) => {
       const same = writer.char(both(allowed, charsOf(char)))
-      return same === null ? [] : [sequence(same, from(prefix + char))]
+      return same === null ? [] : [sequence(same, from(branch, everyChar, true))]
     })
     if (other !== null) pieces.push(sequence(other, rest))
-    if (!whole.has(prefix) && !isFirst) pieces.push('""')
+    if (!whole && mayEnd) pieces.push('""')
     return rules.add('other', pieces.join(' | '))
   }
-  return from('')
+  return from(treeOf(taken), writer.first ?? everyChar, writer.first === undefined)
 }

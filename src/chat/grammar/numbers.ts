@@ -7,8 +7,14 @@ import { pathTo, schemaError } from './schema-error.ts'
 
 const fractionDigits = 10
 
-/** Null: no number fits. Throws PREFIXD_E_SCHEMA for a `multipleOf` that no grammar can follow. */
-export function numberPiece(rules: Rules, facts: Facts, wholeOnly: boolean): Piece | null {
+/** From here on whole numbers are no longer exact, and none are written. */
+const farthest = 10 ** integerDigits
+/** So many digits behind the point a limit may have. */
+const limitDigits = 20
+
+/** Null: no number fits. Throws PREFIXD_E_SCHEMA for what no grammar can follow. */
+export function numberPiece(rules: Rules, asked: Facts, wholeOnly: boolean): Piece | null {
+  const facts = withinReach(asked)
   const { minimum, maximum, multipleOf } = facts
   if (wholeOnly || (multipleOf !== null && Number.isInteger(multipleOf))) {
     return wholeNumbers(rules, facts)
@@ -20,6 +26,26 @@ export function numberPiece(rules: Rules, facts: Facts, wholeOnly: boolean): Pie
   }
   if (minimum === null && maximum === null) return freeNumber(rules)
   return decimalsBetween(rules, { minimum, maximum, fractionDigits })
+}
+
+/** Limits beyond all numbers that are written say nothing; those that leave none are refused. */
+function withinReach(facts: Facts): Facts {
+  const { minimum, maximum, path } = facts
+  const isFarLow = minimum !== null && minimum.value <= -farthest
+  const isFarHigh = maximum !== null && maximum.value >= farthest
+  const reached = {
+    ...facts,
+    minimum: isFarLow ? null : minimum,
+    maximum: isFarHigh ? null : maximum,
+  }
+  for (const word of ['minimum', 'maximum'] as const) {
+    const limit = reached[word]
+    if (limit === null) continue
+    const digitCount = Math.max(0, -Math.floor(Math.log10(Math.abs(limit.value) || 1)))
+    if (Math.abs(limit.value) < farthest && digitCount <= limitDigits) continue
+    throw schemaError(pathTo(path, word), `is ${limit.value}, which has too many digits to count`)
+  }
+  return reached
 }
 
 function freeNumber(rules: Rules): Piece {

@@ -173,6 +173,7 @@ describe('objects and arrays', () => {
 describe('numbers and texts', () => {
   it('keep to limits beyond what doubles show', () => {
     holds({ type: 'integer', minimum: 10, exclusiveMaximum: 1000 }, [10, 99, 999], [9, 1000, -10])
+    holds({ type: 'integer', minimum: 3, maximum: 1e300 }, [3, 999999999999999], [2])
     holds({ type: 'integer', exclusiveMinimum: -1, maximum: 1 }, [0, 1], [-1, 2])
     holds({ type: 'number', minimum: 0.1, maximum: 1e2 }, [0.1, 0.11, 99.5, 100], [0.09, 0, 100.01])
     holds({ type: 'number', exclusiveMinimum: -0.5, maximum: 0 }, [-0.4999, 0], [-0.5, 0.1, -1])
@@ -274,6 +275,14 @@ describe('what no grammar can hold a model to', () => {
     expect(refusal(wide).message).toMatch(/more than 20000 objects/)
     expect(refusal({ enum: ['x'.repeat(2_000_000), 'y'] }).message).toMatch(/grammar of more than/)
     expect(refusal({ type: 'array', maxItems: 1e6 }).message).toMatch(/100000 repetitions/)
+    expect(refusal({ type: 'number', minimum: 1e-300 }).message).toMatch(/too many digits/)
+    const tag = (index: number) => ({
+      type: 'object',
+      properties: { k: { oneOf: Array.from({ length: 60 }, (_, at) => ({ const: [index, at] })) } },
+      required: ['k'],
+    })
+    const unions = { oneOf: Array.from({ length: 100 }, (_, index) => tag(index)) }
+    expect(refusal(unions).message).toMatch(/too many alternatives to compare/)
     expect(refusal({ pattern: 'a'.repeat(10_000) }).field).toBe('schema.pattern')
   })
 
