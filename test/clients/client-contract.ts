@@ -38,7 +38,7 @@ export function clientContract(name: string, library: ClientLibrary): void {
     const folder = createServiceFolder(tmpdir(), afterAll)
     let service: TestService
     beforeAll(async () => {
-      service = await folder.start({ ...fakeFlags, ctx: '32768' }, pace)
+      service = await folder.start({ ...fakeFlags, ctx: '32768', ...library.flags }, pace)
     })
     const open = (options: Partial<DialogueOptions> = {}) =>
       library.open({ url: service.url, ...options })

@@ -49,6 +49,8 @@ type Failure = 'badRequest' | 'noKey' | 'notFound' | 'tooMany'
 
 export interface ClientLibrary {
   open(options: DialogueOptions): Dialogue
+  /** Of a service that this library can read whole, over those of the tests. */
+  readonly flags?: Readonly<Record<string, string>>
   /** False where the library has no field for it in this dialect. */
   readonly readsReasoning: boolean
   /** Is this what the library throws then, as its documentation tells programs to ask it? */

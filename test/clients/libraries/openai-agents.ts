@@ -19,10 +19,12 @@ const usageOf = ({ usage }: ModelResponse): Usage => ({
 
 const citySchema = z.object({ city: z.string(), size: z.enum(['large', 'small']) })
 
-/** It makes text of summaries alone; what was thought stays as it came, and goes back so. */
+/** Over responses it makes text of summaries alone; the rest stays, and goes back, as it came. */
 function reasoningOf({ output }: ModelResponse): string {
   const items = output.filter((item) => item.type === 'reasoning')
-  return items.flatMap(({ providerData }) => textsIn(providerData?.content)).join('')
+  return items
+    .flatMap(({ rawContent, providerData }) => textsIn(rawContent ?? providerData?.content))
+    .join('')
 }
 
 const textsIn = (parts: unknown): string[] =>
@@ -31,8 +33,9 @@ const textsIn = (parts: unknown): string[] =>
 function libraryOf(useResponses: boolean): ClientLibrary {
   return {
     isError: isOpenAiError,
-    // Over chat completions it reads `reasoning`, a name that this service reads but does not say.
-    readsReasoning: useResponses,
+    // Over chat completions it reads no other name.
+    flags: { 'reasoning-field': 'reasoning' },
+    readsReasoning: true,
     open(options) {
       const { model = 'fake', maxTokens = 2000 } = options
       const openAIClient = openAiClient(options)
