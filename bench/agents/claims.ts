@@ -9,7 +9,7 @@ export const promised = { ofPrevious: 0.95, ofFirstSession: 0.75 } as const
 export function judgeAgent(run: AgentRun): Claim[] {
   const { title } = run.agent
   return [
-    answered(run),
+    ...answered(run),
     ...run.turns.flatMap((turn) => ended(title, turn)),
     goesOn(run),
     shares(run),
@@ -48,15 +48,21 @@ const isTrue = (claim: string, truth: boolean, found: string): Claim => ({
 
 const isGood = ({ status, isWhole }: Exchange): boolean => status === 200 && isWhole
 
-function answered({ agent, turns }: AgentRun): Claim {
+/** What an agent asks aside may be left: opencode ends when it has its answer, not its title. */
+function answered({ agent, turns }: AgentRun): Claim[] {
   const all = turns.flatMap(({ exchanges }) => exchanges)
-  const good = all.filter(isGood)
+  const left = all.filter(({ isMain, isWhole }) => !isMain && !isWhole)
+  const asked = all.filter((exchange) => !left.includes(exchange))
+  const good = asked.filter(isGood)
   const isComplete = turns.every((turn) => mainOf(turn).length > 0)
-  return isTrue(
+  const claim = isTrue(
     `${agent.title}: every turn asks, and every request is answered to its end`,
-    isComplete && good.length === all.length,
-    `${good.length} of ${all.length} requests in ${turns.length} turns`,
+    isComplete && good.length === asked.length,
+    `${good.length} of ${asked.length} requests in ${turns.length} turns`,
   )
+  if (left.length === 0) return [claim]
+  const leaving = `${agent.title}: it waits for what it asks aside, such as titles`
+  return [claim, { verdict: 'said', claim: leaving, found: `it left ${left.length}` }]
 }
 
 /** A model that does not come to an end makes an agent complain; that is the model's. */

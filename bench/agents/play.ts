@@ -53,7 +53,7 @@ export async function playAgent(agent: Agent, stage: Stage): Promise<AgentRun> {
     const name = `${agent.id}-session-${session}-turn-${number}`
     stage.progress(`${agent.title}: session ${session}, turn ${number}`)
     const { exitCode, output, errors } = await runTurn(agent, turn, place, stage)
-    const recordings = stage.recorder.take()
+    const recordings = await stage.recorder.take()
     stage.keep?.(name, recordings)
     turns.push({
       session,

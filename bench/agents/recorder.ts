@@ -22,8 +22,11 @@ export interface Recording {
 export interface Recorder {
   /** Without a path; what the agent is given as the service's address. */
   readonly url: string
-  /** Takes out what was recorded since the last call, in the order of the replies' ends. */
-  take(): Recording[]
+  /**
+   * Takes out what was recorded since the last call, in the order of the replies' ends. Waits for
+   * those that are under way: an agent that has ended has left them, and that is their end.
+   */
+  take(): Promise<Recording[]>
 }
 
 /** Of one reply; an answer of a thousand tokens has about 300 kB of events. */
@@ -35,12 +38,15 @@ export async function startRecorder(
   onRequest: (path: string) => void = () => {},
 ): Promise<Recorder> {
   const recorded: Recording[] = []
+  const underWay = new Set<Promise<void>>()
   const server = createServer((incoming, outgoing) => {
     onRequest(incoming.url ?? '/')
-    passOn(upstream, incoming, outgoing)
-      .then((recording) => recorded.push(recording))
+    const passing: Promise<void> = passOn(upstream, incoming, outgoing)
+      .then((recording) => void recorded.push(recording))
       // The agent was gone before its request had arrived: nobody is there to be told.
-      .catch(() => outgoing.destroy())
+      .catch(() => void outgoing.destroy())
+      .finally(() => underWay.delete(passing))
+    underWay.add(passing)
   })
   server.requestTimeout = 0
   server.listen(0, '127.0.0.1')
@@ -52,7 +58,10 @@ export async function startRecorder(
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}`,
-    take: () => recorded.splice(0),
+    take: async () => {
+      await Promise.all(underWay)
+      return recorded.splice(0)
+    },
   }
 }
 

@@ -82,6 +82,18 @@ describe('what is claimed of an agent', () => {
     expect(found.join('\n')).toContain(words)
   })
 
+  it('lets an agent leave what it asked aside, but not be refused it', () => {
+    const aside = { isMain: false, isWhole: false }
+    const left = [good[0], [exchangeOf(0, 0, { ...aside, status: 0 }), ...good[1]], good[2]]
+    expect(broken(runOf(left))).toEqual([expect.stringMatching(/^said: .*it left 1/)])
+    const refused = [
+      good[0],
+      good[1],
+      [...good[2], exchangeOf(0, 0, { isMain: false, status: 400 })],
+    ]
+    expect(broken(runOf(refused))).toEqual([expect.stringMatching(/^fail: .*is answered/)])
+  })
+
   it('holds an agent to what it shows its user', () => {
     const found = broken(runOf(good, [{}, { ownCachedTokens: 1 }]))
     expect(found).toEqual([expect.stringContaining('2 of 3 turns; 1 shown for 20090')])
