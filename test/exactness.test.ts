@@ -24,7 +24,7 @@ const options = (): ExactnessOptions => ({
   promptTokens: [300, 512, 513, 1100, 2000],
   answerTokens: 48,
   seed: 1,
-  threads: 2,
+  threads: 1,
   contextTokens: 2304,
   ramBytes: 256 * 1024 ** 2,
   ssdBytes: 512 * 1024 ** 2,
@@ -34,7 +34,7 @@ const options = (): ExactnessOptions => ({
   onProgress: () => {},
 })
 const failed = (findings: readonly Finding[]) => findings.filter(({ holds }) => !holds)
-const fiveMinutes = 300_000
+const tenMinutes = 600_000
 
 /** The second test goes on where the first one was: records of real prompts are dear. */
 let proofs: readonly BlockProof[] = []
@@ -46,7 +46,7 @@ test(
     expect(failed(blockFindings(proofs, blockTokens))).toEqual([])
     expect(proofs.map(({ cold }) => cold.tokens.length)).toEqual(proofs.map(() => 48))
   },
-  fiveMinutes,
+  tenMinutes,
 )
 
 test(
@@ -57,5 +57,5 @@ test(
     const batching = await measureBatching(options(), proofs)
     expect(failed(tokenFindings(reused, batching))).toEqual([])
   },
-  fiveMinutes,
+  tenMinutes,
 )
