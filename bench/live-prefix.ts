@@ -3,24 +3,14 @@
  * in its sequence already. No HTTP, no cache, no restore: it only computes what is new.
  */
 import { openCache, type TokenIds } from '../cache/index.ts'
-import type { Engine, RecordSink, Sampling, Sequence } from '../engines/index.ts'
+import type { Engine, RecordSink, Sequence } from '../engines/index.ts'
 import { limits } from '../src/config/limits.ts'
 import { restore } from '../src/pipeline/restore.ts'
 import { tokensOf } from '../src/pipeline/tokenize.ts'
 import type { ChatMessage } from './chat-client.ts'
+import { greedy } from './greedy.ts'
 import type { Scratch } from './scratch-folder.ts'
 import { type Settings, startBareEngine } from './settings.ts'
-
-export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-}
 
 export const noSink: RecordSink = {
   reserve: async () => null,

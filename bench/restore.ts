@@ -6,7 +6,7 @@
 import { checksums } from '../engines/checksum.ts'
 import type { Engine, ExportedRecord, RestoreRecord } from '../engines/index.ts'
 import { type Pair, pairedFigure } from './figures.ts'
-import { greedy } from './live-prefix.ts'
+import { greedy } from './greedy.ts'
 import type { Part } from './part.ts'
 import { settingsFor, startBareEngine } from './settings.ts'
 import { type Arena, createWarmArena } from './warm-arena.ts'
