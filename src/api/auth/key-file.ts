@@ -1,6 +1,7 @@
 /** The file of API keys while the service runs: read at start, and again whenever it changes. */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
 import { digestOf, parseKeyList } from './key-list.ts'
@@ -30,36 +31,62 @@ export function openKeyFile(options: KeyFileOptions): KeyFile {
   const { path, secret } = options
   const ownKey = randomBytes(32).toString('base64url')
   const own = { digest: digestOf(ownKey), group: null, isAdmin: true }
-  const read = () => parseKeyList(readBounded(path), path)
-  const ringOf = (keys: ReturnType<typeof read>) => createKeyRing([...keys, own], secret)
+  const ringOf = (text: string) => {
+    const keys = parseKeyList(text, path)
+    return { keys: createKeyRing([...keys, own], secret), keyCount: keys.length }
+  }
 
-  let ring = ringOf(read())
+  const first = readBounded(path)
+  let ring = ringOf(first.text).keys
   const reload = (): void => {
     try {
-      const keys = read()
-      ring = ringOf(keys)
-      options.onReloaded(keys.length)
+      const { keys, keyCount } = ringOf(readBounded(path).text)
+      ring = keys
+      options.onReloaded(keyCount)
     } catch (error) {
       options.onRefused(error)
     }
   }
-  // Asks for the file's times; events get lost when editors and secret mounts replace a file.
-  watchFile(path, { interval: options.pollMs, persistent: false }, reload)
-  return {
-    ownKey,
-    identify: (key) => ring.identify(key),
-    reload,
-    close: () => unwatchFile(path, reload),
+  const stop = watch(path, first.version, options.pollMs, reload)
+  return { ownKey, identify: (key) => ring.identify(key), reload, close: stop }
+}
+
+/**
+ * Asks for the file's times: events get lost when editors and secret mounts replace a file. It is
+ * compared with the version that was read, so that a change right behind the first reading counts.
+ */
+function watch(path: string, read: string, pollMs: number, onChange: () => void): () => void {
+  let seen = read
+  let isAsking = false
+  let isStopped = false
+  const ask = async (): Promise<void> => {
+    if (isAsking) return
+    isAsking = true
+    const version = await stat(path, { bigint: true }).then(versionOf, () => 'no file')
+    isAsking = false
+    if (version === seen || isStopped) return
+    seen = version
+    onChange()
+  }
+  const timer = setInterval(() => void ask(), pollMs).unref()
+  return () => {
+    isStopped = true
+    clearInterval(timer)
   }
 }
 
-function readBounded(path: string): string {
+const versionOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
+  [ino, size, mtimeNs, ctimeNs].join(' ')
+
+function readBounded(path: string): { readonly text: string; readonly version: string } {
   try {
     const fd = openSync(path, 'r')
     try {
-      const { size } = fstatSync(fd)
-      if (size <= limits.apiKeysFileBytes) return readFileSync(fd, 'utf8')
-      throw refuse(`${path} has ${size} bytes, over the limit of ${limits.apiKeysFileBytes}.`)
+      const stats = fstatSync(fd, { bigint: true })
+      if (stats.size <= limits.apiKeysFileBytes) {
+        return { text: readFileSync(fd, 'utf8'), version: versionOf(stats) }
+      }
+      throw refuse(`${path} has ${stats.size} bytes, over the limit of ${limits.apiKeysFileBytes}.`)
     } finally {
       closeSync(fd)
     }
