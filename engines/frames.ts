@@ -53,6 +53,8 @@ export function encodeFrame(
   const packed = packr.pack(withBytes(header))
   let payloadBytes = 0
   for (const piece of payload) payloadBytes += piece.byteLength
+  // Of our own words only a prompt grows so long, and its client can send less.
+  if (packed.byteLength > limits.frameHeaderBytes) throw tooLarge(packed.byteLength, limits)
   checkLengths(packed.byteLength, payloadBytes, limits)
   const head = Buffer.allocUnsafe(prefixBytes + packed.byteLength)
   head.writeUInt32LE(packed.byteLength, 0)
@@ -171,6 +173,14 @@ export function protocolError(what: string, cause?: unknown): EngineError {
     `Engine protocol ${protocolVersion}: ${what}${reason}. ` +
       'Use a worker of the same prefixd version as the service.',
     { cause },
+  )
+}
+
+function tooLarge(headerBytes: number, { frameHeaderBytes }: FrameLimits): EngineError {
+  return new EngineError(
+    'PREFIXD_E_ENGINE_TOO_LARGE',
+    `The prompt takes ${headerBytes} bytes between service and engine; ${frameHeaderBytes} are ` +
+      'allowed. Send fewer or shorter messages.',
   )
 }
 

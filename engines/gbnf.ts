@@ -10,7 +10,12 @@ import {
   type GrammarSymbol,
   type Sequence,
 } from './gbnf-rules.ts'
-import { grammarNestingMax, grammarRepetitionsMax, grammarSymbolsMax } from './limits.ts'
+import {
+  grammarCharsMax,
+  grammarNestingMax,
+  grammarRepetitionsMax,
+  grammarSymbolsMax,
+} from './limits.ts'
 
 const lastCodePoint = 0x10ffff
 const anyChar: CharSet = [[0, lastCodePoint]]
@@ -27,6 +32,10 @@ const hexDigits: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }
 
 /** Throws GrammarError: what is wrong, and where. Costs milliseconds for the largest ones. */
 export function parseGbnf(text: string): Grammar {
+  if (text.length > grammarCharsMax) {
+    const rule = `it has ${text.length} characters; ${grammarCharsMax} are allowed.`
+    throw new GrammarError(rule, { line: 1, column: 1 })
+  }
   const parser = createParser(text)
   parser.grammar()
   return parser.finish()

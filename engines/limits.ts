@@ -29,6 +29,12 @@ export const lastWordsMs = 500
 /** Repetitions that one `{m,n}` of a grammar may ask for: llama.cpp's own limit. */
 export const grammarRepetitionsMax = 2000
 
+/**
+ * Characters of a grammar. Its text may be longer than its symbols, with comments and long names,
+ * but reading it must not take seconds: the service's only thread does it.
+ */
+export const grammarCharsMax = 500_000
+
 /** Symbols of a grammar, with its repetitions written out. */
 export const grammarSymbolsMax = 200_000
 

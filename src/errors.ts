@@ -105,6 +105,7 @@ export const errorKinds = {
   PREFIXD_E_ENGINE_PROTOCOL: internal,
   PREFIXD_E_ENGINE_TEMPLATE: invalid('template_error'),
   PREFIXD_E_ENGINE_GRAMMAR: invalid('invalid_grammar'),
+  PREFIXD_E_ENGINE_TOO_LARGE: { ...invalid('request_too_large'), status: 413 },
   PREFIXD_E_ENGINE_RESTORE: internal,
   PREFIXD_E_ENGINE_COMPUTE: internal,
   PREFIXD_E_ENGINE_MODEL: startup,

@@ -22,9 +22,12 @@ export function readTextFormat(format: unknown, field: string): TextConstraint |
   if (type !== 'json_schema' && type !== 'json_object') {
     throw invalid(`${field}.type`, 'must be "text", "json_object" or "json_schema"')
   }
-  const isNested = typeof nested === 'object' && nested !== null && schema === undefined
+  // Where neither is there, a chat's is meant: only its field has the word `response_format`.
+  const isChat = field === 'response_format' && type === 'json_schema'
+  const isNested =
+    schema === undefined && (isChat || (typeof nested === 'object' && nested !== null))
   const path = isNested ? `${field}.json_schema.schema` : `${field}.schema`
-  const found = isNested ? (nested as Words).schema : schema
+  const found = isNested ? (Object(nested) as Words).schema : schema
   return { kind: 'schema', schema: readSchema(found, path), path }
 }
 
@@ -45,10 +48,10 @@ export interface OpenFields {
 const readers: Readonly<Record<string, (value: unknown, path: string) => TextConstraint | null>> = {
   json: (value, path) => ({ kind: 'schema', schema: readSchema(value, path), path }),
   regex: (value, path) => ({ kind: 'regex', pattern: readText(value, path), path }),
-  choice: (value, path) => ({ kind: 'choice', texts: readTexts(value, path) }),
+  choice: (value, path) => ({ kind: 'choice', texts: readTexts(value, path), path }),
   grammar: (value, path) => {
     const grammar = readText(value, path)
-    return grammar.trim() === '' ? null : { kind: 'grammar', grammar }
+    return grammar.trim() === '' ? null : { kind: 'grammar', grammar, path }
   },
   json_object: (value, path) =>
     value === true ? { kind: 'schema', schema: anyObject, path } : null,

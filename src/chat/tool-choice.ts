@@ -83,7 +83,8 @@ export interface Wishes {
 export function toConstraint({ text, tools, choice, parallel }: Wishes): AnswerConstraint | null {
   const { mode, only } = choice
   checkChoice(tools, choice)
-  const callable = tools.filter(({ name }) => only?.includes(name) ?? true)
+  const allowed = only === null ? null : new Set(only)
+  const callable = tools.filter(({ name }) => allowed?.has(name) ?? true)
   const isFree = mode === 'auto' && only === null && text === null
   const hasCalls = mode !== 'none' && callable.length > 0
   if (!hasCalls || (isFree && !callable.some(({ strict }) => strict))) {
@@ -106,7 +107,8 @@ export function toConstraint({ text, tools, choice, parallel }: Wishes): AnswerC
 
 function checkChoice(tools: readonly OfferedTool[], { mode, only }: ToolChoice): void {
   if (mode === 'none') return
-  const missing = only?.find((name) => !tools.some((tool) => tool.name === name))
+  const names = new Set(tools.map(({ name }) => name))
+  const missing = only?.find((name) => !names.has(name))
   if (missing !== undefined) {
     throw invalid('tool_choice', `names ${JSON.stringify(missing)}, which is not among the tools`)
   }

@@ -13,6 +13,7 @@ import { createRateMeter } from './rates.ts'
 import { render } from './render.ts'
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
+import { checkVocabulary } from './tokenize.ts'
 import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
 
 export interface ServiceOptions {
@@ -156,7 +157,11 @@ export function createService(options: ServiceOptions): Service {
       return render(worker, await worker.ready(), input)
     },
     tokenize: async (name, text, how) => known(name).tokenize(text, how),
-    detokenize: async (name, tokens) => known(name).detokenize(tokens),
+    detokenize: async (name, tokens) => {
+      const worker = known(name)
+      checkVocabulary(tokens, await worker.ready(), 'tokens')
+      return worker.detokenize(tokens)
+    },
     pieces: async (name, tokens) => known(name).pieces(tokens),
     embed: async (name, prompt, field) => embed(known(name), prompt, field),
     cache: createAdmin({

@@ -54,7 +54,7 @@ function grammarFor(
     )
   }
   // By itself first, so that errors have the client's own lines.
-  if (constraint.text?.kind === 'grammar') checkGrammar(constraint.text.grammar)
+  if (constraint.text?.kind === 'grammar') checkOwnGrammar(constraint.text)
   const format = prompt.kind === 'chat' ? answerFormatOf(template) : null
   const grammar = answerGrammar(constraint, { format, promptEnd, limits })
   // The engine refuses it too, but only when the client's headers are out already.
@@ -69,6 +69,16 @@ function grammarFor(
     })
   }
   return grammar
+}
+
+/** The engine names the line and column, and cannot know the field. */
+function checkOwnGrammar({ grammar, path }: { grammar: string; path: string }): void {
+  try {
+    checkGrammar(grammar)
+  } catch (cause) {
+    const { message } = cause as Error
+    throw new PrefixdError('PREFIXD_E_ENGINE_GRAMMAR', message, { field: path, cause })
+  }
 }
 
 /** More than any template writes behind the last message. */
@@ -157,15 +167,7 @@ export function checkTokens(
       next: 'Send at least one token.',
     })
   }
-  const outside = tokens.findIndex((token) => token >= info.vocabularySize)
-  if (outside >= 0) {
-    const most = info.vocabularySize - 1
-    throw new PrefixdError(
-      'PREFIXD_E_INVALID_VALUE',
-      `${field}[${outside}] is token ${tokens[outside]}; this model has tokens 0 to ${most}.`,
-      { field: `${field}[${outside}]`, next: 'Ask POST /tokenize for the model’s own token ids.' },
-    )
-  }
+  checkVocabulary(tokens, info, field)
   if (info.contextTokens - tokens.length < spare) {
     throw new PrefixdError(
       'PREFIXD_E_CONTEXT_LENGTH',
@@ -174,4 +176,16 @@ export function checkTokens(
       { field, next: 'Shorten the prompt, or start prefixd with a larger --ctx.' },
     )
   }
+}
+
+/** Throws, naming the place in `field`, unless the model has all these tokens. */
+export function checkVocabulary(tokens: TokenIds, info: ModelInfo, field: string): void {
+  const outside = tokens.findIndex((token) => token >= info.vocabularySize)
+  if (outside < 0) return
+  const most = info.vocabularySize - 1
+  throw new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${field}[${outside}] is token ${tokens[outside]}; this model has tokens 0 to ${most}.`,
+    { field: `${field}[${outside}]`, next: 'Ask POST /tokenize for the model’s own token ids.' },
+  )
 }

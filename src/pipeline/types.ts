@@ -70,9 +70,9 @@ export interface AnswerConstraint {
 export type TextConstraint =
   | { readonly kind: 'schema'; readonly schema: unknown; readonly path: string }
   | { readonly kind: 'regex'; readonly pattern: string; readonly path: string }
-  | { readonly kind: 'choice'; readonly texts: readonly string[] }
+  | { readonly kind: 'choice'; readonly texts: readonly string[]; readonly path: string }
   /** GBNF with a rule `root`. */
-  | { readonly kind: 'grammar'; readonly grammar: string }
+  | { readonly kind: 'grammar'; readonly grammar: string; readonly path: string }
 
 export interface CallConstraint {
   /** The answer is a call; otherwise it may be text instead. */

@@ -102,7 +102,7 @@ const allowed = (more: object) => ({ type: 'allowed_tools', allowed_tools: more 
 
 test.each([
   [{ response_format: { type: 'xml' } }, 'response_format.type'],
-  [{ response_format: { type: 'json_schema' } }, 'response_format.schema'],
+  [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema.schema'],
   [
     { response_format: { type: 'json_schema', json_schema: { name: 'a' } } },
     'response_format.json_schema.schema',

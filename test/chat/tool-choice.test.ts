@@ -12,7 +12,8 @@ const schema = { type: 'object', properties: { city: { type: 'string' } } }
 const look = { type: 'function', function: { name: 'look', parameters: schema } }
 const write = { type: 'function', function: { name: 'write', strict: true, parameters: schema } }
 const tools = offeredFunctions([look, { type: 'web_search' }, write])
-const text = { kind: 'choice', texts: ['yes', 'no'] } as const
+const path = 'structured_outputs.choice'
+const text = { kind: 'choice', texts: ['yes', 'no'], path } as const
 const plain = { text: null, tools: tools.slice(0, 1), choice: freeChoice, parallel: true }
 
 describe('tools', () => {
@@ -115,6 +116,7 @@ describe('a format of text', () => {
     expect(readOpenFormat({ grammar: 'root ::= "a"' })).toEqual({
       kind: 'grammar',
       grammar: 'root ::= "a"',
+      path: 'grammar',
     })
     expect(readOpenFormat({ grammar: '', response_format: { type: 'text' } })).toBe(null)
   })

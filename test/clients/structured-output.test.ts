@@ -284,7 +284,11 @@ describe('schemas that no model can be held to', () => {
     const reply = await service.post('/v1/chat/completions', { ...request, grammar: 'root ::= (' })
     expect(reply.status).toBe(400)
     expect(await reply.json()).toMatchObject({
-      error: { code: 'invalid_grammar', message: expect.stringMatching(/Line 1, column 11/) },
+      error: {
+        code: 'invalid_grammar',
+        param: 'grammar',
+        message: expect.stringMatching(/Line 1, column 11/),
+      },
     })
   })
 })

@@ -106,7 +106,8 @@ describe('decoding nonsense', () => {
 
   it('refuses to send what the peer would refuse', () => {
     const small = { frameHeaderBytes: 8, framePayloadBytes: 2 }
-    expect(() => encodeFrame({ type: 'a long one' }, [], small)).toThrow(protocolFault)
+    const tooLarge = expect.objectContaining({ code: 'PREFIXD_E_ENGINE_TOO_LARGE' })
+    expect(() => encodeFrame({ type: 'a long one' }, [], small)).toThrow(tooLarge)
     expect(() => encodeFrame({ type: 'x' }, [new Uint8Array(3)], small)).toThrow(protocolFault)
   })
 

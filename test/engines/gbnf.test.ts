@@ -105,6 +105,8 @@ describe('grammars of the fake engine', () => {
   it('end what would take too much memory with an error of their own', () => {
     const wide = `root ::= "${'a'.repeat(101)}"{2000}`
     expect(() => parseGbnf(wide)).toThrow(/more than 200000 symbols/)
+    const long = `root ::= "${'a'.repeat(500_000)}"`
+    expect(() => parseGbnf(long)).toThrow(/has 500011 characters; 500000 are allowed/)
     const ways = Array.from({ length: 12 }, (_, i) => `r${i} ::= ("a"? r${i + 1} | "a" r${i + 1})`)
     const ambiguous = `root ::= (r0 "b"){1,2000}\n${ways.join('\n')}\nr12 ::= "a"*\n`
     const matcher = createMatcher(parseGbnf(ambiguous))

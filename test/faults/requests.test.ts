@@ -42,3 +42,19 @@ test('token ids that the model does not have are a typed error, and the worker l
   expect((refused as Refusal).status).toBe(400)
   expect(await service.get('/v1/workers')).toMatchObject({ data: [{ restarts: 0 }] })
 })
+
+test('what no frame to the worker holds, and unknown token ids, are errors of the client', async () => {
+  const service = await createServiceFolder().start()
+  const text = 'ab '.repeat(6_000_000)
+  const message = { role: 'user', content: text }
+  const cases: readonly (readonly [route: string, body: object, status: number])[] = [
+    ['/v1/completions', { prompt: text }, 413],
+    ['/v1/chat/completions', { messages: [message] }, 413],
+    ['/v1/messages/count_tokens', { messages: [message] }, 413],
+    ['/detokenize', { tokens: [1, 4_000_000_000] }, 400],
+  ]
+  for (const [route, body, status] of cases) {
+    expect([route, (await service.post(route, body)).status]).toEqual([route, status])
+  }
+  expect(await service.get('/v1/workers')).toMatchObject({ data: [{ restarts: 0 }] })
+})

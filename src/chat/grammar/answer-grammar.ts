@@ -46,8 +46,7 @@ export function answerGrammar(constraint: AnswerConstraint, setting: AnswerSetti
 }
 
 /** What a grammar as a whole comes from, where no single part of it is to blame. */
-export const pathOf = ({ text }: AnswerConstraint): string =>
-  text?.kind === 'schema' || text?.kind === 'regex' ? text.path : 'tools'
+export const pathOf = ({ text }: AnswerConstraint): string => text?.path ?? 'tools'
 
 /** Nothing stands before or beside what the client's grammar describes. */
 const isBare = ({ calls }: AnswerConstraint, { format }: AnswerSetting): boolean =>
