@@ -47,19 +47,36 @@ export function fitToTemplate(
   return { ...chat, messages: withToolsAsText(messages, tools, habits, format) }
 }
 
-/** Each call with its own result behind it. */
+/** Each call with its own result behind it. Linear: a session may have thousands of both. */
 function oneCallAMessage(messages: readonly Message[]): Message[] {
   const taken = new Set<Message>()
   return messages.flatMap((message, index) => {
     const calls = callsOf(message)
     if (calls.length < 2) return taken.has(message) ? [] : [message]
+    const resultsOf = resultsBehind(messages, index)
     return calls.flatMap((call, callIndex) => {
-      const results = messages.slice(index + 1).filter((it) => it.tool_call_id === call.id)
+      const results = resultsOf.get(call.id) ?? []
+      // A second call of the same id has no result of its own.
+      resultsOf.delete(call.id)
       for (const each of results) taken.add(each)
       const content = callIndex === 0 ? message.content : ''
       return [{ ...message, content, tool_calls: [call] }, ...results]
     })
   })
+}
+
+/** By the ids of their calls. Those behind the next answer are of its calls: ids come again. */
+function resultsBehind(messages: readonly Message[], index: number): Map<unknown, Message[]> {
+  const found = new Map<unknown, Message[]>()
+  for (let at = index + 1; at < messages.length; at += 1) {
+    const message = messages[at] as Message
+    if (message.role === 'assistant') break
+    if (message.role !== 'tool') continue
+    const same = found.get(message.tool_call_id) ?? []
+    same.push(message)
+    found.set(message.tool_call_id, same)
+  }
+  return found
 }
 
 const callsOf = ({ tool_calls: calls }: Message): Call[] => (Array.isArray(calls) ? calls : [])

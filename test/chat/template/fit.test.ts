@@ -57,6 +57,12 @@ async function open(template: string) {
   return { habits, prompt, echo, result }
 }
 
+const callOf = (id?: string) => ({
+  ...(id === undefined ? {} : { id }),
+  type: 'function',
+  function: { name: 'get_weather', arguments: '{}' },
+})
+
 const call = (json: string) =>
   `<tool_call>\n{"name": "get_weather", "arguments": ${json}}\n</tool_call>`
 
@@ -126,6 +132,27 @@ test('a template that takes one call a message gets each with its own result', a
     content,
   }))
   expect(prompt([question, said, ...results])).toMatch(/Rome[\s\S]*sun[\s\S]*Oslo[\s\S]*snow/)
+})
+
+test('calls whose ids come again in a later turn keep the results of their own turn', async () => {
+  const { prompt } = await open(llama3)
+  const turn = (...results: readonly string[]) => [
+    { role: 'assistant', content: '', tool_calls: [0, 1].map((id) => callOf(`call_${id}`)) },
+    ...results.map((content, id) => ({ role: 'tool', tool_call_id: `call_${id}`, content })),
+  ]
+  const text = prompt([question, ...turn('one', 'two'), ...turn('three', 'four')])
+  expect(text.match(/one|two|three|four/g)).toEqual(['one', 'two', 'three', 'four'])
+})
+
+test('calls and results without ids leave the words of the user where they are', async () => {
+  const { prompt } = await open(llama3)
+  const messages = [
+    { role: 'assistant', content: '', tool_calls: [callOf(), callOf()] },
+    { role: 'tool', content: 'one' },
+    { role: 'user', content: 'And now?' },
+  ]
+  const text = prompt([question, ...messages])
+  expect(text.match(/one|And now/g)).toEqual(['one', 'And now'])
 })
 
 test('a template without tools gets them in the first message, the same in every turn', async () => {
