@@ -89,14 +89,20 @@ function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record
   }
 }
 
-/** Templates look into every call. */
+/** Templates look into every call, and would write `undefined` for what it lacks. */
 function checkCalls(calls: unknown, field: string): void {
-  if (!Array.isArray(calls)) return
-  const wrong = calls.findIndex((call) => typeof call !== 'object' || call === null)
-  if (wrong < 0) return
-  const place = `${field}[${wrong}]`
-  throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `${place} must be an object.`, { field: place })
+  if (calls === undefined || calls === null) return
+  if (!Array.isArray(calls)) throw invalid(field, 'must be an array of calls')
+  for (const [index, call] of calls.entries()) {
+    const place = `${field}[${index}]`
+    if (typeof call !== 'object' || call === null) throw invalid(place, 'must be an object')
+    const { name } = Object((call as { function?: unknown }).function) as { name?: unknown }
+    if (typeof name !== 'string') throw invalid(`${place}.function.name`, 'must be a string')
+  }
 }
+
+const invalid = (field: string, rule: string): PrefixdError =>
+  new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} ${rule}.`, { field })
 
 function joinText(content: string | readonly ContentPart[], field: string): string {
   if (typeof content === 'string') return content

@@ -126,3 +126,23 @@ test('parallel_tool_calls and reasoning_effort reach the pipeline in its own wor
     input: { templateArgs: { reasoning_effort: 'none', enable_thinking: false } },
   })
 })
+
+test.each([
+  ['a name that is missing', { type: 'function' }],
+  ['a name that is empty', { type: 'function', function: { name: '' } }],
+  ['the shape of Responses', { type: 'function', name: 'look', parameters: {} }],
+])('a tool with %s is refused: no model could call it', async (_, tool) => {
+  const { response } = await ask({ tools: [{ type: 'web_search' }, tool] })
+  expect(response.status).toBe(400)
+  expect(await response.json()).toMatchObject({ error: { param: 'tools[1].function.name' } })
+})
+
+test.each([
+  ['text', 'look()', 'messages[0].tool_calls'],
+  ['calls without a name', [{ function: {} }], 'messages[0].tool_calls[0].function.name'],
+])('%s in place of calls is refused, not written into the prompt', async (_, calls, param) => {
+  const messages = [{ role: 'assistant', content: '', tool_calls: calls }]
+  const { response } = await ask({ messages })
+  expect(response.status).toBe(400)
+  expect(await response.json()).toMatchObject({ error: { param } })
+})

@@ -1,7 +1,7 @@
 /** The fields that OpenAI's dialects share → what the pipeline needs. */
 import { randomInt } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { Chat, ChatMessage } from '../../chat/messages.ts'
+import { type Chat, type ChatMessage, isFunctionTool } from '../../chat/messages.ts'
 import { readLogitBias, readSampling } from '../../chat/sampling.ts'
 import { readOpenFormat } from '../../chat/text-format.ts'
 import { offeredFunctions, readToolChoice, toConstraint } from '../../chat/tool-choice.ts'
@@ -114,6 +114,7 @@ export function readChat(body: ChatFields & { readonly tool_choice?: unknown }):
       { field: 'continue_final_message', next: 'Leave add_generation_prompt out.' },
     )
   }
+  checkFunctions(body.tools ?? [])
   // Both change what the template writes; the named field wins over the general one.
   const templateArgs = {
     // Qwen and GLM ask for the first, DeepSeek and Granite for the second.
@@ -129,5 +130,20 @@ export function readChat(body: ChatFields & { readonly tool_choice?: unknown }):
     ...(body.documents?.length ? { documents: body.documents } : {}),
     ...(body.continue_final_message ? { goesOn: true } : {}),
     ...(Object.keys(templateArgs).length > 0 ? { templateArgs } : {}),
+  }
+}
+
+/** A model calls by name alone. In Responses it stands one level higher, which is a usual slip. */
+function checkFunctions(tools: readonly unknown[]): void {
+  for (const [index, tool] of tools.entries()) {
+    if (!isFunctionTool(tool)) continue
+    const { function: inner } = tool as { readonly function?: unknown }
+    const { name } = Object(inner) as { readonly name?: unknown }
+    if (typeof name === 'string' && name !== '') continue
+    const field = `tools[${index}].function.name`
+    throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} must be a text.`, {
+      field,
+      next: 'A tool is {"type": "function", "function": {"name": …, "parameters": …}}.',
+    })
   }
 }
