@@ -145,8 +145,21 @@ function routeNotFound(server: Server, { method, url }: FastifyRequest): Prefixd
   return new PrefixdError(
     'PREFIXD_E_ROUTE_NOT_FOUND',
     `There is no ${method} ${path.slice(0, 200)} here.`,
-    { next: other ? `Use ${other}.` : 'docs/api.md lists every route.' },
+    {
+      next: other
+        ? `Use ${other}.`
+        : (baseUrlAdvice(server, path) ?? 'docs/api.md lists every route.'),
+    },
   )
+}
+
+/** OpenAI's clients want a base URL with `/v1`, and Anthropic's one without. */
+function baseUrlAdvice(server: Server, path: string): string | null {
+  const meant = path.startsWith('/v1/') ? path.slice('/v1'.length) : `/v1${path}`
+  const methods = ['GET', 'POST'] as const
+  if (!methods.some((method) => server.hasRoute({ method, url: meant }))) return null
+  const mend = path.startsWith('/v1/') ? 'Leave /v1 out of' : 'Add /v1 to'
+  return `There is ${meant}. ${mend} the base URL of your client.`
 }
 
 /**

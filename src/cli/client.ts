@@ -147,5 +147,11 @@ function refusal(url: URL, response: Response, body: unknown): PrefixdError {
   }
   const code = response.headers.get('x-prefixd-error') ?? ''
   const known = Object.hasOwn(errorKinds, code) ? (code as ErrorCode) : 'PREFIXD_E_INTERNAL'
-  return new PrefixdError(known, error.message, error.param ? { field: error.param } : {})
+  return new PrefixdError(known, error.message, {
+    ...(error.param ? { field: error.param } : {}),
+    // The service speaks of headers, and here there are none to set.
+    ...(known === 'PREFIXD_E_API_KEY' || known === 'PREFIXD_E_ADMIN_KEY'
+      ? { next: 'set PREFIXD_API_KEY to a key of the service that has the word admin' }
+      : {}),
+  })
 }

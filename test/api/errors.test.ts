@@ -234,6 +234,15 @@ test('an unknown route is a 404 in the same envelope', async () => {
   expect(reply.headers['x-request-id']).toMatch(/^req_/)
 })
 
+test.each([
+  ['/chat/completions', 'There is /v1/chat/completions. Add /v1 to the base URL'],
+  ['/v1/v1/messages', 'There is /v1/messages. Leave /v1 out of the base URL'],
+])('%s is met with what is wrong about the base URL', async (url, advice) => {
+  const reply = await createServer(scriptedService()).inject({ method: 'POST', url, payload: {} })
+  expect(reply.statusCode).toBe(404)
+  expect(reply.json().error.message).toContain(advice)
+})
+
 test('the right path with the wrong method says which method it is', async () => {
   const reply = await createServer(scriptedService()).inject({ method: 'GET', url: chatUrl })
   expect(reply.json().error.message).toContain('Use POST.')

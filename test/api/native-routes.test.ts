@@ -61,6 +61,11 @@ test.each([
   expect(reply.json().error.param).toBe(param)
 })
 
+test('a limit that is no number is told what a limit is', async () => {
+  const { message } = (await get('/v1/cache/prefixes?limit=many')).json().error
+  expect(message).toBe('limit must be a whole number from 1 to 1000, not "many".')
+})
+
 test('vLLM’s reset_prefix_cache evicts everything, and only for the owner’s own pages', async () => {
   const service = scriptedService()
   const server = createServer(service)

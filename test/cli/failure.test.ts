@@ -81,6 +81,14 @@ describe('what the service refuses', () => {
     expect(ran.err).toContain('broken\\x1b[2J')
   })
 
+  it('for want of a key names the variable that the command line reads', async () => {
+    await using service = await startFixtureService({
+      '/v1/workers': refusal('PREFIXD_E_API_KEY', 'This service wants an API key.'),
+    })
+    const ran = await prefixd(['ps', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 2, err: expect.stringContaining('set PREFIXD_API_KEY to') })
+  })
+
   it('shows no stack, unless PREFIXD_DEBUG asks for it', async () => {
     const failing = { fetch: async () => ({ ok: true }) as Response }
     const quiet = await prefixd(['ps', '--url', 'http://x'], failing)

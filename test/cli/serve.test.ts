@@ -46,7 +46,11 @@ interface Served {
 async function serveOnce(
   fixture: FixtureService,
   words: readonly string[],
-  options: { readonly env?: Record<string, string>; readonly requests?: RequestDone[] } = {},
+  options: {
+    readonly env?: Record<string, string>
+    readonly requests?: RequestDone[]
+    readonly apiKey?: string
+  } = {},
 ): Promise<Served> {
   const configs: Config[] = []
   let closedCount = 0
@@ -59,7 +63,7 @@ async function serveOnce(
       const close = async () => {
         closedCount += 1
       }
-      return { url: fixture.url, apiKey: null, close }
+      return { url: fixture.url, apiKey: options.apiKey ?? null, close }
     },
   }
   const ran = await prefixd(words, {
@@ -97,6 +101,12 @@ describe('prefixd serve', () => {
         '',
       ].join('\n'),
     )
+  })
+
+  it('names no key that would be refused, where the service has keys', async () => {
+    await using fixture = await startFixtureService()
+    const { ran } = await serveOnce(fixture, fake, { apiKey: 'sk-0123456789abcdef' })
+    expect(ran.out).toContain('OPENAI_API_KEY=KEY (one of your key file)')
   })
 
   it('passes its flags on, over the environment', async () => {

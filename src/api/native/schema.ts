@@ -86,7 +86,12 @@ export const PrefixQuerySchema = Type.Object({
   model: Type.Optional(Type.String()),
   tier: Type.Optional(TierSchema),
   sort: Type.Optional(PrefixSortSchema),
-  limit: Type.Optional(Type.String({ pattern: '^[0-9]{1,6}$' })),
+  limit: Type.Optional(
+    Type.String({
+      pattern: '^[0-9]{1,6}$',
+      description: `a whole number from 1 to ${limits.prefixesPerPage}`,
+    }),
+  ),
   cursor: Type.Optional(Type.String()),
 })
 

@@ -70,6 +70,7 @@ async function greet(context: CliContext, running: RunningService): Promise<void
     url,
     stats,
     workers: workers.data,
+    hasKeys: apiKey !== null,
     home: context.around.home,
   })
   const shown = lines.map(([name, value]) => `${style(context.out, 'bold', name)}${value}`)

@@ -9,6 +9,8 @@ export interface BannerFacts {
   readonly url: string
   readonly stats: CacheStatsJson
   readonly workers: readonly WorkerJson[]
+  /** Does the service want one of its own keys? Without, any word will do. */
+  readonly hasKeys: boolean
   /** Written as `~` in paths. */
   readonly home: string
 }
@@ -20,7 +22,11 @@ export function bannerLines(facts: BannerFacts): [label: string, text: string][]
     [`prefixd ${printable(facts.stats.version)}  `, endpoint],
     ...facts.workers.map((worker): [string, string] => ['model  ', workerText(worker)]),
     ['cache  ', cacheText(facts)],
-    ['try    ', `export OPENAI_BASE_URL=${endpoint} OPENAI_API_KEY=local`],
+    [
+      'try    ',
+      `export OPENAI_BASE_URL=${endpoint} ` +
+        `OPENAI_API_KEY=${facts.hasKeys ? 'KEY (one of your key file)' : 'local'}`,
+    ],
   ]
 }
 
