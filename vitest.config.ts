@@ -12,8 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // Generous, for tests that run a real model on a slow machine; no test measures time.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
     teardownTimeout: 20_000,
     restoreMocks: true,
     unstubEnvs: true,
