@@ -8,6 +8,8 @@ export interface ToolChoice {
   readonly mode: 'auto' | 'none' | 'required'
   /** Names of those that may be called; null: all of them. */
   readonly only: readonly string[] | null
+  /** OpenAI: a function that is forced by its name is called exactly once. */
+  readonly once?: true
 }
 
 /** A function that the client offers. */
@@ -36,7 +38,7 @@ export function readToolChoice(choice: unknown): ToolChoice {
   if (type === 'allowed_tools') return readAllowed(choice as object)
   const name = nameIn(choice)
   if ((type === 'function' || type === undefined) && name !== null) {
-    return { mode: 'required', only: [name] }
+    return { mode: 'required', only: [name], once: true }
   }
   throw new PrefixdError(
     typeof type === 'string' && type !== 'function'
@@ -95,7 +97,7 @@ export function toConstraint({ text, tools, choice, parallel }: Wishes): AnswerC
     text: required ? null : text,
     calls: {
       required,
-      parallel,
+      parallel: parallel && choice.once !== true,
       tools: callable.map(({ name, schema, path, strict }) => ({
         name,
         schema: required || strict ? (schema ?? null) : null,
@@ -120,6 +122,9 @@ function checkChoice(tools: readonly OfferedTool[], { mode, only }: ToolChoice):
 const invalid = (field: string, rule: string): PrefixdError =>
   new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} ${rule}.`, { field })
 
+/** OpenAI: a function that leaves `parameters` out has none. */
+const noParameters = { type: 'object', properties: {}, additionalProperties: false }
+
 /** OpenAI's functions: in `function`, as chats have them, or flat, as responses do. */
 export function offeredFunctions(tools: readonly unknown[], field = 'tools'): OfferedTool[] {
   return tools.flatMap((tool, index) => {
@@ -127,7 +132,7 @@ export function offeredFunctions(tools: readonly unknown[], field = 'tools'): Of
     if (type !== undefined && type !== 'function') return []
     const inner = (typeof nested === 'object' && nested !== null ? nested : flat) as Words
     const path = `${field}[${index}]${inner === nested ? '.function' : ''}.parameters`
-    return offered(inner, inner.parameters, path)
+    return offered(inner, inner.parameters ?? noParameters, path)
   })
 }
 

@@ -25,6 +25,8 @@ describe('tools', () => {
     expect(offeredFunctions([{ type: 'function', name: 'f', parameters: {} }])).toMatchObject([
       { name: 'f', path: 'tools[0].parameters' },
     ])
+    const bare = offeredFunctions([{ type: 'function', function: { name: 'f' } }])
+    expect(bare[0]?.schema).toEqual({ type: 'object', properties: {}, additionalProperties: false })
     const anthropic = [
       { type: 'bash_20250124', name: 'bash' },
       { name: 'f', input_schema: schema },
@@ -37,7 +39,7 @@ describe('tools', () => {
 
 describe('a choice of tools', () => {
   it('is read in every spelling', () => {
-    const named = { mode: 'required', only: ['f'] }
+    const named = { mode: 'required', only: ['f'], once: true }
     expect(readToolChoice(undefined)).toEqual(freeChoice)
     expect(readToolChoice('none')).toEqual({ mode: 'none', only: null })
     expect(readToolChoice('any')).toEqual({ mode: 'required', only: null })
@@ -79,6 +81,14 @@ describe('a choice of tools', () => {
         tools: [{ name: 'look', schema, path: 'tools[0].function.parameters' }],
       },
     })
+  })
+
+  it('wants one call of a function that is forced by its name, and of others as many as come', () => {
+    const byName = readToolChoice({ type: 'function', function: { name: 'look' } })
+    const named = toConstraint({ ...plain, tools, choice: byName })
+    expect(named).toMatchObject({ calls: { required: true, parallel: false } })
+    const free = toConstraint({ ...plain, tools, choice: readToolChoice('required') })
+    expect(free).toMatchObject({ calls: { required: true, parallel: true } })
   })
 
   it('leaves the model the choice between a format and a call', () => {
