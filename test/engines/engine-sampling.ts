@@ -92,6 +92,9 @@ function followsGrammars(worker: SamplingWorker, ask: Ask): void {
   })
 }
 
+/** Short, so that as many rules as end llama.cpp's process stay below our own limit of length. */
+const ruleName = (index: number): string => `r${index.toString(36)}`
+
 /** Each of these hangs llama.cpp's own grammar sampler, or ends its process. */
 const hostile = {
   'optional parts in a row': 'root ::= ("a"? "b"?){100} "!"',
@@ -101,9 +104,9 @@ const hostile = {
     'r60 ::= [ab]{1,9}',
   ].join('\n'),
   'a long chain of rules': [
-    'root ::= r0 "!"',
-    ...Array.from({ length: 40_000 }, (_, index) => `r${index} ::= r${index + 1}`),
-    'r40000 ::= [ab]{1,9}',
+    `root ::= ${ruleName(0)} "!"`,
+    ...Array.from({ length: 30_000 }, (_, at) => `${ruleName(at)} ::= ${ruleName(at + 1)}`),
+    `${ruleName(30_000)} ::= [ab]{1,9}`,
   ].join('\n'),
 }
 
