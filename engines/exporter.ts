@@ -15,9 +15,12 @@ export interface Announced {
 }
 
 export interface Exporter {
-  announce(span: ExportSpan): Announced
-  /** Exports a span that the sequence holds, up to its end, after all the earlier ones. */
-  tail(span: ExportSpan): Promise<void>
+  /** Does this model have records that are exact at one boundary only? */
+  readonly hasBoundaries: boolean
+  /** `atBoundary`: the records that are exact at the span's end only leave with it. */
+  announce(span: ExportSpan, atBoundary: boolean): Announced
+  /** Exports what the sequence's end needs that no block has brought out, after all the others. */
+  end(span: ExportSpan, blockTokens: number): Promise<void>
   /** Waits for the answers that are missing, and exports the rest. */
   finish(): Promise<void>
 }
@@ -30,24 +33,25 @@ export function createExporter(
   layout: Layout,
   queue: ExportQueue,
 ): Exporter {
-  /** Kinds that are exact at one boundary only must be exported while the sequence stands there. */
+  const boundaryKinds = layout.kinds.filter((kind) => kind !== 'kv')
+
+  /** They must leave while the sequence stands at the span's end, so this waits for their room. */
   const exportBoundary = async (span: ExportSpan): Promise<void> => {
-    for (const kind of layout.kinds) {
-      if (kind === 'kv') continue
-      const pending = queue.add(kind, span, sequence.recordBytes(kind, span.from, span.to))
-      pending.state = 'computed'
-      await queue.drain(0)
+    for (const kind of boundaryKinds) {
+      const sizeBytes = sequence.recordBytes(kind, span.from, span.to)
+      queue.add(kind, span, sizeBytes).state = 'computed'
     }
+    await queue.drain(0)
   }
 
-  const announce = (span: ExportSpan): Announced => {
+  const announce = (span: ExportSpan, atBoundary: boolean): Announced => {
     const sizeBytes = layout.kvFixedBytes + (span.to - span.from) * layout.kvBytesPerToken
     const pending = layout.kinds.includes('kv') ? queue.add('kv', span, sizeBytes) : null
     return {
       async computed() {
         if (pending !== null) pending.state = 'computed'
-        await exportBoundary(span)
-        await queue.drain(waitingExportsMax)
+        if (atBoundary) await exportBoundary(span)
+        else await queue.drain(waitingExportsMax)
       },
       cancelled() {
         if (pending !== null) pending.state = 'cancelled'
@@ -56,10 +60,12 @@ export function createExporter(
   }
 
   return {
+    hasBoundaries: boundaryKinds.length > 0,
     announce,
-    async tail(span) {
-      await announce(span).computed()
-      await queue.drain(0)
+    async end(span, blockTokens) {
+      const isBlock = span.to - span.from === blockTokens
+      if (isBlock) await exportBoundary(span)
+      else await announce(span, true).computed()
     },
     finish: () => queue.drain(0),
   }

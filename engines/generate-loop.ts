@@ -1,15 +1,16 @@
 /**
  * The engine-neutral loop behind one request: prefill on the grid, decode, export.
  *
- * The grid: prefill calls end at absolute multiples of `blockTokens`, or at the end of the prompt.
- * Restoring whole blocks is then bit-identical to computing them (DESIGN.md rule 15).
+ * The grid: prefill calls end at absolute multiples of `blockTokens`, at a boundary that the
+ * service wants, or at the end of the prompt. Restoring whole blocks that no boundary has cut is
+ * then bit-identical to computing them (DESIGN.md rule 15).
  */
 import type { ReuseMode, TokenIds } from '../cache/types.ts'
 import { type ComputeCalls, createComputeCalls, type Sampled } from './compute-calls.ts'
-import { EngineError } from './errors.ts'
 import { createExportQueue, type ExportOutlet, type ExportQueue } from './export-queue.ts'
 import { type Announced, createExporter, type Exporter } from './exporter.ts'
 import { logprobsOf } from './logprobs.ts'
+import { checkInput, nextCallEnd } from './prefill-calls.ts'
 import { createTextStream } from './text-stream.ts'
 import type { Turns } from './turns.ts'
 import type {
@@ -57,12 +58,13 @@ interface Run {
  * Throws EngineError; the sequence is then in no defined state and must be cleared.
  */
 export async function runGenerate(job: GenerateJob): Promise<GenerateDone> {
-  checkInput(job)
+  const { input, sequence, model, blockTokens, reuse } = job
+  checkInput(input, sequence.tokenCount, { info: model.info, blockTokens, reuse })
   const run = startRun(job)
   try {
     await prefill(run)
     const finishReason = await decode(run)
-    await exportTail(run)
+    await exportEnd(run)
     return doneOf(run, finishReason)
   } catch (error) {
     // The request's own error matters more than one of giving back.
@@ -71,22 +73,6 @@ export async function runGenerate(job: GenerateJob): Promise<GenerateDone> {
   } finally {
     run.calls.close()
   }
-}
-
-/** Throws unless a prefill call of tokens [from, to) keeps to the grid. */
-export function assertOnGrid(
-  from: number,
-  to: number,
-  promptTokens: number,
-  blockTokens: number,
-): void {
-  const whole = to % blockTokens === 0 || to === promptTokens
-  if (to > from && to <= promptTokens && to - from <= blockTokens && whole) return
-  throw new EngineError(
-    'PREFIXD_E_ENGINE_COMPUTE',
-    `Prefill call of tokens ${from} to ${to} leaves the grid of ${blockTokens} tokens ` +
-      `(prompt of ${promptTokens}). This is a defect of the worker; please report it.`,
-  )
 }
 
 function startRun(job: GenerateJob): Run {
@@ -112,10 +98,9 @@ async function prefill(run: Run): Promise<void> {
   const { blockTokens, input, outlet } = run.job
   const promptTokens = input.tokens.length
   for (let from = input.computeFrom; from < promptTokens; ) {
-    const to = Math.min(from - (from % blockTokens) + blockTokens, promptTokens)
-    assertOnGrid(from, to, promptTokens, blockTokens)
+    const { to, atBoundary } = nextCallEnd(from, input, blockTokens)
     const grid = from === run.gridEnd && to - from === blockTokens
-    const announced = announceBlock(run, to, grid)
+    const announced = announceEnd(run, to, { grid, atBoundary })
     const wantLogits = to === promptTokens && input.maxTokens > 0
     const computed = await run.calls.compute(input.tokens.subarray(from, to), wantLogits)
     if (computed === null) return announced?.cancelled()
@@ -143,7 +128,8 @@ async function decode(run: Run): Promise<FinishReason> {
     await outlet.emit({ type: 'token', token, text: complete, ...reported(run, token, logits) })
     if (last) return ended ? 'stop' : 'length'
     run.ids.push(token)
-    const announced = announceBlock(run, sequence.tokenCount + 1, false)
+    const end = sequence.tokenCount + 1
+    const announced = announceEnd(run, end, { grid: false, atBoundary: false })
     const computed = await run.calls.compute(Uint32Array.of(token), true)
     if (computed === null) {
       announced?.cancelled()
@@ -168,25 +154,37 @@ function reported({ job }: Run, token: number, logits: Float32Array | null) {
   }
 }
 
-/** Asks for room for the block that ends at `to`, while it is computed; null: not to be stored. */
-function announceBlock({ job, exporter }: Run, to: number, grid: boolean): Announced | null {
+/** Asks for room for what ends at `to`, while it is computed; null: nothing of it is stored. */
+function announceEnd(
+  { job, exporter }: Run,
+  to: number,
+  call: { readonly grid: boolean; readonly atBoundary: boolean },
+): Announced | null {
   const { input, blockTokens, reuse } = job
-  if (!input.save || to % blockTokens !== 0) return null
+  const { grid } = call
+  const atBoundary = call.atBoundary && exporter.hasBoundaries
+  const from = blockStart(to, blockTokens)
+  const isBlock = to - from === blockTokens
+  if (!input.save || !(isBlock || atBoundary)) return null
   if (reuse === 'block' && !grid) return null
-  return exporter.announce({ from: to - blockTokens, to, grid })
+  return exporter.announce({ from, to, grid }, atBoundary)
 }
 
-/** A tail is never on the grid: a longer prompt computes its tokens in another call. */
-async function exportTail({ job, exporter }: Run): Promise<void> {
+/**
+ * Where the sequence ends now the next turn goes on. A tail is never on the grid: a longer prompt
+ * computes its tokens in another call.
+ */
+async function exportEnd({ job, exporter }: Run): Promise<void> {
   const { input, blockTokens, reuse } = job
   const to = job.sequence.tokenCount
-  const from = to - (to % blockTokens)
-  const hasNewTokens = to > from && to > input.computeFrom
-  if (input.save && reuse === 'token' && hasNewTokens) {
-    await exporter.tail({ from, to, grid: false })
+  if (input.save && reuse === 'token' && to > input.computeFrom) {
+    await exporter.end({ from: blockStart(to, blockTokens), to, grid: false }, blockTokens)
   }
   await exporter.finish()
 }
+
+/** First token of the block that ends at `to` or is cut there. */
+const blockStart = (to: number, blockTokens: number): number => to - 1 - ((to - 1) % blockTokens)
 
 function doneOf(run: Run, finishReason: FinishReason): GenerateDone {
   const { input, sequence } = run.job
@@ -218,32 +216,5 @@ function createTokenLog({ tokens, maxTokens }: GenerateInput, contextTokens: num
       length += 1
     },
     slice: (from, to) => ids.slice(from, to),
-  }
-}
-
-function checkInput({ sequence, input, model }: GenerateJob): void {
-  const { contextTokens } = model.info
-  const promptTokens = input.tokens.length
-  if (promptTokens > contextTokens) {
-    throw new EngineError(
-      'PREFIXD_E_ENGINE_COMPUTE',
-      `The prompt has ${promptTokens} tokens, the context holds ${contextTokens}. ` +
-        'Send a shorter prompt or start with a larger --ctx.',
-    )
-  }
-  const { computeFrom, logitBias = [] } = input
-  const outside = logitBias.find(({ token }) => token >= model.info.vocabularySize)
-  if (outside !== undefined) {
-    throw new EngineError(
-      'PREFIXD_E_ENGINE_PROTOCOL',
-      `\`logitBias\` names token ${outside.token}; this model has ${model.info.vocabularySize}.`,
-    )
-  }
-  if (computeFrom >= promptTokens || computeFrom !== sequence.tokenCount) {
-    throw new EngineError(
-      'PREFIXD_E_ENGINE_PROTOCOL',
-      `\`computeFrom\` is ${computeFrom} with ${sequence.tokenCount} tokens in the sequence and ` +
-        `${promptTokens} in the prompt; it must be what was restored, and less than the prompt.`,
-    )
   }
 }

@@ -31,9 +31,9 @@ export function startGeneration(options: GenerationOptions): Generation {
   const { calls, input, signal } = options
   const { sequence } = options
   const unset = { ignoreEnd: false, logits: false, grammar: null, topLogprobs: null }
-  const { logitBias = [], ...rest } = input
-  const bias = [...logitBias]
-  const request = { ...unset, ...rest, type: 'generate', sequence, logitBias: bias } as const
+  const { logitBias = [], boundaries = [], ...rest } = input
+  const lists = { logitBias: [...logitBias], boundaries: [...boundaries] }
+  const request = { ...unset, ...rest, ...lists, type: 'generate', sequence } as const
   const call = calls.open(request, (id, send) => createGenerationCall(id, send, options))
   signal.addEventListener('abort', call.cancel)
   if (signal.aborted) call.cancel()

@@ -120,6 +120,7 @@ const toWorkerTable = {
     tokens: tokenIds,
     computeFrom: uint,
     restoredOnGrid: flag,
+    boundaries: uints,
     maxTokens: uint,
     sampling: samplingField,
     grammar: nullable(text),

@@ -35,10 +35,7 @@ function importVerified(
   recordIndex: number,
   bytes: Uint8Array,
 ): void {
-  const ordered = record.from < record.keepTo && record.keepTo <= record.to
-  // Boundary kinds replace state at the end of what stands; only `kv` appends.
-  const fits = record.kind !== 'kv' || record.from === sequence.tokenCount
-  if (!ordered || !fits || bytes.byteLength !== record.sizeBytes) {
+  if (!follows(record, sequence.tokenCount) || bytes.byteLength !== record.sizeBytes) {
     throw new RestoreError(
       `Record ${recordIndex} (tokens ${record.from} to ${record.to}, ${record.sizeBytes} bytes) ` +
         `does not follow the ${sequence.tokenCount} tokens of the sequence.`,
@@ -54,13 +51,19 @@ function importVerified(
     )
   }
   sequence.importRecord(record, bytes)
-  if (record.kind === 'kv' && sequence.tokenCount !== record.keepTo) {
+  if (sequence.tokenCount !== record.keepTo) {
     throw new RestoreError(
       `The engine counts ${sequence.tokenCount} tokens after record ${recordIndex}, not ` +
         `${record.keepTo}; its tokens must be prefilled.`,
       { recordIndex, corrupt: false },
     )
   }
+}
+
+/** `kv` appends; what is exact at one position only belongs where the sequence ends, uncut. */
+function follows({ kind, from, to, keepTo }: RestoreRecord, standingTokens: number): boolean {
+  if (kind === 'kv') return from === standingTokens && from < keepTo && keepTo <= to
+  return from < to && keepTo === to && to === standingTokens
 }
 
 function asRestoreError(error: unknown, recordIndex: number): RestoreError {

@@ -183,6 +183,11 @@ export interface GenerateInput {
   readonly computeFrom: number
   /** Are the restored tokens bit-identical to cold (all from `grid` records, untrimmed)? */
   readonly restoredOnGrid: boolean
+  /**
+   * Positions inside (computeFrom, end of the prompt) where a prefill call has to end, rising. What
+   * is exact at one position only is exported there. Absent: none.
+   */
+  readonly boundaries?: readonly number[]
   /** 0: prefill and save, generate nothing. */
   readonly maxTokens: number
   readonly sampling: Sampling
@@ -310,16 +315,23 @@ export type ComputeResult = 'ok' | 'aborted'
 export interface EngineSequence {
   /** Tokens that stand in the sequence. */
   readonly tokenCount: number
-  /** Puts tokens [from, keepTo) of a record holding [from, to) behind what stands there. Throws. */
+  /**
+   * `kv`: puts tokens [from, keepTo) of a record holding [from, to) behind what stands there.
+   * `window`, `state`: puts back what stood at `to`, which must be the sequence's end. A sequence
+   * that has not got all kinds of its layout refuses to compute. Throws.
+   */
   importRecord(record: RestoreRecord, bytes: Uint8Array): void
   /**
    * Computes `tokens` behind what stands there in one call of the engine. Aborted: nothing
    * appended.
    */
   compute(tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult>
-  /** Size of a record of [from, to), exactly. */
+  /** Exact size of a record of [from, to); `window` and `state` while the sequence ends there. */
   recordBytes(kind: RecordKind, from: number, to: number): number
-  /** Writes the record of [from, to) into `into`, which is exactly `recordBytes` long. */
+  /**
+   * Writes the record of [from, to) into `into`, which is exactly `recordBytes` long. `window` and
+   * `state` are those of the sequence's end: throws unless that is `to`.
+   */
   exportRecord(kind: RecordKind, from: number, to: number, into: Uint8Array): void
   /**
    * A sampler for one request; it has seen the prompt for its penalties. Throws
@@ -328,7 +340,7 @@ export interface EngineSequence {
   createSampler(request: SamplerRequest): EngineSampler
   /** Logits behind the last computed token (a copy). */
   logits(): Float32Array
-  /** Keeps the first `tokenCount` tokens. */
+  /** Keeps the first `tokenCount` tokens. Throws where a layout with boundaries cannot be cut. */
   trim(tokenCount: number): void
   /** Empties the sequence, bytes included. */
   clear(): void

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { assertOnGrid, runGenerate } from '../../engines/generate-loop.ts'
+import { runGenerate } from '../../engines/generate-loop.ts'
 import type { ExportedRecord, RecordBytes } from '../../engines/types.ts'
 import { type Script, scriptEngine } from '../support/scripted-engine.ts'
 
@@ -20,20 +20,6 @@ describe('the grid', () => {
     const input = { computeFrom: 3, maxTokens: 0 }
     const { computed } = await run({ prompt: ten, input })
     expect(computed).toEqual(['compute 3-4', 'compute 4-8', 'compute 8-10'])
-  })
-
-  it('is asserted: a call that leaves it throws', () => {
-    expect(() => assertOnGrid(0, 4, 10, 4)).not.toThrow()
-    expect(() => assertOnGrid(8, 10, 10, 4)).not.toThrow()
-    for (const [from, to] of [
-      [0, 3],
-      [2, 7],
-      [0, 8],
-      [4, 4],
-      [8, 12],
-    ] as const) {
-      expect(() => assertOnGrid(from, to, 10, 4)).toThrow(/leaves the grid/)
-    }
   })
 
   it('holds for blocks after restored ones only when those were on it and ended on it', async () => {
@@ -121,15 +107,6 @@ describe('exports', () => {
     ])
   })
 
-  it('of kinds that are exact at one boundary happen while the sequence stands there', async () => {
-    const layout = { kvBytesPerToken: 2, kvFixedBytes: 4, sliceable: false, refusal: null }
-    const info = { layout: { ...layout, kinds: ['kv', 'state'] as const } }
-    const { log } = await run({ prompt: ten, info, input: { maxTokens: 0 } })
-    const at = (line: string): number => log.indexOf(line)
-    expect(at('export state 0-4')).toBeGreaterThan(at('compute 0-4'))
-    expect(at('export state 0-4')).toBeLessThan(at('compute 4-8'))
-  })
-
   it('refuse a record whose size is not what the layout says, and give its room back', async () => {
     const layout = { kvBytesPerToken: 3, kvFixedBytes: 4, sliceable: true, refusal: null }
     const scripted = scriptEngine({ prompt: ten, info: { layout: { ...layout, kinds: ['kv'] } } })
@@ -144,6 +121,73 @@ describe('exports', () => {
     const { log, done } = await run({ prompt: ten, info: { layout: { ...layout, kinds: [] } } })
     expect(done.decodedTokens).toBe(3)
     expect(log.filter((line) => /reserve|export/.test(line))).toEqual([])
+  })
+})
+
+describe('boundaries', () => {
+  const layout = { kvBytesPerToken: 2, kvFixedBytes: 4, sliceable: false, refusal: null }
+  const info = { layout: { ...layout, kinds: ['kv', 'window', 'state'] as const } }
+  const lines = (log: readonly string[]) => log.filter((line) => !/^(reserve|prefill)/.test(line))
+
+  it('end prefill calls, and export what is exact there while the sequence stands there', async () => {
+    const input = { maxTokens: 0, boundaries: [4, 6, 9] }
+    const { log, exported } = await run({ prompt: ten, info, input })
+    expect(lines(log)).toEqual([
+      ...['compute 0-4', 'export 0-4', 'export window 0-4', 'export state 0-4'],
+      ...['compute 4-6', 'export 4-6', 'export window 4-6', 'export state 4-6'],
+      ...['compute 6-8', 'export 4-8'],
+      ...['compute 8-9', 'export 8-9', 'export window 8-9', 'export state 8-9'],
+      ...['compute 9-10', 'export 8-10', 'export window 8-10', 'export state 8-10'],
+    ])
+    const blocks = exported.filter(({ kind, to }) => kind === 'kv' && to % 4 === 0)
+    expect(spans(blocks)).toEqual([
+      [0, 4, true],
+      [4, 8, false],
+    ])
+    expect(exported.map(({ from, to, tokens }) => tokens.length === to - from)).not.toContain(false)
+  })
+
+  it('end where decoding ends too, also when that completes a block', async () => {
+    const { log } = await run({ prompt: [1, 2, 3, 4, 5, 6], info, input: { maxTokens: 3 } })
+    expect(lines(log).slice(-5, -1)).toEqual([
+      ...['export 4-8', 'token 67', 'export window 4-8', 'export state 4-8'],
+    ])
+  })
+
+  it('are left out where nothing is to be saved, or nothing new was computed', async () => {
+    const unsaved = { save: false, boundaries: [6] }
+    const { log } = await run({ prompt: ten, info, input: unsaved })
+    expect(log.filter((line) => line.startsWith('export'))).toEqual([])
+    expect(log).toContain('compute 4-6')
+    const gone = scriptEngine({ prompt: ten, info, input: { computeFrom: 8 } })
+    gone.abort.abort()
+    await runGenerate(gone.job)
+    expect(gone.exported).toEqual([])
+  })
+
+  it('cut the calls of a plain model too, which has nothing to export there', async () => {
+    const { log, computed } = await run({ prompt: ten, input: { maxTokens: 0, boundaries: [6] } })
+    expect(computed).toEqual(['compute 0-4', 'compute 4-6', 'compute 6-8', 'compute 8-10'])
+    expect(log.filter((line) => line.startsWith('export'))).toEqual([
+      ...['export 0-4', 'export 4-8', 'export 8-10'],
+    ])
+  })
+
+  it('stay on the grid with `block` reuse, and there only what is on it is exported', async () => {
+    const block = { prompt: ten, info, reuse: 'block' as const }
+    const { log } = await run({ ...block, input: { boundaries: [8] } })
+    expect(log.filter((line) => line.startsWith('export'))).toEqual([
+      ...['export 0-4', 'export 4-8', 'export window 4-8', 'export state 4-8'],
+    ])
+    const off = run({ ...block, input: { boundaries: [6] } })
+    await expect(off).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_PROTOCOL' })
+  })
+
+  it('are refused unless they rise between what is restored and the end of the prompt', async () => {
+    for (const boundaries of [[10], [3], [6, 6], [8, 6]]) {
+      const wrong = run({ prompt: ten, info, input: { computeFrom: 3, boundaries } })
+      await expect(wrong).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_PROTOCOL' })
+    }
   })
 })
 
