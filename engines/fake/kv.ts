@@ -7,23 +7,30 @@
  * in the cache, on import too, and is itself never stored.
  */
 
-/** Record: `u32 LE magic | u32 token count | u32 bytes per token | u32 0`, then a row per token. */
+/**
+ * Record: `u32 LE magic | u32 token count | u32 bytes per token | u32 0`, then a row per token. A
+ * cache of rows without bytes, beside which a state keeps everything, has records without bytes.
+ */
 export const recordHeaderBytes = 16
 const recordMagic = 0x31564b46
 
 export interface FakeKv {
   readonly tokenCount: number
-  /** Appends the row of one token. */
-  append(token: number): void
+  /** Appends the row of one token; `behind` is the digest of all that stands before it. */
+  append(token: number, behind: readonly [number, number]): void
   /** Appends rows [skip, skip + count) of a record. Throws when it is no record of this cache. */
   importRows(record: Uint8Array, count: number): void
-  /** Writes the record of [from, to), `recordHeaderBytes + rows` long. */
+  /** Writes the record of [from, to), as long as `rowRecordBytes` says. */
   exportRows(from: number, to: number, into: Uint8Array): void
   truncate(tokenCount: number): void
   /** 64 bits that depend on every byte of every row. */
   digest(): readonly [number, number]
   /** The token of the last row, or -1. */
   lastToken(): number
+}
+
+export function rowRecordBytes(count: number, bytesPerToken: number): number {
+  return bytesPerToken === 0 ? 0 : recordHeaderBytes + count * bytesPerToken
 }
 
 export function createFakeKv(bytesPerToken: number): FakeKv {
@@ -58,12 +65,11 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
     get tokenCount() {
       return tokenCount
     },
-    append(token) {
+    append(token, [low, high]) {
       makeRoom(tokenCount + 1)
-      const [low, high] = digestBehind(tokenCount)
       let word = mix(low ^ Math.imul(token + 1, 0x27d4eb2f), high + tokenCount)
       const start = tokenCount * words
-      rows[start] = token
+      if (words > 0) rows[start] = token
       for (let at = 1; at < words; at += 1) {
         word = mix(word + at, high)
         rows[start + at] = word
@@ -72,7 +78,7 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
       tokenCount += 1
     },
     importRows(record, count) {
-      const stored = readHeader(record, bytesPerToken)
+      const stored = bytesPerToken === 0 ? count : readHeader(record, bytesPerToken)
       if (count > stored) throw new Error(`the record has ${stored} rows, not ${count}`)
       makeRoom(tokenCount + count)
       bytesOf(rows, tokenCount * words, count * words).set(
@@ -82,6 +88,7 @@ export function createFakeKv(bytesPerToken: number): FakeKv {
       tokenCount += count
     },
     exportRows(from, to, into) {
+      if (bytesPerToken === 0) return
       writeHeader(into, to - from, bytesPerToken)
       into.set(bytesOf(rows, from * words, (to - from) * words), recordHeaderBytes)
     },
@@ -105,7 +112,7 @@ function writeHeader(record: Uint8Array, tokenCount: number, bytesPerToken: numb
 function readHeader(record: Uint8Array, bytesPerToken: number): number {
   const header = new DataView(record.buffer, record.byteOffset, recordHeaderBytes)
   const tokenCount = header.getUint32(4, true)
-  const size = recordHeaderBytes + tokenCount * bytesPerToken
+  const size = rowRecordBytes(tokenCount, bytesPerToken)
   const known = header.getUint32(0, true) === recordMagic
   if (!known || header.getUint32(8, true) !== bytesPerToken || record.byteLength !== size) {
     throw new Error('not a record of the fake engine with this row size')

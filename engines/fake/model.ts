@@ -11,9 +11,10 @@ import type {
 } from '../types.ts'
 import { render, templateText } from './chat.ts'
 import { embedFake, fakeEmbeddingSize } from './embedding.ts'
-import { createFakeKv, mix, recordHeaderBytes } from './kv.ts'
+import { mix, rowRecordBytes } from './kv.ts'
 import { computeLogits } from './logits.ts'
-import { type FakeOptions, readFakeOptions } from './options.ts'
+import { createFakeMemory } from './memory.ts'
+import { type FakeOptions, kindsOf, readFakeOptions, rowBytes } from './options.ts'
 import { createFakeSampler } from './sampler.ts'
 import { endToken, gapTokens, piece, tokenize } from './vocabulary.ts'
 
@@ -54,14 +55,14 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
       architecture: 'fake',
       kvTypes: `rows of ${options.bytesPerToken}`,
       flashAttention: false,
-      settings: { weightsSeed: String(options.weightsSeed) },
+      settings: { layout: options.layout, weightsSeed: String(options.weightsSeed) },
     },
     layout: {
-      kinds: ['kv'],
-      sliceable: true,
+      kinds: kindsOf(options),
+      sliceable: options.layout === 'kv',
       refusal: null,
-      kvBytesPerToken: options.bytesPerToken,
-      kvFixedBytes: recordHeaderBytes,
+      kvBytesPerToken: rowBytes(options),
+      kvFixedBytes: rowRecordBytes(0, rowBytes(options)),
     },
     contextTokens: worker.contextTokens,
     trainedContextTokens: worker.contextTokens,
@@ -79,46 +80,43 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
 }
 
 function createFakeSequence(worker: WorkerOptions, options: FakeOptions): EngineSequence {
-  const kv = createFakeKv(options.bytesPerToken)
+  const memory = createFakeMemory(kindsOf(options), rowBytes(options))
   const clock = createComputeClock()
 
   const logits = (): Float32Array => {
-    const [low, high] = kv.digest()
+    const [low, high] = memory.digest()
     const digest = [mix(low, options.weightsSeed), mix(high, options.weightsSeed)] as const
-    return computeLogits(options.vocabularySize, digest, kv.lastToken())
+    return computeLogits(options.vocabularySize, digest, memory.lastToken())
   }
   const reaches = (position: number, count: number): boolean =>
-    position >= kv.tokenCount && position < kv.tokenCount + count
-
-  const recordBytes = (from: number, to: number): number =>
-    recordHeaderBytes + (to - from) * options.bytesPerToken
+    position >= memory.tokenCount && position < memory.tokenCount + count
 
   return {
     get tokenCount() {
-      return kv.tokenCount
+      return memory.tokenCount
     },
-    importRecord({ kind, from, keepTo }, bytes) {
+    importRecord(record, bytes) {
       if (options.failRestore) throw new Error('failRestore was ordered')
-      if (kind !== 'kv') throw new Error(`the fake engine has no ${kind} records`)
-      kv.importRows(bytes, keepTo - from)
+      memory.importRecord(record, bytes)
     },
     async compute(tokens): Promise<ComputeResult> {
-      if (kv.tokenCount + tokens.length > worker.contextTokens) throw new Error('context is full')
+      const end = memory.tokenCount + tokens.length
+      if (end > worker.contextTokens) throw new Error('context is full')
       if (reaches(options.crashAtToken, tokens.length)) crash(`at token ${options.crashAtToken}`)
       if (reaches(options.failAtToken, tokens.length)) throw new Error('failAtToken was ordered')
       const rate = tokens.length === 1 ? 'decodeTokensPerSecond' : 'prefillTokensPerSecond'
       const hangs = reaches(options.hangAtToken, tokens.length)
       const ms = options[rate] === 0 ? 0 : (tokens.length / options[rate]) * 1000
       if ((await clock.run(hangs ? Number.POSITIVE_INFINITY : ms)) === 'aborted') return 'aborted'
-      for (const token of tokens) kv.append(token)
+      for (const token of tokens) memory.append(token)
       return 'ok'
     },
-    recordBytes: (_kind, from, to) => recordBytes(from, to),
-    exportRecord: (_kind, from, to, into) => kv.exportRows(from, to, into),
+    recordBytes: memory.recordBytes,
+    exportRecord: memory.exportRecord,
     createSampler: (request) => createFakeSampler(request, logits),
     logits,
-    trim: (tokenCount) => kv.truncate(tokenCount),
-    clear: () => kv.truncate(0),
+    trim: memory.truncate,
+    clear: () => memory.truncate(0),
     abort: clock.abort,
   }
 }

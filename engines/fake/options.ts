@@ -1,9 +1,20 @@
 /** Settings of the fake engine, in `WorkerOptions.engine`; most of them are faults to order. */
+import type { RecordKind } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
 import type { WorkerOptions } from '../types.ts'
 import { vocabularySizeMin } from './vocabulary.ts'
 
+/** What a sequence remembers; `state` alone keeps nothing for each token. */
+const kindsOfLayouts: Readonly<Record<string, readonly RecordKind[]>> = {
+  kv: ['kv'],
+  'kv+window': ['kv', 'window'],
+  'kv+state': ['kv', 'state'],
+  'kv+window+state': ['kv', 'window', 'state'],
+  state: ['kv', 'state'],
+}
+
 export const fakeDefaults = {
+  layout: 'kv',
   /** 0: as fast as possible. */
   prefillTokensPerSecond: 0,
   decodeTokensPerSecond: 0,
@@ -43,6 +54,9 @@ export function readFakeOptions(engine: WorkerOptions['engine']): FakeOptions {
     }
   }
   const options: FakeOptions = { ...fakeDefaults, ...engine }
+  if (!Object.hasOwn(kindsOfLayouts, options.layout)) {
+    throw wrong('layout', `one of ${Object.keys(kindsOfLayouts).join(', ')}`)
+  }
   if (options.bytesPerToken < 8 || options.bytesPerToken % 4 !== 0) {
     throw wrong('bytesPerToken', 'a multiple of 4 from 8 upwards')
   }
@@ -50,6 +64,15 @@ export function readFakeOptions(engine: WorkerOptions['engine']): FakeOptions {
     throw wrong('vocabularySize', `at least ${vocabularySizeMin}`)
   }
   return options
+}
+
+export function kindsOf({ layout }: FakeOptions): readonly RecordKind[] {
+  return kindsOfLayouts[layout] as readonly RecordKind[]
+}
+
+/** Bytes of the row that every token leaves. */
+export function rowBytes({ layout, bytesPerToken }: FakeOptions): number {
+  return layout === 'state' ? 0 : bytesPerToken
 }
 
 function wrong(name: string, allowed: string): EngineError {

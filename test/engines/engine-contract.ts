@@ -1,5 +1,6 @@
 /** What every engine promises; runs against each of them, with shared memory and without. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { RecordKind } from '../../cache/types.ts'
 import { RestoreError } from '../../engines/errors.ts'
 import type {
   Engine,
@@ -9,7 +10,14 @@ import type {
   Sequence,
 } from '../../engines/types.ts'
 import { generate, greedy, promptOf } from '../support/ask-engine.ts'
-import { createCollectingSink, type EngineArena, toRestore } from '../support/engine-arena.ts'
+import {
+  chainTo,
+  createCollectingSink,
+  type EngineArena,
+  kvOf,
+  toRestore,
+} from '../support/engine-arena.ts'
+import { boundaryContract } from './engine-boundaries.ts'
 import { samplingContract } from './engine-sampling.ts'
 
 export interface ContractEngine {
@@ -23,6 +31,8 @@ export interface ContractOptions {
   readonly make: (reuse: 'token' | 'block', mode: 'shared' | 'carried') => ContractEngine
   /** Does the engine give the same bits for trimmed and tail restores, whatever the call sizes? */
   readonly exactForAnyCallSize: boolean
+  /** Of its layout; absent: `kv` alone, whose records can be cut at any token. */
+  readonly kinds?: readonly RecordKind[]
 }
 
 const never = new AbortController().signal
@@ -36,16 +46,23 @@ export function engineContract(name: string, options: ContractOptions): void {
         const worker = started(options, 'block', mode)
         exactness(options, worker)
         several(options, worker, mode)
+        if (hasBoundaries(options)) boundaryContract({ ...options, reuse: 'block' }, worker)
       })
       describe('reuse to the token', () => {
         const worker = started(options, 'token', mode)
         saving(options, worker)
         flow(options, worker)
-        samplingContract(worker)
+        if (hasBoundaries(options)) boundaryContract({ ...options, reuse: 'token' }, worker)
+        else {
+          trimming(options, worker)
+          samplingContract(worker)
+        }
       })
     })
   }
 }
+
+const hasBoundaries = ({ kinds = ['kv'] }: ContractOptions): boolean => kinds.length > 1
 
 function started(options: ContractOptions, reuse: 'token' | 'block', mode: 'shared' | 'carried') {
   let made: ContractEngine
@@ -78,12 +95,17 @@ function started(options: ContractOptions, reuse: 'token' | 'block', mode: 'shar
   return held
 }
 
-type StartedWorker = ReturnType<typeof started>
+export type StartedWorker = ReturnType<typeof started>
 
-function exactness({ blockTokens }: ContractOptions, worker: StartedWorker): void {
+function exactness(options: ContractOptions, worker: StartedWorker): void {
+  const { blockTokens } = options
+
   it('declares a model whose records have the size that its layout says', () => {
-    expect(worker.info.layout.kinds).toContain('kv')
-    expect(worker.info.layout.kvBytesPerToken).toBeGreaterThan(0)
+    const { kinds, kvBytesPerToken, sliceable } = worker.info.layout
+    expect(kinds).toEqual(options.kinds ?? ['kv'])
+    expect(sliceable).toBe(!hasBoundaries(options))
+    // What keeps nothing for each token keeps a state instead.
+    if (!kinds.includes('state')) expect(kvBytesPerToken).toBeGreaterThan(0)
     expect(worker.info.sequences).toBeGreaterThanOrEqual(1)
     expect(worker.engine.status().state).toBe('ready')
   })
@@ -100,13 +122,14 @@ function exactness({ blockTokens }: ContractOptions, worker: StartedWorker): voi
   it('answers from restored blocks bit for bit as from a cold prefill', async () => {
     const tokens = await promptOf(worker.engine, 2 * blockTokens + 9, 'exactness')
     const sink = worker.sink()
-    const cold = await worker.sequence((it) => generate(it, { tokens }, sink))
-    expect(sink.committed.map(({ from, to, grid }) => [from, to, grid])).toEqual([
+    const boundaries = [2 * blockTokens]
+    const cold = await worker.sequence((it) => generate(it, { tokens, boundaries }, sink))
+    expect(kvOf(sink).map(({ from, to, grid }) => [from, to, grid])).toEqual([
       [0, blockTokens, true],
       [blockTokens, 2 * blockTokens, true],
     ])
     const warm = await worker.sequence(async (it) => {
-      const restored = await it.restore(sink.committed.map((record) => toRestore(record)))
+      const restored = await it.restore(chainTo(sink, 2 * blockTokens))
       expect(restored.restoredTokens).toBe(2 * blockTokens)
       const input = { tokens, computeFrom: 2 * blockTokens, restoredOnGrid: true }
       return generate(it, input, worker.sink())
@@ -119,17 +142,17 @@ function exactness({ blockTokens }: ContractOptions, worker: StartedWorker): voi
   it('exports a block after restored ones as on the grid, with the same bytes', async () => {
     const tokens = await promptOf(worker.engine, 2 * blockTokens + 1, 'second block')
     const sink = worker.sink()
-    await worker.sequence((it) => generate(it, { tokens, maxTokens: 0 }, sink))
-    const [first, second] = sink.committed
-    if (first === undefined || second === undefined) throw new Error('two blocks were expected')
+    const boundaries = [blockTokens]
+    await worker.sequence((it) => generate(it, { tokens, maxTokens: 0, boundaries }, sink))
+    const [, second] = kvOf(sink)
     const again = worker.sink()
     await worker.sequence(async (it) => {
-      await it.restore([toRestore(first)])
+      await it.restore(chainTo(sink, blockTokens))
       const input = { tokens, computeFrom: blockTokens, restoredOnGrid: true, maxTokens: 0 }
       await generate(it, input, again)
     })
     expect(again.committed).toMatchObject([{ from: blockTokens, grid: true }])
-    expect(again.committed[0]?.crc32s).toEqual(second.crc32s)
+    expect(again.committed[0]?.crc32s).toEqual(second?.crc32s)
   })
 }
 
@@ -141,22 +164,23 @@ function several(
   it('refuses a damaged record, names it, and leaves an empty working sequence', async () => {
     const tokens = await promptOf(worker.engine, 2 * blockTokens + 3, 'damage')
     const sink = worker.sink()
-    const cold = await worker.sequence((it) => generate(it, { tokens }, sink))
-    const damaged = sink.committed[1]
+    const boundaries = [2 * blockTokens]
+    const cold = await worker.sequence((it) => generate(it, { tokens, boundaries }, sink))
+    const records = chainTo(sink, 2 * blockTokens)
+    const recordIndex = records.length - 1
+    const damaged = records[recordIndex]
     if (damaged === undefined) throw new Error('two blocks were expected')
-    const bytes = worker.view(damaged.bytes.offset, damaged.bytes.sizeBytes)
+    const bytes = worker.view(damaged.offset, damaged.sizeBytes)
     const at = bytes.length - 1
     bytes[at] = (bytes[at] ?? 0) ^ 1
     await worker.sequence(async (it) => {
       // What was verified in the service's memory proves nothing of what came out of a socket.
       const verified = mode === 'carried'
-      const restoring = it.restore(
-        sink.committed.map((record) => ({ ...toRestore(record), verified })),
-      )
+      const restoring = it.restore(records.map((record) => ({ ...record, verified })))
       const error: unknown = await restoring.catch((reason: unknown) => reason)
       expect(error).toBeInstanceOf(RestoreError)
       expect(error).toMatchObject({
-        recordIndex: 1,
+        recordIndex,
         corrupt: true,
         code: 'PREFIXD_E_ENGINE_RESTORE',
       })
@@ -187,7 +211,7 @@ function saving(options: ContractOptions, worker: StartedWorker): void {
     const tokens = await promptOf(worker.engine, blockTokens + 7, 'tail')
     const sink = worker.sink()
     const cold = await worker.sequence((it) => generate(it, { tokens, maxTokens: 5 }, sink))
-    const tail = sink.committed.at(-1)
+    const tail = kvOf(sink).at(-1)
     expect(tail).toMatchObject({ from: blockTokens, to: blockTokens + 7 + 4, grid: false })
     const prompt = [...tokens.subarray(blockTokens)]
     expect([...(tail?.tokens ?? [])]).toEqual([...prompt, ...cold.tokens.slice(0, 4)])
@@ -199,28 +223,10 @@ function saving(options: ContractOptions, worker: StartedWorker): void {
     const tokens = await promptOf(worker.engine, blockTokens - 2, 'decoded block')
     const sink = worker.sink()
     await worker.sequence((it) => generate(it, { tokens, maxTokens: 6 }, sink))
-    expect(sink.committed.map(({ from, to, grid }) => [from, to, grid])).toEqual([
+    expect(kvOf(sink).map(({ from, to, grid }) => [from, to, grid])).toEqual([
       [0, blockTokens, false],
       [blockTokens, blockTokens + 3, false],
     ])
-  })
-
-  it('restores a trimmed record to the token', async () => {
-    const tokens = await promptOf(worker.engine, blockTokens + 4, 'trim')
-    const sink = worker.sink()
-    const cold = await worker.sequence((it) => generate(it, { tokens }, sink))
-    const keepTo = blockTokens - 3
-    await worker.sequence(async (it) => {
-      const first = sink.committed[0]
-      if (first === undefined) throw new Error('a block was expected')
-      expect((await it.restore([toRestore(first, keepTo)])).restoredTokens).toBe(keepTo)
-      const input = { tokens, computeFrom: keepTo, restoredOnGrid: false }
-      const again = worker.sink()
-      const warm = await generate(it, input, again)
-      expect(warm.done).toMatchObject({ restoredTokens: keepTo, computedTokens: 7 })
-      expect(again.committed[0]).toMatchObject({ from: 0, to: blockTokens, grid: false })
-      if (options.exactForAnyCallSize) expect(warm.logits).toEqual(cold.logits)
-    })
   })
 
   it('prefills and saves with maxTokens 0, and generates nothing', async () => {
@@ -229,7 +235,7 @@ function saving(options: ContractOptions, worker: StartedWorker): void {
     const answer = await worker.sequence((it) => generate(it, { tokens, maxTokens: 0 }, sink))
     expect(answer.tokens).toEqual([])
     expect(answer.done).toMatchObject({ finishReason: 'length', computedTokens: tokens.length })
-    expect(sink.committed.map(({ to }) => to)).toEqual([blockTokens, blockTokens + 6])
+    expect(kvOf(sink).map(({ to }) => to)).toEqual([blockTokens, blockTokens + 6])
   })
 }
 
@@ -276,6 +282,36 @@ function flow({ blockTokens }: ContractOptions, worker: StartedWorker): void {
     ])
   })
 
+  it('refuses to compute from where the sequence does not stand', async () => {
+    const tokens = await promptOf(worker.engine, blockTokens, 'nowhere')
+    await worker.sequence(async (it) => {
+      const wrong = generate(it, { tokens, computeFrom: 5 }, worker.sink())
+      await expect(wrong).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_PROTOCOL' })
+    })
+  })
+}
+
+function trimming(options: ContractOptions, worker: StartedWorker): void {
+  const { blockTokens } = options
+
+  it('restores a trimmed record to the token', async () => {
+    const tokens = await promptOf(worker.engine, blockTokens + 4, 'trim')
+    const sink = worker.sink()
+    const cold = await worker.sequence((it) => generate(it, { tokens }, sink))
+    const keepTo = blockTokens - 3
+    await worker.sequence(async (it) => {
+      const first = sink.committed[0]
+      if (first === undefined) throw new Error('a block was expected')
+      expect((await it.restore([toRestore(first, keepTo)])).restoredTokens).toBe(keepTo)
+      const input = { tokens, computeFrom: keepTo, restoredOnGrid: false }
+      const again = worker.sink()
+      const warm = await generate(it, input, again)
+      expect(warm.done).toMatchObject({ restoredTokens: keepTo, computedTokens: 7 })
+      expect(again.committed[0]).toMatchObject({ from: 0, to: blockTokens, grid: false })
+      if (options.exactForAnyCallSize) expect(warm.logits).toEqual(cold.logits)
+    })
+  })
+
   it('continues a live sequence after a trim', async () => {
     const tokens = await promptOf(worker.engine, blockTokens + 8, 'live')
     await worker.sequence(async (it) => {
@@ -285,14 +321,6 @@ function flow({ blockTokens }: ContractOptions, worker: StartedWorker): void {
       const again = await generate(it, input, worker.sink())
       expect(again.tokens).toEqual(first.tokens)
       expect(again.logits).toEqual(first.logits)
-    })
-  })
-
-  it('refuses to compute from where the sequence does not stand', async () => {
-    const tokens = await promptOf(worker.engine, blockTokens, 'nowhere')
-    await worker.sequence(async (it) => {
-      const wrong = generate(it, { tokens, computeFrom: 5 }, worker.sink())
-      await expect(wrong).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_PROTOCOL' })
     })
   })
 }

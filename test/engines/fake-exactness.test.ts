@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { RecordKind } from '../../cache/types.ts'
 import { checksums } from '../../engines/checksum.ts'
 import { RestoreError } from '../../engines/errors.ts'
 import { loadFakeModel } from '../../engines/fake/model.ts'
@@ -26,12 +27,12 @@ async function computed(model: EngineModel, ...calls: Uint32Array[]): Promise<En
   return sequence
 }
 
-function exportSpan(sequence: EngineSequence, from: number, to: number) {
-  const bytes = new Uint8Array(sequence.recordBytes('kv', from, to))
-  sequence.exportRecord('kv', from, to, bytes)
+function exportSpan(sequence: EngineSequence, from: number, to: number, kind: RecordKind = 'kv') {
+  const bytes = new Uint8Array(sequence.recordBytes(kind, from, to))
+  sequence.exportRecord(kind, from, to, bytes)
   const place = { offset: 0, sizeBytes: bytes.length, generation: 1 }
   const crc32s = checksums(bytes)
-  const record: RestoreRecord = { kind: 'kv', from, to, keepTo: to, crc32s, ...place }
+  const record: RestoreRecord = { kind, from, to, keepTo: to, crc32s, ...place }
   return { record, bytes }
 }
 
@@ -95,6 +96,34 @@ describe('the fake engine', () => {
     const right = restoredFrom(first, second)
     for (const wrong of [[second, first], [first], [first, first], [other, second]]) {
       expect(restoredFrom(...wrong)).not.toEqual(right)
+    }
+  })
+
+  it('answers differently after any flipped byte of a window or state, and after a stale one', async () => {
+    for (const kind of ['window', 'state'] as const) {
+      const model = await load({ layout: `kv+${kind}` })
+      const rowsOf = async (tokens: Uint32Array) => {
+        const sequence = await computed(model, tokens)
+        return { rows: exportSpan(sequence, 0, 50), exact: exportSpan(sequence, 0, 50, kind) }
+      }
+      const { rows, exact } = await rowsOf(prompt)
+      const answerWith = async (bytes: Uint8Array) => {
+        const sequence = model.openSequence()
+        sequence.importRecord(rows.record, rows.bytes)
+        sequence.importRecord(exact.record, bytes)
+        await sequence.compute(Uint32Array.of(1), true)
+        return sequence.logits()
+      }
+      const right = await answerWith(exact.bytes)
+      expect(right).toEqual((await computed(model, prompt, Uint32Array.of(1))).logits())
+      const header = 16
+      for (let at = header; at < exact.bytes.length; at += 7) {
+        const damaged = exact.bytes.slice()
+        damaged[at] = (damaged[at] ?? 0) ^ 0x80
+        expect(await answerWith(damaged)).not.toEqual(right)
+      }
+      const stale = await rowsOf(prompt.map((token, at) => (at === 3 ? token ^ 1 : token)))
+      expect(await answerWith(stale.exact.bytes)).not.toEqual(right)
     }
   })
 

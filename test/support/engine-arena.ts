@@ -102,3 +102,19 @@ export function toRestore(
 ): RestoreRecord {
   return { kind, from, to, keepTo, crc32s, ...bytes }
 }
+
+export const kvOf = ({ committed }: CollectingSink): ExportedRecord[] =>
+  committed.filter(({ kind }) => kind === 'kv')
+
+/** Everything that restores the tokens before `end`: rows in order, then what is exact there. */
+export function chainTo({ committed }: CollectingSink, end: number): RestoreRecord[] {
+  const chain: ExportedRecord[] = []
+  for (let from = 0; from < end; from = chain.at(-1)?.to ?? end) {
+    const fits = committed.filter((it) => it.kind === 'kv' && it.from === from && it.to <= end)
+    const longest = fits.sort((a, b) => b.to - a.to)[0]
+    if (longest === undefined) throw new Error(`no record goes on behind token ${from}`)
+    chain.push(longest)
+  }
+  const boundary = committed.filter(({ kind, to }) => kind !== 'kv' && to === end)
+  return [...chain, ...boundary].map((record) => toRestore(record))
+}
