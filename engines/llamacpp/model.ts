@@ -9,14 +9,16 @@ import type {
   ModelInfo,
   WorkerOptions,
 } from '../types.ts'
-import { storageRefusal } from './architecture.ts'
+import { memoryOf } from './architecture.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
 import { createContext, type LlamaContext } from './context.ts'
 import { createEmbedder, type Embedder, type PoolingFacts, poolingOf } from './embedding.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
 import { explainLoadFailure } from './load-failure.ts'
-import { measureRecordSize, type RecordSize } from './record-size.ts'
+import { measureMemory } from './measure-memory.ts'
+import { kindsOf, type MemoryShape } from './memory-shape.ts'
+import type { RecordMover } from './records.ts'
 import { planRope, type Rope, type RopeFacts, readRopeScaling, ropeWords } from './rope.ts'
 import { createSequence } from './sequence.ts'
 import type { Pointer } from './structs.ts'
@@ -50,9 +52,10 @@ export async function loadModel(
     const pooling = poolingOf(facts)
     if (pooling !== null) return await loadEmbedder(model, pooling, shared)
     const rope = planRope(options.contextTokens, ropeScaling, facts)
-    const refusal = storageRefusal({
+    const windowTokens = calls.llama_model_n_swa(model)
+    const { memory, refusal } = memoryOf({
       name: facts.architecture,
-      windowTokens: calls.llama_model_n_swa(model),
+      windowTokens,
       recurrent: calls.llama_model_is_recurrent(model),
       hybrid: calls.llama_model_is_hybrid(model),
     })
@@ -61,12 +64,16 @@ export async function loadModel(
       threads: options.threads,
       blockTokens: options.blockTokens,
       sequenceCount,
-      storesRecords: refusal === null,
+      storesRecords: memory !== null,
     })
-    const recordSize = refusal === null ? measureRecordSize(llama, 0) : null
+    const measured =
+      memory === null
+        ? { mover: null, fault: null }
+        : measureMemory(llama, { memory, windowTokens, ropeType: facts.ropeType })
     progress(1)
-    const info = describe({ ...shared, recordSize, refusal, rope, embedding: null })
-    return serve(model, llama, vocabulary, info, recordSize)
+    const layout = layoutOf(measured.mover?.shape ?? null, refusal ?? unknownBytes(measured.fault))
+    const info = describe({ ...shared, layout, rope, embedding: null })
+    return serve(model, llama, vocabulary, info, measured.mover)
   } catch (error) {
     llama?.free()
     calls.llama_model_free(model)
@@ -90,8 +97,7 @@ async function loadEmbedder(
   })
   const info = describe({
     ...shared,
-    recordSize: null,
-    refusal: 'It makes vectors of texts, and nothing of them is stored.',
+    layout: layoutOf(null, 'It makes vectors of texts, and nothing of them is stored.'),
     rope,
     embedding: { size: embedder.size, pooling },
   })
@@ -128,7 +134,7 @@ function serve(
   llama: LlamaContext,
   vocabulary: Vocabulary,
   info: ModelInfo,
-  recordSize: RecordSize | null,
+  mover: RecordMover | null,
 ): EngineModel {
   const { calls } = llama
   const render = chatTemplate({
@@ -147,7 +153,7 @@ function serve(
     }
     const id = handedOut
     handedOut += 1
-    return createSequence({ llama, id, vocabulary, recordSize })
+    return createSequence({ llama, id, vocabulary, mover })
   }
   let open = true
   return {
@@ -252,30 +258,37 @@ function modelError(message: string): EngineError {
   return new EngineError('PREFIXD_E_ENGINE_MODEL', message)
 }
 
+/** `refusal` counts where there is no shape. */
+function layoutOf(shape: MemoryShape | null, refusal: string | null): Layout {
+  return {
+    kinds: shape === null ? [] : kindsOf[shape.memory],
+    sliceable: shape !== null,
+    refusal: shape === null ? refusal : null,
+    kvBytesPerToken: shape?.kv.bytesPerToken ?? 0,
+    kvFixedBytes: shape?.kv.fixedBytes ?? 0,
+  }
+}
+
+const unknownBytes = (fault: string | null): string =>
+  `State bytes are not laid out as in the known releases of llama.cpp: ${fault}. ` +
+  'The model is served without cache.'
+
 interface Described {
   readonly library: LlamaLibrary
   readonly options: WorkerOptions
   readonly facts: ModelFacts
   readonly vocabulary: Vocabulary
-  readonly recordSize: RecordSize | null
-  readonly refusal: string | null
+  readonly layout: Layout
   readonly rope: Rope
   readonly embedding: EmbeddingInfo | null
 }
 
 function describe(described: Described): ModelInfo {
-  const { library, options, facts, vocabulary, recordSize, refusal, rope, embedding } = described
+  const { library, options, facts, vocabulary, layout, rope, embedding } = described
   const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
   const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')
   const threadWords = options.threads === 1 ? '1 thread' : `${options.threads} threads`
   const { ropeOriginalTokens } = facts
-  const layout: Layout = {
-    kinds: recordSize === null ? [] : ['kv'],
-    sliceable: recordSize !== null,
-    refusal,
-    kvBytesPerToken: recordSize?.bytesPerToken ?? 0,
-    kvFixedBytes: recordSize?.fixedBytes ?? 0,
-  }
   return {
     fingerprint: fingerprintOf({
       release: library.release,

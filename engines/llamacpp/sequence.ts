@@ -1,15 +1,16 @@
 /**
  * One sequence of the context. It computes, imports and exports records, and checks after each step
- * what llama.cpp made of it. Where a memory is not plain it cannot be cut back: an aborted call
- * empties such a sequence, and a trim is refused.
+ * what llama.cpp made of it. A memory with a state cannot be cut back, one with a window only as
+ * far as the window reaches: where it cannot, an aborted call empties the sequence, and a trim is
+ * refused.
  */
 import type { RecordKind, TokenIds } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
 import type { ComputeResult, EngineSequence, RestoreRecord } from '../types.ts'
 import { onPool } from './calls.ts'
 import type { LlamaContext } from './context.ts'
-import type { RecordSize } from './record-size.ts'
-import { exportState, importState } from './records.ts'
+import { kindsOf, recordBytesOf } from './memory-shape.ts'
+import type { RecordMover } from './records.ts'
 import { createSampler } from './sampler.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
@@ -23,7 +24,7 @@ export interface SequenceOptions {
   readonly id: number
   readonly vocabulary: Pick<Vocabulary, 'held' | 'size'>
   /** Null: this model's memory is not stored. */
-  readonly recordSize: RecordSize | null
+  readonly mover: RecordMover | null
 }
 
 export function createSequence(options: SequenceOptions): EngineSequence {
@@ -35,35 +36,43 @@ export function createSequence(options: SequenceOptions): EngineSequence {
   // Imported bytes may hold NaN, which poison later requests of the whole context until they are
   // zeroed. Finite logits behind them prove that they do not.
   let suspect = false
+  /** Kinds that the restored tokens need at their end, and that are not there yet. */
+  let missing: readonly RecordKind[] = []
 
   const wipe = (): void => {
     llama.wipe()
     tokenCount = 0
+    missing = []
     suspect = false
   }
   const failed = (code: string, message: string): EngineError => {
     wipe()
     return new EngineError(code, message)
   }
-  const recordSize = (): RecordSize => {
-    if (options.recordSize !== null) return options.recordSize
+  const moverOf = (): RecordMover => {
+    if (options.mover !== null) return options.mover
     throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model is served without cache.')
   }
   const recordBytes = (kind: RecordKind, from: number, to: number): number => {
-    const { fixedBytes, bytesPerToken } = recordSize()
-    if (kind === 'kv' && 0 <= from && from < to) return fixedBytes + (to - from) * bytesPerToken
+    const { shape } = moverOf()
+    const sizeBytes = 0 <= from && from < to ? recordBytesOf(shape, kind, from, to) : null
+    if (sizeBytes !== null) return sizeBytes
     throw new EngineError(
       'PREFIXD_E_ENGINE_PROTOCOL',
-      `There is no ${kind} record of tokens ${from} to ${to}: this model has kv records only.`,
+      `There is no ${kind} record of tokens ${from} to ${to}: this model has ` +
+        `${kindsOf[shape.memory].join(' and ')} records only.`,
     )
   }
-  /** Cuts behind `count` tokens. Only plain memories can: a window would silently be too short. */
+  /** Cuts behind `count` tokens, where the memory still holds all that they need. */
   const cut = (count: number): boolean => {
-    if (options.recordSize === null && count > 0) return false
+    const { mover } = options
+    if (count > 0 && (mover === null || mover.shape.stateBytes > 0)) return false
     if (!calls.llama_memory_seq_rm(memory, id, count, -1)) return false
     tokenCount = count
+    missing = []
     llama.logitsOwner = null
-    return calls.llama_memory_seq_pos_max(memory, id) === count - 1
+    if (count === 0) return calls.llama_memory_seq_pos_max(memory, id) === -1
+    return mover?.guardFault(id, count) === null
   }
   const logitsView = (): Float32Array => {
     if (llama.logitsOwner === id) return llama.logitsView(vocabularySize)
@@ -99,8 +108,18 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     )
   }
 
+  const checkComplete = (): void => {
+    if (missing.length === 0) return
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_PROTOCOL',
+      `The ${missing.join(' and ')} behind the ${tokenCount} tokens of the sequence is not ` +
+        'restored; nothing can be computed or exported there.',
+    )
+  }
+
   const compute = async (tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult> => {
     checkComputable(tokens)
+    checkComplete()
     const batch = llama.batch.fill(tokens, tokenCount, id, wantLogits ? 'last' : 'none')
     llama.abortFlag.lower()
     llama.logitsOwner = null
@@ -122,10 +141,8 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     }
     if (code === aborted) {
       // Parts of the call may stand in the cells already.
-      if (cut(tokenCount)) return 'aborted'
-      wipe()
-      if (options.recordSize === null) return 'aborted'
-      throw failed('PREFIXD_E_ENGINE_COMPUTE', 'An aborted call left its traces in the sequence.')
+      if (!cut(tokenCount)) wipe()
+      return 'aborted'
     }
     throw failed(
       'PREFIXD_E_ENGINE_COMPUTE',
@@ -138,39 +155,51 @@ export function createSequence(options: SequenceOptions): EngineSequence {
   const importRecord = (record: RestoreRecord, bytes: Uint8Array): void => {
     const { kind, from, to, keepTo } = record
     const sizeBytes = recordBytes(kind, from, to)
+    const mover = moverOf()
     const refuse = (words: string): EngineError =>
       failed(
         'PREFIXD_E_ENGINE_RESTORE',
-        `The record of tokens ${from} to ${to} cannot be restored: ${words}. ` +
+        `The ${kind} record of tokens ${from} to ${to} cannot be restored: ${words}. ` +
           'The sequence was cleared.',
       )
-    if (from !== tokenCount) throw refuse(`the sequence holds ${tokenCount} tokens`)
-    if (keepTo <= from || keepTo > to) throw refuse(`it cannot be cut to end at ${keepTo}`)
+    const isBoundary = kind !== 'kv'
+    if (isBoundary ? missing[0] !== kind || to !== tokenCount : from !== tokenCount) {
+      throw refuse(`the sequence holds ${tokenCount} tokens`)
+    }
+    if (keepTo <= from || keepTo > to || (isBoundary && keepTo < to)) {
+      throw refuse(`it cannot be cut to end at ${keepTo}`)
+    }
     if (to > llama.contextTokens) throw refuse(`the context holds ${llama.contextTokens} tokens`)
     if (bytes.byteLength !== sizeBytes) {
       throw refuse(`it has ${bytes.byteLength} bytes instead of ${sizeBytes}`)
     }
     suspect = true
     llama.logitsOwner = null
-    const fault = importState(llama, id, record, bytes)
+    const fault = mover.importInto(id, record, bytes)
     if (fault !== null) throw refuse(fault)
     tokenCount = keepTo
+    missing = isBoundary ? missing.slice(1) : kindsOf[mover.shape.memory].slice(1)
+    const incomplete = missing.length === 0 ? mover.guardFault(id, tokenCount) : null
+    if (incomplete !== null) throw refuse(incomplete)
   }
 
   const exportRecord = (kind: RecordKind, from: number, to: number, into: Uint8Array): void => {
     const sizeBytes = recordBytes(kind, from, to)
-    if (to > tokenCount || into.byteLength !== sizeBytes) {
+    const isThere = kind === 'kv' ? to <= tokenCount : to === tokenCount
+    if (!isThere || into.byteLength !== sizeBytes) {
       throw new EngineError(
         'PREFIXD_E_ENGINE_PROTOCOL',
-        `Cannot export tokens ${from} to ${to} of ${tokenCount} into ${into.byteLength} bytes; ` +
-          `the record takes ${sizeBytes}.`,
+        `Cannot export ${kind} of tokens ${from} to ${to} of ${tokenCount} into ` +
+          `${into.byteLength} bytes; the record takes ${sizeBytes}.`,
       )
     }
-    const writtenBytes = exportState(llama, id, from, to, into)
+    if (kind !== 'kv') checkComplete()
+    const writtenBytes = moverOf().exportFrom(id, { kind, from, to }, into)
     if (writtenBytes !== sizeBytes) {
       throw new EngineError(
         'PREFIXD_E_ENGINE_COMPUTE',
-        `llama.cpp wrote ${writtenBytes} of ${sizeBytes} bytes of the record ${from} to ${to}.`,
+        `llama.cpp wrote ${writtenBytes} of ${sizeBytes} bytes of the ${kind} record ${from} ` +
+          `to ${to}.`,
       )
     }
   }

@@ -1,5 +1,7 @@
 /** Tiny models that make vectors of texts. Their weights are noise, fixed by a seed. */
-import { type GgufTensor, type GgufValue, writeGguf } from './gguf-writer.ts'
+import { byteTokens } from './byte-vocabulary.ts'
+import { type GgufValue, writeGguf } from './gguf-writer.ts'
+import { randomWeights } from './random-weights.ts'
 
 const embd = 64
 const hidden = 128
@@ -11,26 +13,6 @@ export const embeddingContext = 1024
 /** As `<architecture>.pooling_type` counts them. */
 export const poolingTypes = { none: 0, mean: 1, cls: 2, last: 3, rank: 4 } as const
 
-type Shape = readonly number[]
-
-function noiseOf(seed: number) {
-  let state = seed
-  const uniform = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32 - 0.5
-  }
-  const filled = (name: string, shape: Shape, value: () => number): GgufTensor => {
-    const length = shape.reduce((product, each) => product * each, 1)
-    return { name, shape, data: Float32Array.from({ length }, value) }
-  }
-  return {
-    matrix: (name: string, ...shape: number[]) => filled(name, shape, () => uniform() / 4),
-    /** A norm's weight, which must not take everything away. */
-    norm: (name: string, length: number) => filled(name, [length], () => 1 + uniform() / 10),
-    bias: (name: string, length: number) => filled(name, [length], () => uniform() / 10),
-  }
-}
-
 const common = (architecture: string): Record<string, GgufValue> => ({
   'general.architecture': { text: architecture },
   'general.name': { text: 'noise' },
@@ -41,22 +23,10 @@ const common = (architecture: string): Record<string, GgufValue> => ({
   [`${architecture}.attention.head_count`]: { u32: heads },
 })
 
-/** Every byte is a token, in the letters that GPT-2's tokenizers write bytes with. */
-function byteTokens(): string[] {
-  const isPlain = (byte: number) =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
-  let moved = 0
-  return Array.from({ length: 256 }, (_, byte) => {
-    if (isPlain(byte)) return String.fromCodePoint(byte)
-    moved += 1
-    return String.fromCodePoint(255 + moved)
-  })
-}
-
 /** Of Llama's architecture; `pooling` is what the file says, undefined: nothing. */
 export function writeLlamaEmbedder(path: string, pooling?: keyof typeof poolingTypes): void {
   const tokens = [...byteTokens(), 'he', '<|end|>']
-  const { matrix, norm } = noiseOf(7)
+  const { matrix, norm } = randomWeights(7)
   const metadata: Record<string, GgufValue> = {
     ...common('llama'),
     'llama.attention.layer_norm_rms_epsilon': { f32: 1e-5 },
@@ -93,7 +63,7 @@ export function writeBertEmbedder(path: string): void {
   const letters = [...'abcdefghijklmnopqrstuvwxyz']
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
   const tokens = [...special, ...letters.map((letter) => `\u2581${letter}`), ...letters]
-  const { matrix, norm, bias } = noiseOf(11)
+  const { matrix, norm, bias } = randomWeights(11)
   const metadata: Record<string, GgufValue> = {
     ...common('bert'),
     'bert.attention.layer_norm_epsilon': { f32: 1e-12 },

@@ -1,0 +1,138 @@
+/** Measures the memory of a loaded model, and tries on it whether records can be moved. */
+import { EngineError } from '../errors.ts'
+import type { Memory } from './architecture.ts'
+import type { LlamaContext } from './context.ts'
+import { kindsOf, type LinearBytes, type MemoryShape, recordBytesOf } from './memory-shape.ts'
+import { createRecordMover, type RecordMover } from './records.ts'
+
+const sequence = 0
+const tokens = 3
+const everything = 0
+const boundaryOnly = 1
+
+/** Positions of more than one axis (M-RoPE) stand beside each token: `llama_rope_type`. */
+const ropeTypesWithAxes: readonly number[] = [8, 40]
+const plainCellBytes = 12
+const cellBytesWithAxes = 24
+
+export interface MemoryFacts {
+  readonly memory: Memory
+  readonly windowTokens: number
+  readonly ropeType: number
+}
+
+export type MeasuredMemory =
+  | { readonly mover: RecordMover; readonly fault: null }
+  | { readonly mover: null; readonly fault: string }
+
+/**
+ * Null, and why, where a record of three tokens does not come back as it went. Throws
+ * `PREFIXD_E_ENGINE_MODEL` when not even three tokens can be computed.
+ */
+export function measureMemory(llama: LlamaContext, facts: MemoryFacts): MeasuredMemory {
+  const batch = llama.batch.fill(new Uint32Array(tokens), 0, sequence, 'none')
+  const code = llama.calls.llama_decode(llama.context, batch)
+  if (code !== 0) {
+    throw new EngineError(
+      'PREFIXD_E_ENGINE_MODEL',
+      `llama.cpp could not compute three tokens with this model (code ${code}).`,
+    )
+  }
+  try {
+    const shape = shapeOf(llama, facts)
+    if (typeof shape === 'string') return { mover: null, fault: shape }
+    const mover = createRecordMover(llama, shape)
+    const fault = roundTripFault(llama, mover)
+    return fault === null ? { mover, fault } : { mover: null, fault }
+  } finally {
+    llama.wipe()
+  }
+}
+
+/** Sizes of one, two and three tokens; words where they do not grow evenly. */
+function shapeOf(llama: LlamaContext, facts: MemoryFacts): MemoryShape | string {
+  const { calls, context, memory, movingSequence: moving } = llama
+  const kinds = kindsOf[facts.memory]
+  const sizeOf = (flags: number): number =>
+    Number(calls.llama_state_seq_get_size_ext(context, moving, flags))
+  const read = (into: Uint8Array, flags: number): Uint8Array => {
+    calls.llama_state_seq_get_data_ext(context, into, into.byteLength, moving, flags)
+    return into
+  }
+  const plain = facts.memory === 'kv'
+  const emptyBoundary = plain
+    ? new Uint8Array(8)
+    : read(new Uint8Array(sizeOf(boundaryOnly)), boundaryOnly)
+  const moved = <T>(from: number, to: number, measure: () => T): T => {
+    calls.llama_memory_seq_cp(memory, sequence, moving, from, to)
+    const result = measure()
+    calls.llama_memory_seq_rm(memory, moving, -1, -1)
+    return result
+  }
+  const sizes = [1, 2, 3].map((tokenCount) =>
+    moved(0, tokenCount, () => {
+      const { byteLength } = emptyBoundary
+      if (kinds.includes('state')) {
+        calls.llama_state_seq_set_data_ext(context, emptyBoundary, byteLength, moving, boundaryOnly)
+      }
+      const [whole, boundary] = [sizeOf(everything), plain ? byteLength : sizeOf(boundaryOnly)]
+      return { kv: whole - boundary + (plain ? boundary : byteLength), window: boundary }
+    }),
+  )
+  const none = { fixedBytes: 0, bytesPerToken: 0 }
+  const kv = facts.memory === 'recurrent' ? none : linearOf(sizes.map((size) => size.kv))
+  const window = kinds.includes('window') ? linearOf(sizes.map((size) => size.window)) : none
+  if (kv === null || window === null) {
+    return `1, 2 and 3 tokens take ${sizes.map((size) => size.kv + size.window).join(', ')} bytes`
+  }
+  const cellBytes = ropeTypesWithAxes.includes(facts.ropeType) ? cellBytesWithAxes : plainCellBytes
+  return {
+    memory: facts.memory,
+    windowTokens: facts.windowTokens,
+    cellBytes,
+    transposedValues: moved(0, tokens, () => {
+      const state = read(new Uint8Array(sizeOf(everything)), everything)
+      const flagAt = 16 + tokens * cellBytes
+      return facts.memory !== 'recurrent' && state[flagAt] === 1
+    }),
+    kv,
+    window,
+    stateBytes: kinds.includes('state') ? moved(tokens, tokens + 1, () => sizeOf(boundaryOnly)) : 0,
+    emptyBoundary,
+  }
+}
+
+function linearOf(sizes: readonly number[]): LinearBytes | null {
+  const [one = 0, two = 0, three = 0] = sizes
+  const bytesPerToken = two - one
+  return three - two === bytesPerToken ? { fixedBytes: one - bytesPerToken, bytesPerToken } : null
+}
+
+/** Exports three tokens, restores them into the emptied sequence, and exports them again. */
+function roundTripFault(llama: LlamaContext, mover: RecordMover): string | null {
+  const records = kindsOf[mover.shape.memory].map((kind) => ({
+    ...{ kind, from: 0, to: tokens, keepTo: tokens, crc32s: [], offset: 0, generation: 0 },
+    sizeBytes: recordBytesOf(mover.shape, kind, 0, tokens) ?? 0,
+  }))
+  const exported = () =>
+    records.map((record) => {
+      const bytes = new Uint8Array(record.sizeBytes)
+      const written = mover.exportFrom(sequence, record, bytes)
+      return written === record.sizeBytes ? bytes : null
+    })
+  const before = exported()
+  llama.calls.llama_memory_seq_rm(llama.memory, sequence, -1, -1)
+  for (const [index, record] of records.entries()) {
+    const bytes = before[index] ?? null
+    if (bytes === null) return `a ${record.kind} record is not as long as its tokens take`
+    const fault = mover.importInto(sequence, record, bytes)
+    if (fault !== null) return `a ${record.kind} record is refused: ${fault}`
+  }
+  const fault = mover.guardFault(sequence, tokens)
+  if (fault !== null) return fault
+  const isSame = exported().every((bytes, index) => {
+    const first = before[index] ?? null
+    return bytes !== null && first !== null && Buffer.compare(bytes, first) === 0
+  })
+  return isSame ? null : 'records do not come back as they went in'
+}
