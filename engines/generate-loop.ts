@@ -47,6 +47,8 @@ interface Run {
   /** Tokens [0, gridEnd) are as a cold prefill on the grid computes them; -1: not even those. */
   gridEnd: number
   sampled: Sampled | null
+  /** Tokens of the prompt that stand in the sequence, or did before an aborted call. */
+  promptEnd: number
   decodedTokens: number
   prefillMs: number
   decodeMs: number
@@ -88,6 +90,7 @@ function startRun(job: GenerateJob): Run {
     exporter: createExporter(sequence, model.info.layout, queue),
     gridEnd: input.computeFrom === 0 || restoredOnGrid ? input.computeFrom : -1,
     sampled: null,
+    promptEnd: input.computeFrom,
     decodedTokens: 0,
     prefillMs: 0,
     decodeMs: 0,
@@ -106,6 +109,7 @@ async function prefill(run: Run): Promise<void> {
     if (computed === null) return announced?.cancelled()
     run.prefillMs += computed.callMs
     run.sampled = computed.sampled
+    run.promptEnd = to
     if (grid) run.gridEnd = to
     await announced?.computed()
     await outlet.emit({ type: 'prefill', processedTokens: to, totalTokens: promptTokens })
@@ -174,9 +178,11 @@ function announceEnd(
  * Where the sequence ends now the next turn goes on. A tail is never on the grid: a longer prompt
  * computes its tokens in another call.
  */
-async function exportEnd({ job, exporter }: Run): Promise<void> {
+async function exportEnd({ job, exporter, queue }: Run): Promise<void> {
   const { input, blockTokens, reuse } = job
   const to = job.sequence.tokenCount
+  // A memory that cannot be cut is empty after an aborted call: what is not out yet is lost.
+  if (to < input.computeFrom || to === 0) return await queue.drop()
   if (input.save && reuse === 'token' && to > input.computeFrom) {
     await exporter.end({ from: blockStart(to, blockTokens), to, grid: false }, blockTokens)
   }
@@ -187,12 +193,12 @@ async function exportEnd({ job, exporter }: Run): Promise<void> {
 const blockStart = (to: number, blockTokens: number): number => to - 1 - ((to - 1) % blockTokens)
 
 function doneOf(run: Run, finishReason: FinishReason): GenerateDone {
-  const { input, sequence } = run.job
+  const { input } = run.job
   return {
     type: 'done',
     finishReason,
     restoredTokens: input.computeFrom,
-    computedTokens: Math.min(sequence.tokenCount, input.tokens.length) - input.computeFrom,
+    computedTokens: run.promptEnd - input.computeFrom,
     decodedTokens: run.decodedTokens,
     prefillMs: run.prefillMs,
     decodeMs: run.decodeMs,

@@ -74,9 +74,12 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
 }
 
 /** What only llama.cpp knows; another engine refuses it by name. */
-const engineSettings = ({ libraryDir, ropeScaling }: Config): Record<string, string> => ({
-  ...(libraryDir === null ? {} : { libraryDir }),
-  ...(ropeScaling === 'none' ? {} : { ropeScaling }),
+const engineSettings = (config: Config): Record<string, string> => ({
+  ...(config.libraryDir === null ? {} : { libraryDir: config.libraryDir }),
+  ...(config.ropeScaling === 'none' ? {} : { ropeScaling: config.ropeScaling }),
+  ...(config.kvType === 'f16' ? {} : { kvType: config.kvType }),
+  ...(config.flashAttention === 'on' ? {} : { flashAttention: config.flashAttention }),
+  ...(config.lora.length === 0 ? {} : { lora: config.lora.join('\n') }),
 })
 
 const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log): Engine =>

@@ -43,6 +43,14 @@ interface Signatures {
   llama_model_is_diffusion: (model: Pointer) => boolean
   llama_model_meta_val_str: (model: Pointer, key: string, into: Bytes, size: number) => number
   llama_model_chat_template: (model: Pointer, name: string | null) => string | null
+  llama_adapter_lora_init: (model: Pointer, path: string) => Pointer | null
+  llama_adapter_get_alora_n_invocation_tokens: (adapter: Pointer) => Size
+  llama_set_adapters_lora: (
+    context: Pointer,
+    adapters: BigUint64Array,
+    count: number,
+    scales: Float32Array,
+  ) => number
   llama_memory_clear: (memory: Pointer, data: boolean) => void
   llama_memory_seq_rm: (memory: Pointer, sequence: number, from: number, to: number) => boolean
   llama_memory_seq_cp: (
@@ -159,6 +167,9 @@ const prototypes: Readonly<Record<keyof Signatures, readonly [Type, readonly Typ
   llama_model_is_diffusion: ['bool', [pointer]],
   llama_model_meta_val_str: ['int32', [pointer, 'str', pointer, 'size_t']],
   llama_model_chat_template: ['str', [pointer, 'str']],
+  llama_adapter_lora_init: [pointer, [pointer, 'str']],
+  llama_adapter_get_alora_n_invocation_tokens: ['uint64', [pointer]],
+  llama_set_adapters_lora: ['int32', [pointer, pointer, 'size_t', pointer]],
   llama_memory_clear: ['void', [pointer, 'bool']],
   llama_memory_seq_rm: ['bool', [pointer, 'int32', 'int32', 'int32']],
   llama_memory_seq_cp: ['void', [pointer, 'int32', 'int32', 'int32', 'int32']],

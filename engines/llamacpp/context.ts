@@ -2,11 +2,13 @@
 import koffi from 'koffi'
 import { EngineError } from '../errors.ts'
 import { type AbortFlag, installAbortFlag } from './abort-flag.ts'
+import { type AttentionSettings, attentionParams } from './attention-settings.ts'
 import { allocateBatch, type BatchMemory } from './batch.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
+import { listenToErrors } from './error-log.ts'
 import type { LlamaLibrary } from './library.ts'
 import { type Rope, ropeParams } from './rope.ts'
-import { flashAttentionEnabled, type Pointer, typeF16 } from './structs.ts'
+import type { Pointer } from './structs.ts'
 
 /**
  * Rows of one matrix multiplication. Calls are cut into these from the call's start; calls start
@@ -16,6 +18,7 @@ const rowsPerGraph = 512
 
 export interface ContextOptions {
   readonly rope: Rope
+  readonly attention: AttentionSettings
   readonly threads: number
   readonly blockTokens: number
   /** Sequences that hold requests; one more is for moving records where they are stored. */
@@ -51,7 +54,7 @@ export async function createContext(
   const batchTokens = Math.max(options.blockTokens, rowsPerGraph)
   const { contextTokens } = options.rope
   const sequences = options.sequenceCount + (options.storesRecords ? 1 : 0)
-  const context = await onPool(calls.llama_init_from_model, model, {
+  const params = {
     ...calls.llama_context_default_params(),
     ...ropeParams(options.rope),
     n_ctx: contextTokens * options.sequenceCount,
@@ -62,19 +65,21 @@ export async function createContext(
     n_outputs_max: sequences,
     n_threads: options.threads,
     n_threads_batch: options.threads,
-    flash_attn_type: flashAttentionEnabled,
-    type_k: typeF16,
-    type_v: typeF16,
+    ...attentionParams(options.attention),
     // Ranges of a sequence can be copied in a unified cache only; elsewhere that aborts.
     kv_unified: true,
     swa_full: false,
-  })
+  }
+  const context = await onPool(calls.llama_init_from_model, model, params)
   const memory = context === null ? null : calls.llama_get_memory(context)
   if (context === null || memory === null) {
     if (context !== null) calls.llama_free(context)
+    const again = listenToErrors(library, () => calls.llama_init_from_model(model, params))
+    if (again.result !== null) calls.llama_free(again.result)
     throw new EngineError(
       'PREFIXD_E_ENGINE_MODEL',
-      `llama.cpp could not create a context of ${contextTokens} tokens for this model. ` +
+      `llama.cpp could not create a context of ${contextTokens} tokens for this model` +
+        `${again.firstError === null ? '' : ` ("${again.firstError}")`}. ` +
         'It may not fit into memory (try a smaller --ctx), or the model may not generate text.',
     )
   }

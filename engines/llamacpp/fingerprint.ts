@@ -13,6 +13,12 @@ export interface FingerprintFacts {
   readonly ropeReach: 'original' | 'extended' | null
   /** `ropeWords` of rope.ts: what this service scales; `model` when nothing. */
   readonly rope: string
+  /** Types of keys and values, e.g. `q8_0/f16`. */
+  readonly kvTypes: string
+  /** Is attention computed in one kernel? Without it values are stored transposed. */
+  readonly flashAttention: boolean
+  /** `words` of adapters.ts. */
+  readonly adapters: string
   /** `LLAMA_ATTN_ROT_DISABLE`, which stores quantised KV unrotated. */
   readonly rotationDisabled: string | undefined
 }
@@ -28,10 +34,10 @@ export function fingerprintOf(facts: FingerprintFacts): Fingerprint {
     build: `llama.cpp ${facts.release} (${facts.origin})`,
     stateFormat: 'llama-seq-state/3',
     architecture: facts.architecture,
-    kvTypes: 'f16/f16',
-    flashAttention: true,
+    kvTypes: facts.kvTypes,
+    flashAttention: facts.flashAttention,
     settings: {
-      adapters: 'none',
+      adapters: facts.adapters,
       attentionRotation: (facts.rotationDisabled ?? '0') === '0' ? 'default' : 'disabled',
       device: facts.device,
       kernels: facts.kernels,

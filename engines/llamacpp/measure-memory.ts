@@ -22,11 +22,11 @@ export interface MemoryFacts {
 }
 
 export type MeasuredMemory =
-  | { readonly mover: RecordMover; readonly fault: null }
-  | { readonly mover: null; readonly fault: string }
+  | { readonly mover: RecordMover; readonly refusal: null }
+  | { readonly mover: null; readonly refusal: string }
 
 /**
- * Null, and why, where a record of three tokens does not come back as it went. Throws
+ * Refused where a record of three tokens does not come back as it went. Throws
  * `PREFIXD_E_ENGINE_MODEL` when not even three tokens can be computed.
  */
 export function measureMemory(llama: LlamaContext, facts: MemoryFacts): MeasuredMemory {
@@ -40,10 +40,13 @@ export function measureMemory(llama: LlamaContext, facts: MemoryFacts): Measured
   }
   try {
     const shape = shapeOf(llama, facts)
-    if (typeof shape === 'string') return { mover: null, fault: shape }
-    const mover = createRecordMover(llama, shape)
-    const fault = roundTripFault(llama, mover)
-    return fault === null ? { mover, fault } : { mover: null, fault }
+    const mover = typeof shape === 'string' ? null : createRecordMover(llama, shape)
+    const fault = mover === null ? String(shape) : roundTripFault(llama, mover)
+    if (mover !== null && fault === null) return { mover, refusal: null }
+    const refusal =
+      `State bytes are not laid out as in the known releases of llama.cpp: ${fault}. ` +
+      'The model is served without cache.'
+    return { mover: null, refusal }
   } finally {
     llama.wipe()
   }

@@ -1,5 +1,5 @@
 /** How large the records of a memory are, and what else of it one must know to move them. */
-import type { RecordKind } from '../../cache/types.ts'
+import type { Layout, RecordKind } from '../../cache/types.ts'
 import type { Memory } from './architecture.ts'
 
 /** Bytes of n tokens: `fixedBytes + n * bytesPerToken`. */
@@ -60,4 +60,15 @@ export function sequenceBytesOf(shape: MemoryShape, tokenCount: number): number 
     const bytes = recordBytesOf(shape, kind, 0, tokenCount) ?? 0
     return sum + bytes - (kind === 'kv' ? 0 : shape.emptyBoundary.byteLength)
   }, 0)
+}
+
+/** Without a shape nothing is stored, and `refusal` says why. */
+export function layoutOf(shape: MemoryShape | null, refusal: string | null): Layout {
+  return {
+    kinds: shape === null ? [] : kindsOf[shape.memory],
+    sliceable: shape?.memory === 'kv',
+    refusal,
+    kvBytesPerToken: shape?.kv.bytesPerToken ?? 0,
+    kvFixedBytes: shape?.kv.fixedBytes ?? 0,
+  }
 }

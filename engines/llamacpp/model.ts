@@ -9,15 +9,17 @@ import type {
   ModelInfo,
   WorkerOptions,
 } from '../types.ts'
+import { type Adapters, loadAdapters, readAdapterFiles } from './adapters.ts'
 import { memoryOf } from './architecture.ts'
+import { type AttentionSettings, readAttention } from './attention-settings.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
 import { createContext, type LlamaContext } from './context.ts'
 import { createEmbedder, type Embedder, type PoolingFacts, poolingOf } from './embedding.ts'
+import { explainLoadFailure } from './error-log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
-import { explainLoadFailure } from './load-failure.ts'
 import { measureMemory } from './measure-memory.ts'
-import { kindsOf, type MemoryShape } from './memory-shape.ts'
+import { layoutOf } from './memory-shape.ts'
 import type { RecordMover } from './records.ts'
 import { planRope, type Rope, type RopeFacts, readRopeScaling, ropeWords } from './rope.ts'
 import { createSequence } from './sequence.ts'
@@ -38,6 +40,8 @@ export async function loadModel(
 ): Promise<EngineModel> {
   const { libraryDir } = options.engine
   const ropeScaling = readRopeScaling(options.engine.ropeScaling)
+  const attention = readAttention(options.engine)
+  const adapterFiles = readAdapterFiles(options.engine.lora)
   const library = loadLibrary(typeof libraryDir === 'string' ? libraryDir : null)
   const { calls } = library
   progress(0)
@@ -48,12 +52,13 @@ export async function loadModel(
     checkGenerates(calls, model, facts.architecture)
     checkOptions(options)
     const vocabulary = openVocabulary(calls, model)
-    const shared = { library, options, facts, vocabulary }
+    const adapters = await loadAdapters(library, model, adapterFiles)
+    const shared = { library, options, facts, vocabulary, attention, adapters }
     const pooling = poolingOf(facts)
     if (pooling !== null) return await loadEmbedder(model, pooling, shared)
     const rope = planRope(options.contextTokens, ropeScaling, facts)
     const windowTokens = calls.llama_model_n_swa(model)
-    const { memory, refusal } = memoryOf({
+    const choice = memoryOf({
       name: facts.architecture,
       windowTokens,
       recurrent: calls.llama_model_is_recurrent(model),
@@ -61,19 +66,22 @@ export async function loadModel(
     })
     llama = await createContext(library, model, {
       rope,
+      attention,
       threads: options.threads,
       blockTokens: options.blockTokens,
       sequenceCount,
-      storesRecords: memory !== null,
+      storesRecords: choice.memory !== null,
     })
-    const measured =
-      memory === null
-        ? { mover: null, fault: null }
-        : measureMemory(llama, { memory, windowTokens, ropeType: facts.ropeType })
+    adapters.apply(llama.context)
+    const { mover, refusal } =
+      choice.memory === null
+        ? { mover: null, refusal: choice.refusal }
+        : measureMemory(llama, { ...choice, windowTokens, ropeType: facts.ropeType })
     progress(1)
-    const layout = layoutOf(measured.mover?.shape ?? null, refusal ?? unknownBytes(measured.fault))
-    const info = describe({ ...shared, layout, rope, embedding: null })
-    return serve(model, llama, vocabulary, info, measured.mover)
+    const layout = layoutOf(mover?.shape ?? null, refusal)
+    const transposedValues = mover?.shape.transposedValues ?? attention.flashAttention === 'off'
+    const info = describe({ ...shared, layout, transposedValues, rope, embedding: null })
+    return serve(model, llama, vocabulary, info, mover)
   } catch (error) {
     llama?.free()
     calls.llama_model_free(model)
@@ -84,9 +92,12 @@ export async function loadModel(
 async function loadEmbedder(
   model: Pointer,
   pooling: EmbeddingInfo['pooling'],
-  shared: Pick<Described, 'library' | 'options' | 'facts' | 'vocabulary'>,
+  shared: Omit<Described, 'layout' | 'transposedValues' | 'rope' | 'embedding'>,
 ): Promise<EngineModel> {
   const { library, options, facts, vocabulary } = shared
+  if (shared.adapters.words !== 'none') {
+    throw modelError('This model makes vectors, for which adapters are not applied. Unset --lora.')
+  }
   // Beyond its training a vector would be of no use, whatever the rope does.
   const rope = planRope(options.contextTokens, 'none', facts)
   const embedder = await createEmbedder(library, model, {
@@ -98,6 +109,7 @@ async function loadEmbedder(
   const info = describe({
     ...shared,
     layout: layoutOf(null, 'It makes vectors of texts, and nothing of them is stored.'),
+    transposedValues: false,
     rope,
     embedding: { size: embedder.size, pooling },
   })
@@ -258,27 +270,16 @@ function modelError(message: string): EngineError {
   return new EngineError('PREFIXD_E_ENGINE_MODEL', message)
 }
 
-/** `refusal` counts where there is no shape. */
-function layoutOf(shape: MemoryShape | null, refusal: string | null): Layout {
-  return {
-    kinds: shape === null ? [] : kindsOf[shape.memory],
-    sliceable: shape !== null,
-    refusal: shape === null ? refusal : null,
-    kvBytesPerToken: shape?.kv.bytesPerToken ?? 0,
-    kvFixedBytes: shape?.kv.fixedBytes ?? 0,
-  }
-}
-
-const unknownBytes = (fault: string | null): string =>
-  `State bytes are not laid out as in the known releases of llama.cpp: ${fault}. ` +
-  'The model is served without cache.'
-
 interface Described {
   readonly library: LlamaLibrary
   readonly options: WorkerOptions
   readonly facts: ModelFacts
   readonly vocabulary: Vocabulary
+  readonly attention: AttentionSettings
+  readonly adapters: Adapters
   readonly layout: Layout
+  /** What became of `auto`. */
+  readonly transposedValues: boolean
   readonly rope: Rope
   readonly embedding: EmbeddingInfo | null
 }
@@ -303,6 +304,9 @@ function describe(described: Described): ModelInfo {
             ? 'extended'
             : 'original',
       rope: ropeWords(rope),
+      kvTypes: `${described.attention.keys}/${described.attention.values}`,
+      flashAttention: !described.transposedValues,
+      adapters: described.adapters.words,
       rotationDisabled: process.env.LLAMA_ATTN_ROT_DISABLE,
     }),
     layout,

@@ -1,8 +1,7 @@
 /**
  * One sequence of the context. It computes, imports and exports records, and checks after each step
- * what llama.cpp made of it. A memory with a state cannot be cut back, one with a window only as
- * far as the window reaches: where it cannot, an aborted call empties the sequence, and a trim is
- * refused.
+ * what llama.cpp made of it. Only a plain memory can be cut back at will: for others a trim is
+ * refused, and an aborted call empties the sequence unless its window happens to be whole still.
  */
 import type { RecordKind, TokenIds } from '../../cache/types.ts'
 import { EngineError } from '../errors.ts'
@@ -32,7 +31,7 @@ export function createSequence(options: SequenceOptions): EngineSequence {
   const { size: vocabularySize, held: heldVocabulary } = options.vocabulary
   const { calls, context, memory } = llama
   let tokenCount = 0
-  let computing = false
+  let computingTokens = 0
   // Imported bytes may hold NaN, which poison later requests of the whole context until they are
   // zeroed. Finite logits behind them prove that they do not.
   let suspect = false
@@ -97,7 +96,7 @@ export function createSequence(options: SequenceOptions): EngineSequence {
       tokens.length > 0 &&
       tokens.length <= llama.batch.capacityTokens &&
       tokenCount + tokens.length <= llama.contextTokens
-    if (fits && wrong === undefined && !computing) return
+    if (fits && wrong === undefined && computingTokens === 0) return
     throw new EngineError(
       'PREFIXD_E_ENGINE_COMPUTE',
       wrong !== undefined
@@ -123,12 +122,12 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     const batch = llama.batch.fill(tokens, tokenCount, id, wantLogits ? 'last' : 'none')
     llama.abortFlag.lower()
     llama.logitsOwner = null
-    computing = true
+    computingTokens = tokens.length
     let code: number
     try {
       code = await onPool(calls.llama_decode, context, batch)
     } finally {
-      computing = false
+      computingTokens = 0
     }
     if (code === decoded) {
       tokenCount += tokens.length
@@ -225,7 +224,8 @@ export function createSequence(options: SequenceOptions): EngineSequence {
           `Cannot trim to ${count} tokens: 0 to ${tokenCount} are possible.`,
         )
       }
-      if (count === tokenCount || cut(count)) return
+      const isPlain = options.mover?.shape.memory === 'kv'
+      if (count === tokenCount || ((isPlain || count === 0) && cut(count))) return
       throw failed(
         'PREFIXD_E_ENGINE_COMPUTE',
         'This model cannot be cut back to fewer tokens; the sequence was cleared.',
@@ -235,7 +235,8 @@ export function createSequence(options: SequenceOptions): EngineSequence {
       if (suspect || !cut(0)) wipe()
     },
     abort: () => {
-      if (computing) llama.abortFlag.raise()
+      // One token is soon over, and a state that it has begun to change would be lost.
+      if (computingTokens > 1) llama.abortFlag.raise()
     },
   }
 }

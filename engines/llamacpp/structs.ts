@@ -94,10 +94,6 @@ export interface Batch {
   readonly logits: Pointer
 }
 
-/** `LLAMA_FLASH_ATTN_TYPE_ENABLED` and `GGML_TYPE_F16`. */
-export const flashAttentionEnabled = 1
-export const typeF16 = 1
-
 const sizesBytes: readonly (readonly [string, TypeObject, number])[] = [
   ['llama_model_params', modelParams, 80],
   ['llama_context_params', contextParams, 160],

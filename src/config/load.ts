@@ -25,7 +25,6 @@ import {
   type Setting,
   settingList,
 } from './schema.ts'
-import { isPathKind } from './value.ts'
 
 /** Flags by key, e.g. `{ 'block-tokens': '256', save: false }`; undefined is not given. */
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>
@@ -205,11 +204,11 @@ function readGiven(setting: Setting<unknown>, given: Given, around: Surroundings
       `Correct it there, or leave it away for the default (${setting.defaultText}).`,
     )
   }
-  if (typeof value !== 'string') return value
+  const absolute = (path: string): string => expandPath(path, given.baseDir, around.home)
+  if (setting.kind.place !== undefined) return setting.kind.place(value, absolute)
   // A model may be a name or a path; only what is plainly a path is made absolute.
-  const isPath =
-    isPathKind(setting.kind) || (setting.key === 'model' && /^(\.{0,2}|~)\//.test(value))
-  return isPath ? expandPath(value, given.baseDir, around.home) : value
+  const isModelPath = setting.key === 'model' && /^(\.{0,2}|~)\//.test(String(value))
+  return isModelPath ? absolute(String(value)) : value
 }
 
 function shown(raw: unknown): string {

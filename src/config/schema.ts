@@ -3,7 +3,18 @@
  * docs/config.md are all made from this table.
  */
 import { limits } from './limits.ts'
-import { choice, integer, path, size, text, toggle, type ValueKind, words } from './value.ts'
+import {
+  choice,
+  integer,
+  pairOf,
+  path,
+  paths,
+  size,
+  text,
+  toggle,
+  type ValueKind,
+  words,
+} from './value.ts'
 
 const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
@@ -43,6 +54,7 @@ const engineNames = ['llamacpp', 'fake'] as const
 export type EngineName = (typeof engineNames)[number]
 const reuseModes = ['token', 'block'] as const
 const ropeScalings = ['none', 'linear', 'yarn'] as const
+const kvTypes = ['f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl'] as const
 /** Of src/chat/hygiene/, where each one is described. */
 const hygieneNames = ['claude-code-billing'] as const
 export type HygieneName = (typeof hygieneNames)[number]
@@ -143,6 +155,30 @@ export const settings = {
       'length nothing changes. Each factor has a cache of its own.',
     choice(...ropeScalings),
     () => 'none',
+    'none',
+  ),
+  kvType: setting<string>(
+    'kv-type',
+    'In which type keys and values are kept, or keys and values with a slash, as `q8_0/f16`. ' +
+      '`q8_0` halves the memory of a token and the bytes that are stored; on a CPU it makes ' +
+      'prefill several times slower. Each type has a cache of its own.',
+    pairOf(...kvTypes),
+    () => 'f16',
+    'f16',
+  ),
+  flashAttention: setting<'on' | 'off' | 'auto'>(
+    'flash-attention',
+    'Computes attention in one kernel. Quantised values need it. Each way has a cache of its own.',
+    choice('on', 'off', 'auto'),
+    () => 'on',
+    'on',
+  ),
+  lora: setting<readonly string[]>(
+    'lora',
+    'LoRA adapters for the model, GGUF files, each with a scale behind a colon if it is not 1, ' +
+      'as `style.gguf:0.5`. What was computed with an adapter is found only with the same ones.',
+    paths('files', 'GGUF files, each with `:SCALE` behind it if it is not 1'),
+    () => [],
     'none',
   ),
   maxAnswerTokens: setting<number>(

@@ -13,11 +13,8 @@ export interface ValueKind<T> {
   readonly isSwitch: boolean
   /** The value; undefined when `raw` is none of what is allowed. */
   read(raw: unknown): T | undefined
-}
-
-/** A path as it was written; the loader makes it absolute. */
-export interface PathKind extends ValueKind<string> {
-  readonly isPath: true
+  /** For values with paths in them: the value with `absolute` of each path. */
+  place?(value: T, absolute: (path: string) => string): T
 }
 
 export const text = (placeholder: string, allowed: string): ValueKind<string> => ({
@@ -28,12 +25,25 @@ export const text = (placeholder: string, allowed: string): ValueKind<string> =>
     typeof raw === 'string' && raw.trim() !== '' && !raw.includes('\0') ? raw.trim() : undefined,
 })
 
-export const path = (placeholder: string, allowed: string): PathKind => ({
+/** A path as it was written; the loader makes it absolute. */
+export const path = (placeholder: string, allowed: string): ValueKind<string> => ({
   ...text(placeholder, allowed),
-  isPath: true,
+  place: (value, absolute) => absolute(value),
 })
 
-export const isPathKind = (kind: ValueKind<unknown>): kind is PathKind => 'isPath' in kind
+/** Several paths: a list in the file, or a text with commas; `none` is the empty list. */
+export const paths = (placeholder: string, allowed: string): ValueKind<readonly string[]> => ({
+  placeholder,
+  allowed: `none, or ${allowed}, with commas between them`,
+  isSwitch: false,
+  read(raw) {
+    const given = typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
+    const named = given?.map((each) => text(placeholder, allowed).read(each))
+    if (named === undefined || named.includes(undefined)) return undefined
+    return named.length === 1 && named[0] === 'none' ? [] : (named as string[])
+  },
+  place: (value, absolute) => value.map(absolute),
+})
 
 export function choice<const T extends string>(...values: readonly T[]): ValueKind<T> {
   return {
@@ -43,6 +53,18 @@ export function choice<const T extends string>(...values: readonly T[]): ValueKi
     read: (raw) => values.find((value) => value === raw),
   }
 }
+
+/** One of these words, or two of them with a slash between. */
+export const pairOf = (...known: readonly string[]): ValueKind<string> => ({
+  placeholder: 'type',
+  allowed: `one of ${known.join(', ')}, or two of them with a slash between`,
+  isSwitch: false,
+  read(raw) {
+    const parts = typeof raw === 'string' ? raw.trim().split('/') : []
+    const fits = parts.length > 0 && parts.length <= 2 && parts.every((it) => known.includes(it))
+    return fits ? parts.join('/') : undefined
+  },
+})
 
 /** Some of these words: a list in the file, or a text with commas; `none` is the empty list. */
 export function words<const T extends string>(...known: readonly T[]): ValueKind<readonly T[]> {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { storageRefusal } from '../../../engines/llamacpp/architecture.ts'
+import { memoryOf } from '../../../engines/llamacpp/architecture.ts'
 import { loadLibrary } from '../../../engines/llamacpp/library.ts'
 import {
   findLibraryFolder,
@@ -104,14 +104,31 @@ describe('a release of llama.cpp', () => {
   })
 })
 
-describe('a model whose memory is not one plain KV cache', () => {
+describe('the memory of a model', () => {
   const plain = { name: 'llama', windowTokens: 0, recurrent: false, hybrid: false }
 
-  test('is served without cache, with the reason', () => {
-    expect(storageRefusal(plain)).toBeNull()
-    expect(storageRefusal({ ...plain, windowTokens: 512 })).toContain('window of 512 tokens')
-    expect(storageRefusal({ ...plain, recurrent: true })).toContain('recurrent state')
-    expect(storageRefusal({ ...plain, hybrid: true })).toContain('mixes attention')
-    expect(storageRefusal({ ...plain, name: 'brandnew' })).toContain('brandnew is not known')
+  test.each([
+    ['kv', plain],
+    ['kv', { ...plain, name: 'gemma3' }],
+    ['iswa', { ...plain, name: 'gemma3', windowTokens: 512 }],
+    ['hybrid', { ...plain, name: 'lfm2', hybrid: true }],
+    ['hybrid-iswa', { ...plain, name: 'lfm2', hybrid: true, windowTokens: 128 }],
+    ['recurrent', { ...plain, name: 'mamba2', recurrent: true }],
+  ])('is %s where that is known', (memory, facts) => {
+    expect(memoryOf(facts)).toEqual({ memory, refusal: null })
+  })
+
+  test.each([
+    ['that nobody has heard of', { ...plain, name: 'brandnew' }, 'is not among those'],
+    ['that is new among the hybrid ones', { ...plain, name: 'llama', hybrid: true }, 'not among'],
+    ['with a window where none is known', { ...plain, windowTokens: 512 }, 'not among'],
+    ['with compressed rows', { ...plain, name: 'deepseek4', hybrid: true }, 'compressed rows'],
+    ['with an index', { ...plain, name: 'qwen4exp', hybrid: true }, 'by an index'],
+    ['that attends in chunks', { ...plain, name: 'llama4', windowTokens: 8192 }, 'in chunks'],
+  ])('%s is served without cache, with the reason', (_, facts, words) => {
+    const { memory, refusal } = memoryOf(facts)
+    expect(memory).toBeNull()
+    expect(refusal).toContain(words)
+    expect(refusal).toContain('served without cache')
   })
 })

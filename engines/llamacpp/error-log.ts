@@ -1,0 +1,49 @@
+/** Why llama.cpp does not do something, in its own words. */
+import koffi from 'koffi'
+import { logCallback } from './calls.ts'
+import type { LlamaLibrary } from './library.ts'
+
+const errorLevel = 4
+const linesMax = 3
+
+/**
+ * Does `work` on this thread and listens to llama.cpp's log: the result, and the first error of it,
+ * or null. A log callback in JavaScript is safe here and only here: work that computes nothing
+ * starts no other thread of llama.cpp.
+ */
+export function listenToErrors<T>(
+  library: LlamaLibrary,
+  work: () => T,
+): { readonly result: T; readonly firstError: string | null } {
+  const lines: string[] = []
+  const listen = koffi.register((level: number, text: string) => {
+    if (level === errorLevel && lines.length < linesMax) lines.push(withoutFunctionName(text))
+  }, logCallback)
+  try {
+    library.calls.llama_log_set(listen, null)
+    return { result: work(), firstError: lines[0] ?? null }
+  } finally {
+    library.calls.llama_log_set(library.silentLog, null)
+    koffi.unregister(listen)
+  }
+}
+
+/**
+ * Asks llama.cpp once more, for the vocabulary only. Null: this time it loaded, so the weights as
+ * such are the problem.
+ */
+export function explainLoadFailure(library: LlamaLibrary, modelPath: string): string | null {
+  const { calls } = library
+  const params = { ...calls.llama_model_default_params(), vocab_only: true }
+  const { result: model, firstError } = listenToErrors(library, () =>
+    calls.llama_model_load_from_file(modelPath, params),
+  )
+  if (model === null) return firstError ?? 'no reason given'
+  calls.llama_model_free(model)
+  return null
+}
+
+/** `llama_model_load: error loading model: tensor …` becomes `tensor …`. */
+function withoutFunctionName(text: string): string {
+  return text.trim().replace(/^(?:\w+: )+(?:error loading model: )?/, '')
+}
