@@ -113,7 +113,7 @@ export class Cache {
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
   lease(request: LeaseRequest): PrefixLease {
     const { hash64, blockTokens, reuse } = this.#options
-    const canRead = request.read && request.layout.kinds.length > 0
+    const canRead = request.read && request.layout.kinds.length === 1
     const blocks = cutBlocks(hash64, request.namespace, request.tokens, blockTokens)
     const found = canRead ? this.index.match(request.namespace, blocks, reuse) : []
     const matches = this.#whole(found)

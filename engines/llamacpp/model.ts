@@ -20,9 +20,8 @@ import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
 import { measureMemory } from './measure-memory.ts'
 import { layoutOf } from './memory-shape.ts'
-import type { RecordMover } from './records.ts'
 import { planRope, type Rope, type RopeFacts, readRopeScaling, ropeWords } from './rope.ts'
-import { createSequence } from './sequence.ts'
+import { createSequence, type SequenceOptions } from './sequence.ts'
 import type { Pointer } from './structs.ts'
 import { chatTemplate } from './template.ts'
 import { openVocabulary, type Vocabulary } from './vocabulary.ts'
@@ -81,7 +80,8 @@ export async function loadModel(
     const layout = layoutOf(mover?.shape ?? null, refusal)
     const transposedValues = mover?.shape.transposedValues ?? attention.flashAttention === 'off'
     const info = describe({ ...shared, layout, transposedValues, rope, embedding: null })
-    return serve(model, llama, vocabulary, info, mover)
+    const blockTokens = options.reuse === 'block' ? options.blockTokens : null
+    return serve(model, llama, vocabulary, info, { mover, blockTokens })
   } catch (error) {
     llama?.free()
     calls.llama_model_free(model)
@@ -146,7 +146,7 @@ function serve(
   llama: LlamaContext,
   vocabulary: Vocabulary,
   info: ModelInfo,
-  mover: RecordMover | null,
+  storage: Pick<SequenceOptions, 'mover' | 'blockTokens'>,
 ): EngineModel {
   const { calls } = llama
   const render = chatTemplate({
@@ -165,7 +165,7 @@ function serve(
     }
     const id = handedOut
     handedOut += 1
-    return createSequence({ llama, id, vocabulary, mover })
+    return createSequence({ llama, id, vocabulary, ...storage })
   }
   let open = true
   return {

@@ -37,6 +37,12 @@ export interface RecordMover {
    * does not fit together and computes wrong logits from it.
    */
   guardFault(sequence: number, tokenCount: number): string | null
+  /**
+   * Puts the window into the cells that a restored one would get: sums over cells depend on their
+   * order in the last digits. `exported` is its record, where there is one of just now. Returns
+   * what is wrong, as words, or null.
+   */
+  reseatWindow(sequence: number, exported?: Uint8Array): string | null
 }
 
 export function createRecordMover(llama: LlamaContext, shape: MemoryShape): RecordMover {
@@ -113,9 +119,19 @@ export function createRecordMover(llama: LlamaContext, shape: MemoryShape): Reco
     return actual === expected ? null : `its state has ${actual} bytes instead of ${expected}`
   }
 
+  const reseatWindow = (id: number, exported?: Uint8Array): string | null => {
+    // The record of a window clears a state.
+    if (exported !== undefined && !hasState) return write(id, exported, boundaryOnly)
+    const sizeBytes = Number(calls.llama_state_seq_get_size_ext(context, id, boundaryOnly))
+    const whole = scratchOf(sizeBytes)
+    if (read(id, whole, boundaryOnly) !== sizeBytes) return 'its window cannot be read'
+    return write(id, whole, boundaryOnly)
+  }
+
   return {
     shape,
     guardFault,
+    reseatWindow,
     importInto(id, record, bytes) {
       if (record.kind === 'kv') return importTokens(id, record, bytes)
       const { kind, to } = record

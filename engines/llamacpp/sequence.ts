@@ -24,6 +24,8 @@ export interface SequenceOptions {
   readonly vocabulary: Pick<Vocabulary, 'held' | 'size'>
   /** Null: this model's memory is not stored. */
   readonly mover: RecordMover | null
+  /** Shall answers from whole blocks have the bits of cold ones? */
+  readonly blockTokens: number | null
 }
 
 export function createSequence(options: SequenceOptions): EngineSequence {
@@ -116,6 +118,15 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     )
   }
 
+  /** A window that has begun to slide moves to where a restored one stands. */
+  const reseatWindow = (exported?: Uint8Array): void => {
+    const { mover } = options
+    const windowTokens = mover?.shape.windowTokens ?? 0
+    if (mover === null || windowTokens === 0 || tokenCount <= windowTokens) return
+    const fault = mover.reseatWindow(id, exported)
+    if (fault !== null) throw failed('PREFIXD_E_ENGINE_COMPUTE', `A window was lost: ${fault}.`)
+  }
+
   const compute = async (tokens: TokenIds, wantLogits: boolean): Promise<ComputeResult> => {
     checkComputable(tokens)
     checkComplete()
@@ -131,6 +142,7 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     }
     if (code === decoded) {
       tokenCount += tokens.length
+      if (options.blockTokens !== null && tokenCount % options.blockTokens === 0) reseatWindow()
       if (wantLogits) {
         checkFinite()
         suspect = false
@@ -162,7 +174,7 @@ export function createSequence(options: SequenceOptions): EngineSequence {
           'The sequence was cleared.',
       )
     const isBoundary = kind !== 'kv'
-    if (isBoundary ? missing[0] !== kind || to !== tokenCount : from !== tokenCount) {
+    if (isBoundary ? to !== tokenCount : from !== tokenCount) {
       throw refuse(`the sequence holds ${tokenCount} tokens`)
     }
     if (keepTo <= from || keepTo > to || (isBoundary && keepTo < to)) {
@@ -177,10 +189,14 @@ export function createSequence(options: SequenceOptions): EngineSequence {
     const fault = mover.importInto(id, record, bytes)
     if (fault !== null) throw refuse(fault)
     tokenCount = keepTo
-    missing = isBoundary ? missing.slice(1) : kindsOf[mover.shape.memory].slice(1)
+    missing = missingAfter(kind, kindsOf[mover.shape.memory])
     const incomplete = missing.length === 0 ? mover.guardFault(id, tokenCount) : null
     if (incomplete !== null) throw refuse(incomplete)
   }
+
+  const missingAfter = (kind: RecordKind, kinds: readonly RecordKind[]): readonly RecordKind[] =>
+    // The bytes of a window clear a state.
+    kind === 'state' ? missing.filter((it) => it !== kind) : kinds.slice(kinds.indexOf(kind) + 1)
 
   const exportRecord = (kind: RecordKind, from: number, to: number, into: Uint8Array): void => {
     const sizeBytes = recordBytes(kind, from, to)
@@ -201,6 +217,8 @@ export function createSequence(options: SequenceOptions): EngineSequence {
           `to ${to}.`,
       )
     }
+    // What follows here has the bits then that it has behind a restore.
+    if (kind === 'window') reseatWindow(into)
   }
 
   return {

@@ -65,7 +65,7 @@ export async function* generate(
       sampling: request.sampling,
       grammar,
       logitBias: request.logitBias ?? [],
-      save: request.cache.write && info.layout.kinds.length > 0,
+      save: request.cache.write && info.layout.kinds.length === 1,
       topLogprobs: request.topLogprobs ?? null,
       ignoreEnd: request.ignoreEnd,
     }

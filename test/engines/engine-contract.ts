@@ -31,6 +31,8 @@ export interface ContractOptions {
   readonly make: (reuse: 'token' | 'block', mode: 'shared' | 'carried') => ContractEngine
   /** Does the engine give the same bits for trimmed and tail restores, whatever the call sizes? */
   readonly exactForAnyCallSize: boolean
+  /** How bytes reach the worker; absent: both ways. */
+  readonly modes?: readonly ('shared' | 'carried')[]
   /** Of its layout; absent: `kv` alone, whose records can be cut at any token. */
   readonly kinds?: readonly RecordKind[]
 }
@@ -40,7 +42,7 @@ const never = new AbortController().signal
 const modeWords = { shared: 'in shared memory', carried: 'carried by frames' } as const
 
 export function engineContract(name: string, options: ContractOptions): void {
-  for (const mode of ['shared', 'carried'] as const) {
+  for (const mode of options.modes ?? (['shared', 'carried'] as const)) {
     describe(`${name}, records ${modeWords[mode]}`, () => {
       describe('reuse by blocks', () => {
         const worker = started(options, 'block', mode)

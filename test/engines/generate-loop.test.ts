@@ -215,6 +215,27 @@ describe('abort', () => {
     expect(spans(scripted.exported).at(-1)).toEqual([8, 11, false])
   })
 
+  it('that empties the sequence keeps what is out, and gives the other room back', async () => {
+    const answers: (() => void)[] = []
+    const scripted = scriptEngine({
+      prompt: ten,
+      losesAborted: true,
+      onCompute: (from) => from === 8 && scripted.abort.abort(),
+      // The second block has no answer yet when the third call is aborted.
+      reserve: async ({ from, sizeBytes }) => {
+        if (from === 4) await new Promise<void>((resolve) => answers.push(resolve))
+        return { offset: 0, sizeBytes, generation: 1 }
+      },
+    })
+    const running = runGenerate(scripted.job)
+    while (!scripted.abort.signal.aborted) await new Promise((resolve) => setImmediate(resolve))
+    for (const answer of answers) answer()
+    const done = await running
+    expect(done).toMatchObject({ finishReason: 'aborted', restoredTokens: 0, computedTokens: 8 })
+    expect(spans(scripted.exported)).toEqual([[0, 4, true]])
+    expect(scripted.abandoned).toHaveLength(1)
+  })
+
   it('before anything was computed exports nothing', async () => {
     const scripted = scriptEngine({ prompt: ten, input: { computeFrom: 6 } })
     scripted.abort.abort()

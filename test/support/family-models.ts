@@ -152,7 +152,7 @@ function gemma3(parts: Parts, windowTokens: number): FamilyModel {
   }
 }
 
-/** Every second layer has a window; heads have sinks, and each token goes to two of four experts. */
+/** Every second layer has a window; heads have sinks; a token goes to two of four experts. */
 function gptOss(parts: Parts): FamilyModel {
   const layers = 4
   const experts = 4

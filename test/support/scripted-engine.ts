@@ -49,6 +49,8 @@ export interface Script {
   /** Called before each compute with the span that it computes. */
   readonly onCompute?: (from: number, to: number) => void
   readonly reserve?: ExportOutlet['reserve']
+  /** Its memory cannot be cut: an aborted call empties the sequence. */
+  readonly losesAborted?: boolean
 }
 
 export interface Scripted {
@@ -130,7 +132,10 @@ function scriptSequence(script: Script, restored: number, log: string[]): Engine
       script.onCompute?.(from, to)
       // The event loop turns, as it does while a real engine computes.
       await new Promise((resolve) => setImmediate(resolve))
-      if (aborted) return 'aborted'
+      if (aborted) {
+        if (script.losesAborted === true) tokenCount = 0
+        return 'aborted'
+      }
       tokenCount = to
       return 'ok'
     },
