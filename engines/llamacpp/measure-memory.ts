@@ -1,4 +1,5 @@
 /** Measures the memory of a loaded model, and tries on it whether records can be moved. */
+import { checksums } from '../checksum.ts'
 import { EngineError } from '../errors.ts'
 import type { Memory } from './architecture.ts'
 import type { LlamaContext } from './context.ts'
@@ -72,12 +73,23 @@ function shapeOf(llama: LlamaContext, facts: MemoryFacts): MemoryShape | string 
     calls.llama_memory_seq_rm(memory, moving, -1, -1)
     return result
   }
-  const sizes = [1, 2, 3].map((tokenCount) =>
+  /** So many tokens in the moving sequence, without a state. */
+  const withTokens = <T>(tokenCount: number, measure: () => T): T =>
     moved(0, tokenCount, () => {
       const { byteLength } = emptyBoundary
       if (kinds.includes('state')) {
         calls.llama_state_seq_set_data_ext(context, emptyBoundary, byteLength, moving, boundaryOnly)
       }
+      return measure()
+    })
+  // A memory of one part has no boundary part, and gives the whole instead.
+  const hasParts = moved(0, tokens, () => sizeOf(everything) !== sizeOf(boundaryOnly))
+  if (hasParts !== (!plain && facts.memory !== 'recurrent')) {
+    return `its memory ${hasParts ? 'has' : 'has no'} parts that cannot be cut`
+  }
+  const sizes = [1, 2, 3].map((tokenCount) =>
+    withTokens(tokenCount, () => {
+      const { byteLength } = emptyBoundary
       const [whole, boundary] = [sizeOf(everything), plain ? byteLength : sizeOf(boundaryOnly)]
       return { kv: whole - boundary + (plain ? boundary : byteLength), window: boundary }
     }),
@@ -93,10 +105,9 @@ function shapeOf(llama: LlamaContext, facts: MemoryFacts): MemoryShape | string 
     memory: facts.memory,
     windowTokens: facts.windowTokens,
     cellBytes,
-    transposedValues: moved(0, tokens, () => {
+    transposedValues: withTokens(tokens, () => {
       const state = read(new Uint8Array(sizeOf(everything)), everything)
-      const flagAt = 16 + tokens * cellBytes
-      return facts.memory !== 'recurrent' && state[flagAt] === 1
+      return facts.memory !== 'recurrent' && state[16 + tokens * cellBytes] === 1
     }),
     kv,
     window,
@@ -117,25 +128,22 @@ function roundTripFault(llama: LlamaContext, mover: RecordMover): string | null 
     ...{ kind, from: 0, to: tokens, keepTo: tokens, crc32s: [], offset: 0, generation: 0 },
     sizeBytes: recordBytesOf(mover.shape, kind, 0, tokens) ?? 0,
   }))
-  const exported = () =>
-    records.map((record) => {
-      const bytes = new Uint8Array(record.sizeBytes)
-      const written = mover.exportFrom(sequence, record, bytes)
-      return written === record.sizeBytes ? bytes : null
+  const buffers = records.map((record) => new Uint8Array(record.sizeBytes))
+  /** Of each record, into the same memory as before: a state may have hundreds of MB. */
+  const exported = (): string[] =>
+    records.map((record, index) => {
+      const into = buffers[index] as Uint8Array
+      const written = mover.exportFrom(sequence, record, into)
+      return `${record.kind}: ${written} of ${into.length} bytes, ${checksums(into)}`
     })
   const before = exported()
   llama.calls.llama_memory_seq_rm(llama.memory, sequence, -1, -1)
   for (const [index, record] of records.entries()) {
-    const bytes = before[index] ?? null
-    if (bytes === null) return `a ${record.kind} record is not as long as its tokens take`
-    const fault = mover.importInto(sequence, record, bytes)
+    const fault = mover.importInto(sequence, record, buffers[index] as Uint8Array)
     if (fault !== null) return `a ${record.kind} record is refused: ${fault}`
   }
   const fault = mover.guardFault(sequence, tokens)
   if (fault !== null) return fault
-  const isSame = exported().every((bytes, index) => {
-    const first = before[index] ?? null
-    return bytes !== null && first !== null && Buffer.compare(bytes, first) === 0
-  })
-  return isSame ? null : 'records do not come back as they went in'
+  const different = exported().find((words, index) => words !== before[index])
+  return different === undefined ? null : `a record does not come back as it went (${different})`
 }

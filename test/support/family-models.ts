@@ -3,9 +3,9 @@
  * Their weights are noise, fixed by a seed: the texts make no sense, but logits and greedy tokens
  * are reproducible, and depend on every byte that a restore puts back.
  */
-import { existsSync, mkdirSync, mkdtempSync, renameSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type ByteVocabulary, byteVocabulary } from './byte-vocabulary.ts'
 import { type GgufTensor, type GgufValue, writeGguf } from './gguf-writer.ts'
 import { type RandomWeights, randomWeights } from './random-weights.ts'
@@ -67,6 +67,7 @@ export function familyModelPath(name: FamilyName): string {
   const written = join(mkdtempSync(join(folder, 'writing-')), 'model.gguf')
   writeGguf(written, { ...metadata, ...vocabulary.metadata }, tensors)
   renameSync(written, path)
+  rmdirSync(dirname(written))
   return path
 }
 

@@ -97,6 +97,20 @@ describe.each(families)('the guard of %s', (family) => {
     return mover.guardFault(sequence, cut)
   }
 
+  it('has no say where measuring finds another memory than was thought: that is refused', () => {
+    const windowTokens = calls.llama_model_n_swa(model)
+    const ropeType = calls.llama_model_rope_type(model)
+    const facts = { memory: mover.shape.memory, windowTokens, ropeType }
+    llama.wipe()
+    for (const memory of Object.keys(kindsOf) as (keyof typeof kindsOf)[]) {
+      const { refusal } = measureMemory(llama, { ...facts, memory })
+      if (memory === facts.memory) expect(refusal).toBeNull()
+      else expect(refusal, memory).toContain('served without cache')
+    }
+    const otherRope = ropeType === 40 ? 0 : 40
+    expect(measureMemory(llama, { ...facts, ropeType: otherRope }).mover).toBeNull()
+  })
+
   it('lets pass what belongs together, and nothing else', () => {
     let refused = 0
     for (const cut of cuts) {
