@@ -16,6 +16,8 @@ export interface ExactServiceOptions {
   readonly directory: string
   readonly reuse: ReuseMode
   readonly blockTokens: number
+  /** Absent: as many as the product's default. */
+  readonly boundaryTokens?: number
   readonly contextTokens: number
   readonly threads: number
   readonly ramBytes: number
@@ -49,7 +51,13 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   const warn = (message: string, error: unknown): void => {
     faults.push(`${message}: ${error}`)
   }
-  const opened = await openCache({ ...limits, ...options, now: Date.now, warn })
+  const opened = await openCache({
+    ...limits,
+    boundaryTokens: 1024,
+    ...options,
+    now: Date.now,
+    warn,
+  })
   const { arena, cache } = opened
   const worker = startEngine(options.engine, {
     worker: { ...options, engine: options.settings ?? {} },

@@ -22,6 +22,7 @@ import {
   type StoredChains,
 } from './stored-chains.ts'
 
+const boundaryTokens = 1024
 const arenaBytes = 64 * 1024 * 1024
 const commitsAtOnce = 1000
 
@@ -43,6 +44,8 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     hash64,
     blockTokens,
     reuse: 'token',
+    boundaryTokens,
+    boundaryShare: limits.boundaryShare,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,
@@ -120,6 +123,7 @@ async function measureOpen(
       ramBytes: arenaBytes,
       ssdBytes: blockCount * slotBytes,
       blockTokens,
+      boundaryTokens,
       reuse: 'token',
       now: () => Date.now(),
       warn: (message) => {

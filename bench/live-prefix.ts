@@ -58,6 +58,7 @@ export async function openLivePrefix(
     ramBytes: arenaBytes,
     ssdBytes: config.ssdBytes,
     blockTokens: config.blockTokens,
+    boundaryTokens: config.boundaryTokens,
     reuse: config.reuse,
     now: () => Date.now(),
     warn: (message) => {

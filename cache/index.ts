@@ -1,10 +1,10 @@
 /** The only public door of the cache library. */
+export { boundariesToSave, boundaryKindsOf } from './boundaries.ts'
 export {
   Cache,
   type CacheCounters,
   type CacheOptions,
   type LeaseRequest,
-  type TierUsage,
 } from './cache.ts'
 export { CacheError } from './errors.ts'
 export {
@@ -37,3 +37,4 @@ export type {
   TierName,
   TokenIds,
 } from './types.ts'
+export type { TierUsage } from './usage.ts'

@@ -2,7 +2,13 @@
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
 import { type LoadedRecord, type LoadingHost, loadWindows } from './loading.ts'
-import type { BlockMatch, CachedBlock, CachedRecord, TreeRoot } from './prefix-index.ts'
+import {
+  type BlockMatch,
+  type CachedBlock,
+  type CachedRecord,
+  recordOf,
+  type TreeRoot,
+} from './prefix-index.ts'
 import {
   type ChainPlace,
   ChainWriter,
@@ -10,12 +16,13 @@ import {
   type Saveable,
   type SavingHost,
 } from './saving.ts'
-import type { Crc32s, Extent, Plan, PrefixId } from './types.ts'
+import { markSpare } from './spare.ts'
+import type { Crc32s, Extent, Plan, PlannedRecord, PrefixId } from './types.ts'
 
 /** What a lease needs of the cache that gives it. */
 export interface LeaseHost extends LoadingHost, SavingHost {
-  /** Takes a block and all below it out of the index; `damaged` is quarantined on the SSD. */
-  discard(block: CachedBlock, damaged: CachedRecord | null): void
+  /** Takes a record out of the index, with all that is useless without it. */
+  discard(damaged: CachedRecord): void
   /** Frees this tail when a longer, durable sibling begins with it. */
   reap(tail: CachedBlock): void
 }
@@ -36,7 +43,9 @@ export class PrefixLease {
     this.plan = plan
     this.#root = place.root
     this.#root.leases++
-    this.#blocks = matches.slice(0, plan.records.length).map((match) => match.block)
+    this.#blocks = matches
+      .slice(0, plan.records.filter(({ kind }) => kind === 'kv').length)
+      .map((match) => match.block)
     this.#writer = new ChainWriter(host, place, (block) => this.#hold(block))
     for (const block of this.#blocks) this.#hold(block)
   }
@@ -49,7 +58,7 @@ export class PrefixLease {
 
   /** The planned records in the arena, window by window; see `loadWindows`. */
   windows(): AsyncGenerator<LoadedRecord[]> {
-    return loadWindows(this.#host, this.plan.records, this.#blocks)
+    return loadWindows(this.#host, this.plan.records, (planned) => this.#blockOf(planned))
   }
 
   /** The engine confirms how many tokens stand in its sequence; what it saves continues there. */
@@ -77,9 +86,10 @@ export class PrefixLease {
    * The engine refused this record: its chain is cut there and the bytes are never offered again.
    */
   rejectRecord(recordIndex: number): void {
-    const block = this.#blocks[recordIndex]
-    const record = block?.records[0]
-    if (block !== undefined && record !== undefined) this.#host.discard(block, record)
+    const planned = this.plan.records[recordIndex]
+    const block = planned && this.#blockOf(planned)
+    const record = block && recordOf(block, planned.kind)
+    if (record !== undefined) this.#host.discard(record)
   }
 
   reserve(saveable: Saveable): Promise<Extent | null> {
@@ -107,10 +117,13 @@ export class PrefixLease {
     // From the last block to the first, so that in the order of use children are older.
     const blocks = [...this.#leased].sort((a, b) => b.index - a.index)
     const nowMs = this.#host.now()
+    const boundaries = this.#usedBoundaries()
     for (const block of blocks) {
       block.leases--
-      if (!block.gone) this.#touch(block, nowMs)
+      if (!block.gone) this.#touch(block, nowMs, boundaries.has(block))
     }
+    const { deepest } = this.#writer
+    if (deepest !== null && boundaries.size > 0) markSpare(deepest, this.#host.blockTokens)
     for (const block of blocks) {
       if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
     }
@@ -126,9 +139,21 @@ export class PrefixLease {
     block.leases++
   }
 
-  #touch(block: CachedBlock, nowMs: number): void {
+  #blockOf({ from }: PlannedRecord): CachedBlock {
+    return this.#blocks[Math.floor(from / this.#host.blockTokens)] as CachedBlock
+  }
+
+  /** What is exact at a boundary was used where the request went on, not all along its chain. */
+  #usedBoundaries(): ReadonlySet<CachedBlock> {
+    const isTarget = this.plan.records.some(({ kind }) => kind !== 'kv')
+    const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv').map(({ block }) => block)
+    return new Set(isTarget ? [...this.#blocks.slice(-1), ...saved] : saved)
+  }
+
+  #touch(block: CachedBlock, nowMs: number, isBoundaryUsed: boolean): void {
     block.lastUsedAtMs = nowMs
     for (const record of block.records) {
+      if (record.kind !== 'kv' && !isBoundaryUsed) continue
       this.#host.ram.touch(record)
       this.#host.ssd?.touch(record, nowMs)
     }

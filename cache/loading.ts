@@ -3,7 +3,7 @@
  *
  * Windows bound what one request pins, so that a prefix larger than the RAM tier can be restored.
  */
-import type { CachedBlock, CachedRecord } from './prefix-index.ts'
+import { type CachedBlock, type CachedRecord, recordOf } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { Crc32s, Extent, PlannedRecord } from './types.ts'
@@ -44,26 +44,50 @@ interface LoadedWindow {
 
 /**
  * Yields the records in order; while the caller restores one window the next is read from the SSD.
- * Ends early at the first record that cannot be read: the chain is cut there.
+ * Ends early at the first record that cannot be read: the chain is cut there. What is exact at a
+ * boundary comes last and is brought in first: without it nothing before it needs to be imported.
  */
 export async function* loadWindows(
   host: LoadingHost,
   records: readonly PlannedRecord[],
-  blocks: readonly CachedBlock[],
+  blockOf: (planned: PlannedRecord) => CachedBlock,
 ): AsyncGenerator<LoadedRecord[]> {
-  const wanted = records.map((planned, i) => ({ planned, block: blocks[i] as CachedBlock }))
-  const pending = cutWindows(host, wanted)
+  const wanted = records.map((planned) => ({ planned, block: blockOf(planned) }))
+  const exact = await loadWindow(
+    host,
+    wanted.filter(({ planned }) => planned.kind !== 'kv'),
+  )
+  try {
+    if (exact.isCut) return
+    const rows = cutWindows(
+      host,
+      wanted.filter(({ planned }) => planned.kind === 'kv'),
+    )
+    yield* loadRows(host, rows, exact)
+  } finally {
+    unpin(host, exact)
+  }
+}
+
+/** The last window ends with `exact`; a chain that is cut never gets there. */
+async function* loadRows(
+  host: LoadingHost,
+  pending: Wanted[][],
+  exact: LoadedWindow,
+): AsyncGenerator<LoadedRecord[]> {
   let next = loadWindow(host, pending.shift() ?? [])
   try {
     for (;;) {
       const window = await next
+      const isLast = pending.length === 0 && !window.isCut
       next = loadWindow(host, window.isCut ? [] : (pending.shift() ?? []))
       try {
-        if (window.pinned.length > 0) yield window.pinned.map((item) => item.loaded)
+        const loaded = [...window.pinned, ...(isLast ? exact.pinned : [])]
+        if (loaded.length > 0) yield loaded.map((item) => item.loaded)
       } finally {
         unpin(host, window)
       }
-      if (window.isCut || window.pinned.length === 0) return
+      if (isLast || window.isCut) return
     }
   } finally {
     unpin(host, await next)
@@ -103,7 +127,8 @@ async function loadWindow(host: LoadingHost, window: readonly Wanted[]): Promise
 }
 
 async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<Pinned> {
-  const record = block.records.find((item) => item.kind === planned.kind) as CachedRecord
+  const record = recordOf(block, planned.kind)
+  if (record === undefined) throw new Error('the record left the cache')
   host.ram.pin(record)
   try {
     while (record.extent === null) {

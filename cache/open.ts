@@ -16,6 +16,8 @@ export interface OpenCacheOptions {
   readonly ssdBytes: number
   readonly blockTokens: number
   readonly reuse: ReuseMode
+  readonly boundaryTokens: number
+  readonly boundaryShare: number
   readonly restoreWindowBytes: number
   readonly reserveWaitMs: number
   readonly ssdWritesInFlight: number

@@ -2,6 +2,7 @@
  * The decision for one request. Pure: what matches and the rates come in, a plan with reasons goes
  * out.
  */
+import { boundaryKindsOf } from './boundaries.ts'
 import type {
   BlockHash,
   Layout,
@@ -9,6 +10,7 @@ import type {
   Plan,
   PlannedRecord,
   Rates,
+  RecordKind,
   ReuseMode,
   TierName,
 } from './types.ts'
@@ -26,12 +28,30 @@ export interface PlanMatch {
   readonly continues: boolean
 }
 
+/** Where a layout that restores to boundaries only can be restored to. */
+export interface PlanBoundary {
+  /** One of each kind that the layout needs beside rows, at the end of the last match. */
+  readonly records: readonly {
+    readonly kind: RecordKind
+    readonly sizeBytes: number
+    readonly tier: TierName
+  }[]
+  /** Tokens whose rows are stored, which may be more than up to the boundary. */
+  readonly matchedTokens: number
+  /** Does the longest stored beginning go on, in another way than the prompt? */
+  readonly goesOn: boolean
+}
+
 export interface PlanInput {
   readonly promptTokens: number
   readonly reuse: ReuseMode
   readonly layout: Layout
   /** In chain order; all but the last one are shared in full. */
   readonly matches: readonly PlanMatch[]
+  /** Set where the layout needs a boundary; the matches then end at it, or are none. */
+  readonly boundary?: PlanBoundary
+  /** Positions that are worth saving, rising; absent: none. */
+  readonly boundaries?: readonly number[]
   readonly rates: Rates
   readonly read: boolean
 }
@@ -62,6 +82,7 @@ function isWorthRestoring(record: PlannedRecord, rates: Rates): boolean {
  * only.
  */
 function restorable(input: PlanInput): PlannedRecord[] {
+  if (input.boundary !== undefined) return upToBoundary(input.matches, input.boundary)
   const records: PlannedRecord[] = []
   const lastUsable = input.promptTokens - 1
   for (const match of input.matches) {
@@ -82,6 +103,29 @@ function restorable(input: PlanInput): PlannedRecord[] {
   return records
 }
 
+/** Rows in order, and last what is exact where they end. */
+function upToBoundary(matches: readonly PlanMatch[], boundary: PlanBoundary): PlannedRecord[] {
+  const rows = matches.map(({ hash, from, storedTokens, sizeBytes, tier }): PlannedRecord => {
+    return { hash, kind: 'kv', from, to: from + storedTokens, sizeBytes, tier }
+  })
+  const last = rows.at(-1)
+  return last === undefined ? [] : [...rows, ...boundary.records.map((it) => ({ ...last, ...it }))]
+}
+
+/** What is worth restoring of what could be. Up to a boundary: all of it, or nothing. */
+function worthwhile(input: PlanInput): PlannedRecord[] {
+  const records = restorable(input)
+  if (input.boundary !== undefined) {
+    const restoreMs = estimateRestoreMs(records, input.rates)
+    const prefillMs = estimatePrefillMs(records.at(-1)?.to ?? 0, input.rates)
+    return restoreMs === null || prefillMs === null || restoreMs <= prefillMs ? records : []
+  }
+  while (records.length > 0 && !isWorthRestoring(records.at(-1) as PlannedRecord, input.rates)) {
+    records.pop()
+  }
+  return records
+}
+
 const slowest = (records: readonly PlannedRecord[]): TierName | null => {
   if (records.length === 0) return null
   return records.some((record) => record.tier === 'ssd') ? 'ssd' : 'ram'
@@ -98,6 +142,7 @@ function without(
     promptTokens: input.promptTokens,
     records: [],
     computeFrom: 0,
+    boundaries: boundaryKindsOf(input.layout).length === 0 ? [] : (input.boundaries ?? []),
     matchedTokens: 0,
     tier: null,
     miss: { reason, atToken: 0 },
@@ -114,7 +159,14 @@ function missOf(
   isDeclined: boolean,
 ): Plan['miss'] {
   if (isDeclined) return { reason: 'restore_not_worth_it', atToken: computeFrom }
+  const usableTokens = Math.min(matchedTokens, input.promptTokens - 1)
+  if (input.boundary !== undefined && computeFrom < usableTokens) {
+    return { reason: 'no_boundary', atToken: computeFrom }
+  }
   if (matchedTokens >= input.promptTokens - 1) return null
+  if (input.boundary !== undefined && matchedTokens > 0) {
+    return input.boundary.goesOn ? { reason: 'diverged', atToken: matchedTokens } : null
+  }
   const last = input.matches.at(-1)
   if (last === undefined) return { reason: 'never_seen', atToken: 0 }
   const isInside = last.sharedTokens < last.storedTokens
@@ -130,12 +182,10 @@ export function makePlan(input: PlanInput): Plan {
     return without(input, 'bypass', 'bypass', 'the request asked not to read the cache')
 
   const last = input.matches.at(-1)
-  const matchedTokens = last === undefined ? 0 : last.from + last.sharedTokens
-  const records = restorable(input)
-  const offered = records.length
-  while (records.length > 0 && !isWorthRestoring(records.at(-1) as PlannedRecord, input.rates)) {
-    records.pop()
-  }
+  const sharedTokens = last === undefined ? 0 : last.from + last.sharedTokens
+  const matchedTokens = input.boundary?.matchedTokens ?? sharedTokens
+  const offered = restorable(input).length
+  const records = worthwhile(input)
   const computeFrom = records.at(-1)?.to ?? 0
   const miss = missOf(input, matchedTokens, computeFrom, records.length < offered)
   const restoreMs = estimateRestoreMs(records, input.rates)
@@ -145,6 +195,7 @@ export function makePlan(input: PlanInput): Plan {
     promptTokens: input.promptTokens,
     records,
     computeFrom,
+    boundaries: (input.boundaries ?? []).filter((position) => position > computeFrom),
     matchedTokens,
     tier: slowest(records),
     // A match that is too short to restore anything is a miss of something never seen.
@@ -165,6 +216,8 @@ interface Decision {
 
 function explain(input: PlanInput, made: Decision): string[] {
   const { matchedTokens, computeFrom, records } = made
+  const isDeclined = records.length < made.offered
+  const usableTokens = Math.min(matchedTokens, input.promptTokens - 1)
   const reasons: string[] = []
   reasons.push(
     matchedTokens === 0
@@ -174,11 +227,17 @@ function explain(input: PlanInput, made: Decision): string[] {
   if (matchedTokens === input.promptTokens) {
     reasons.push('the last token is always computed: its logits are not stored')
   }
-  if (input.reuse === 'block' && computeFrom < matchedTokens) {
+  if (input.boundary !== undefined && computeFrom < usableTokens && !isDeclined) {
+    reasons.push(
+      `tokens ${computeFrom} to ${matchedTokens} are computed again: this model is restored only ` +
+        `where its ${boundaryKindsOf(input.layout).join(' and ')} was saved, and the last such ` +
+        `boundary is at token ${computeFrom}`,
+    )
+  } else if (input.reuse === 'block' && computeFrom < matchedTokens) {
     reasons.push(`reuse by whole blocks: restoring ends at token ${computeFrom}`)
   }
-  if (made.records.length < made.offered) {
-    const count = made.offered - made.records.length
+  if (isDeclined) {
+    const count = made.offered - records.length
     reasons.push(`${count} records are left out: prefilling them is faster than restoring them`)
   }
   if (records.length > 0) {

@@ -34,6 +34,8 @@ export interface CachedRecord {
    * whoever saved it wants no copy on the disk.
    */
   ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off'
+  /** Others of its chain do nearly as well: the first of its kind to go when room is short. */
+  spare: boolean
   /** A read from the SSD that is under way, shared by all who want the record. */
   loading: Promise<void> | null
   readonly ramLinks: Links<CachedRecord>
@@ -100,10 +102,20 @@ export function newRecord(
     extent: null,
     pins: 0,
     ssd: 'none',
+    spare: false,
     loading: null,
     ramLinks: unlisted(),
     ssdLinks: unlisted(),
   }
+}
+
+export function recordOf(block: CachedBlock, kind: RecordKind): CachedRecord | undefined {
+  return block.records.find((record) => record.kind === kind)
+}
+
+/** Out of the index, with its block or alone: its bytes go with whoever still uses them. */
+export function isGone(record: CachedRecord): boolean {
+  return record.block.gone || !record.block.records.includes(record)
 }
 
 export function tierOf(record: CachedRecord): TierName | null {

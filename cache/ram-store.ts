@@ -4,9 +4,9 @@
  * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
-import { ramVictim } from './evict.ts'
-import type { CachedRecord } from './prefix-index.ts'
-import { RecencyList } from './recency.ts'
+import { boundaryVictim, mayLeaveRam, ramVictim } from './evict.ts'
+import { type CachedRecord, isGone } from './prefix-index.ts'
+import { type RecordOrder, TierOrder } from './record-order.ts'
 import type { Arena } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
@@ -18,26 +18,38 @@ export interface RamStoreEvents {
 export class RamStore {
   readonly #arena: Arena
   readonly #events: RamStoreEvents
-  readonly #order = new RecencyList<CachedRecord>((record) => record.ramLinks)
+  readonly #order: TierOrder
+  /** What records that are exact at a boundary may take. */
+  readonly #boundaryBytesMax: number
   /** Those who wait for room; woken whenever something may have become free. */
   #waiters: (() => void)[] = []
   evictedBlocks = 0
 
-  constructor(arena: Arena, events: RamStoreEvents) {
+  constructor(arena: Arena, boundaryShare: number, events: RamStoreEvents) {
     this.#arena = arena
     this.#events = events
+    this.#boundaryBytesMax = arena.sizeBytes * boundaryShare
+    this.#order = new TierOrder({
+      linksOf: (record) => record.ramLinks,
+      bytesOf: (record) => arena.allocatedBytes(record.sizeBytes),
+    })
   }
 
   get arena(): Arena {
     return this.#arena
   }
 
-  get order(): Iterable<CachedRecord> {
+  get order(): RecordOrder & Iterable<CachedRecord> {
     return this.#order
   }
 
-  get recordCount(): number {
-    return this.#order.count
+  /** A block is here when its rows are. */
+  get blockCount(): number {
+    return this.#order.rows.count
+  }
+
+  get boundaryBytes(): number {
+    return this.#order.boundaryBytes
   }
 
   /** Evicts as much as it takes. Null when what has to stay leaves no contiguous room. */
@@ -48,7 +60,7 @@ export class RamStore {
       if (extent !== null) return extent
       const victim = ramVictim(this.#order)
       if (victim === null) return null
-      this.evictedBlocks++
+      if (victim.kind === 'kv') this.evictedBlocks++
       this.drop(victim)
     }
   }
@@ -78,6 +90,7 @@ export class RamStore {
   hold(record: CachedRecord, extent: Extent): void {
     record.extent = extent
     this.#order.touch(record)
+    if (record.kind !== 'kv') this.#keepShare(record)
   }
 
   touch(record: CachedRecord): void {
@@ -90,7 +103,7 @@ export class RamStore {
 
   unpin(record: CachedRecord): void {
     record.pins--
-    if (record.pins === 0 && record.block.gone) this.#free(record)
+    if (record.pins === 0 && isGone(record)) this.#free(record)
     this.wake()
   }
 
@@ -115,6 +128,16 @@ export class RamStore {
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()
+  }
+
+  /** What has just come stays, even where it does not fit beside those that are in use. */
+  #keepShare(newest: CachedRecord): void {
+    const mayGo = (record: CachedRecord) => record.block !== newest.block && mayLeaveRam(record)
+    while (this.#order.boundaryBytes > this.#boundaryBytesMax) {
+      const victim = boundaryVictim(this.#order, mayGo)
+      if (victim === null) return
+      this.drop(victim)
+    }
   }
 
   #free(record: CachedRecord): void {

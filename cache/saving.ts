@@ -12,6 +12,7 @@ import {
   isBlock,
   newRecord,
   type PrefixIndex,
+  recordOf,
   type TreeRoot,
 } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
@@ -27,6 +28,8 @@ export interface SavingHost {
   readonly reserveWaitMs: number
   now(): number
   onSaved(record: CachedRecord): void
+  /** Takes what is exact at this block's end out, or the whole block where it has no rows. */
+  forgetBoundary(block: CachedBlock): void
 }
 
 /** Tokens [from, to) that the engine has computed and that could be stored. */
@@ -50,6 +53,8 @@ export interface ChainPlace {
   readonly root: TreeRoot
   /** False: what this request computes stays in RAM and is never written to the SSD. */
   readonly spill: boolean
+  /** Of the layout. With more than rows, tokens are saved when a boundary behind them is. */
+  readonly kinds: readonly RecordKind[]
 }
 
 interface Reservation {
@@ -74,12 +79,15 @@ export class ChainWriter {
   readonly #host: SavingHost
   readonly #root: TreeRoot
   readonly #spill: boolean
+  readonly #kinds: readonly RecordKind[]
   /** Takes a lease on a block for as long as the request runs. */
   readonly #hold: (block: CachedBlock) => void
   readonly #reservations = new Map<number, Reservation>()
+  /** Blocks whose rows have room, or are about to get it. */
+  readonly #expected = new Set<BlockHash>()
   readonly #saved: CachedRecord[] = []
-  /** End of the chain of full blocks that are stored or reserved. */
-  #end: { readonly hash: BlockHash; readonly tokenCount: number }
+  /** Names of the full blocks that are stored or reserved, behind the root's. */
+  readonly #chain: BlockHash[]
   #deepest: CachedBlock | null = null
   #isClosed = false
 
@@ -88,8 +96,14 @@ export class ChainWriter {
     this.#host = host
     this.#root = root
     this.#spill = place.spill
+    this.#kinds = place.kinds
     this.#hold = hold
-    this.#end = { hash: root.hash, tokenCount: 0 }
+    this.#chain = [root.hash]
+  }
+
+  /** What has been committed, in that order. */
+  get saved(): readonly CachedRecord[] {
+    return this.#saved
   }
 
   /** The deepest stored block of this request's chain; null when nothing is stored. */
@@ -101,21 +115,25 @@ export class ChainWriter {
   continueBehind(block: CachedBlock): void {
     this.#hold(block)
     this.#deepest = block
-    this.#end = { hash: block.hash, tokenCount: (block.index + 1) * this.#host.blockTokens }
+    this.#chain.splice(block.index + 1, this.#chain.length, block.hash)
   }
 
   /** Room for a record. Null: stored already, no room, or its parent is not stored. */
   async reserve(saveable: Saveable): Promise<Extent | null> {
-    if (this.#isClosed || saveable.from !== this.#end.tokenCount) return null
-    const parent = this.#end.hash
+    const parent = this.#isClosed ? undefined : this.#parentOf(saveable)
+    if (parent === undefined) return null
     const hash = blockHash(this.#host.hash64, parent, saveable.tokens)
-    if (!this.#isWanted(hash, saveable)) return null
+    if (!this.#isWanted(hash, parent, saveable)) return null
     // The next block may be asked for while this one waits for room.
-    if (this.#isFull(saveable)) this.#end = { hash, tokenCount: saveable.to }
+    if (saveable.kind === 'kv' && this.#isFull(saveable)) this.#chain.push(hash)
+    if (saveable.kind === 'kv') this.#expected.add(hash)
     const { ram, reserveWaitMs } = this.#host
     const extent = await ram.allocateWithin(saveable.sizeBytes, reserveWaitMs)
-    if (extent === null) return null
-    this.#reservations.set(extent.offset, { saveable, extent, parent, hash })
+    if (extent === null) {
+      if (saveable.kind === 'kv') this.#expected.delete(hash)
+      return null
+    }
+    this.#reservations.set(extent.generation, { saveable, extent, parent, hash })
     return extent
   }
 
@@ -147,19 +165,27 @@ export class ChainWriter {
 
   /**
    * Waits until what was committed is on the slowest tier, at most `timeoutMs`. Returns the
-   * tokens of the unbroken run that is: only they are acknowledged.
+   * tokens of the unbroken run that is, up to its last boundary where the layout needs one: only
+   * they are acknowledged.
    */
   async settle(timeoutMs: number): Promise<number> {
     const deadline = AbortSignal.timeout(timeoutMs)
     const settled = new Set<CachedBlock>()
+    let coveredTo = 0
+    let coveredTokens = 0
     let savedTokens = 0
-    for (const { block } of this.#saved) {
+    for (const block of new Set(this.#saved.map((record) => record.block))) {
       // Another request may have saved what this one goes on behind, a moment ago or in vain.
       for (const member of chainTo(block, settled)) {
         if (!(await this.#isSafe(member, deadline))) return savedTokens
         settled.add(member)
       }
-      savedTokens += block.tokenCount
+      const from = block.index * this.#host.blockTokens
+      const to = from + block.tokenCount
+      coveredTokens += Math.max(0, to - Math.max(from, coveredTo))
+      coveredTo = Math.max(coveredTo, to)
+      const isWhole = this.#kinds.every((kind) => recordOf(block, kind) !== undefined)
+      if (isWhole) savedTokens = coveredTokens
     }
     return savedTokens
   }
@@ -171,6 +197,9 @@ export class ChainWriter {
     this.#isClosed = true
     for (const { extent } of this.#reservations.values()) this.#host.ram.release(extent)
     this.#reservations.clear()
+    for (const { block } of this.#saved) {
+      if (!block.gone && recordOf(block, 'kv') === undefined) this.#host.forgetBoundary(block)
+    }
   }
 
   async #isSafe(block: CachedBlock, deadline: AbortSignal): Promise<boolean> {
@@ -197,12 +226,12 @@ export class ChainWriter {
       return
     }
     const keptOff: CachedRecord[] = []
-    let { parent } = record.block
-    while (this.#spill && isBlock(parent)) {
-      const members = parent.records.filter((member) => member.ssd === 'kept off')
+    let node = record.kind === 'kv' ? record.block.parent : record.block
+    while (this.#spill && isBlock(node)) {
+      const members = node.records.filter((member) => member.ssd === 'kept off')
       if (members.length === 0) break
       keptOff.push(...members)
-      parent = parent.parent
+      node = node.parent
     }
     for (const member of keptOff.reverse()) ssd.enqueue(member)
     ssd.enqueue(record)
@@ -228,50 +257,73 @@ export class ChainWriter {
     return hash === this.#root.hash ? this.#root : this.#host.index.get(hash)
   }
 
+  /** The name of the block before it; undefined: the record does not follow the chain. */
+  #parentOf({ kind, from }: Saveable): BlockHash | undefined {
+    const depth = from / this.#host.blockTokens
+    // Rows go on where the chain ends; what is exact at a boundary may follow its block's rows.
+    return kind === 'kv' && depth !== this.#chain.length - 1 ? undefined : this.#chain[depth]
+  }
+
   /** A block that is stored already is gone over, unless this one is more exact. */
-  #isWanted(hash: BlockHash, saveable: Saveable): boolean {
+  #isWanted(hash: BlockHash, parent: BlockHash, saveable: Saveable): boolean {
     const existing = this.#host.index.get(hash)
-    if (existing === undefined) {
-      if (this.#isFull(saveable)) return true
-      const covering = this.#stored(this.#end.hash)?.children.longest(saveable.tokens)
-      return covering?.sharedTokens !== saveable.tokens.length
-    }
-    if (!this.#isSameBlock(existing, saveable)) return false
-    if (saveable.grid && !existing.grid) return true
+    if (existing === undefined) return this.#isNew(hash, parent, saveable)
+    if (!this.#isSameBlock(existing, parent, saveable)) return false
+    const isStored = recordOf(existing, saveable.kind) !== undefined
+    if (saveable.kind !== 'kv') return !isStored
+    if (!isStored || (saveable.grid && !existing.grid)) return true
     if (this.#isFull(saveable)) this.continueBehind(existing)
     return false
   }
 
+  #isNew(hash: BlockHash, parent: BlockHash, saveable: Saveable): boolean {
+    if (saveable.kind !== 'kv') {
+      // Rows for which there was no room: what is exact at their end would be garbage.
+      return this.#expected.has(hash)
+    }
+    if (this.#isFull(saveable) || this.#kinds.length > 1) return true
+    const covering = this.#stored(parent)?.children.longest(saveable.tokens)
+    return covering?.sharedTokens !== saveable.tokens.length
+  }
+
   /** Two different blocks of one name are a collision of hashes: the later one is not stored. */
-  #isSameBlock(block: CachedBlock, saveable: Saveable): boolean {
+  #isSameBlock(block: CachedBlock, parent: BlockHash, saveable: Saveable): boolean {
     const tokens = this.#host.index.tokensOf(block)
     return (
-      block.parent === this.#stored(this.#end.hash) &&
+      block.parent === this.#stored(parent) &&
       tokens.length === saveable.tokens.length &&
       tokens.every((token, i) => token === saveable.tokens[i])
     )
   }
 
   #take(place: Place): Reservation | null {
-    const reservation = this.#reservations.get(place.offset)
-    if (reservation?.extent.generation !== place.generation) return null
-    this.#reservations.delete(place.offset)
+    const reservation = this.#reservations.get(place.generation)
+    if (reservation?.extent.offset !== place.offset) return null
+    this.#reservations.delete(place.generation)
     return reservation
   }
 
   #store(reservation: Reservation, crc32s: Crc32s): CachedRecord | null {
+    const { saveable } = reservation
     const parent = this.#stored(reservation.parent)
-    if (parent === undefined) return null
+    if (parent === undefined || (isBlock(parent) && recordOf(parent, 'kv') === undefined)) {
+      return null
+    }
     const existing = this.#host.index.get(reservation.hash)
-    return existing === undefined
-      ? this.#insert(parent, reservation, crc32s)
-      : this.#replace(existing, reservation, crc32s)
+    if (existing !== undefined && existing.parent !== parent) return null
+    const block = existing ?? this.#insert(parent, reservation)
+    const before = recordOf(block, saveable.kind)
+    if (before !== undefined) return this.#replace(before, saveable, crc32s)
+    const record = newRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
+    // A block is as exact as the least exact of its records.
+    block.grid &&= saveable.grid
+    block.records.push(record)
+    return record
   }
 
-  #insert(parent: CachedBlock | TreeRoot, made: Reservation, crc32s: Crc32s): CachedRecord {
-    const { saveable, hash } = made
+  #insert(parent: CachedBlock | TreeRoot, { saveable, hash }: Reservation): CachedBlock {
     const nowMs = this.#host.now()
-    const block = this.#host.index.insert({
+    return this.#host.index.insert({
       hash,
       parent,
       index: saveable.from / this.#host.blockTokens,
@@ -281,17 +333,15 @@ export class ChainWriter {
       createdAtMs: nowMs,
       lastUsedAtMs: nowMs,
     })
-    const record = newRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
-    block.records.push(record)
-    return record
   }
 
   /** Bit-reproducible bytes take the place of those that are only as exact as the batching. */
-  #replace(block: CachedBlock, made: Reservation, crc32s: Crc32s): CachedRecord | null {
-    const record = block.records.find((candidate) => candidate.kind === made.saveable.kind)
-    const isBetter = made.saveable.grid && !block.grid && block.parent.hash === made.parent
-    if (record === undefined || !isBetter) return null
-    if (record.pins > 0 || record.loading !== null || record.ssd === 'pending') return null
+  #replace(record: CachedRecord, saveable: Saveable, crc32s: Crc32s): CachedRecord | null {
+    const { block } = record
+    if (record.kind !== 'kv' || !saveable.grid || block.grid) return null
+    const isBusy = (it: CachedRecord) => it.pins > 0 || it.loading !== null || it.ssd === 'pending'
+    if (block.records.some(isBusy)) return null
+    this.#host.forgetBoundary(block)
     this.#host.ram.forget(record)
     record.crc32s = crc32s
     block.grid = true

@@ -81,6 +81,26 @@ export class Siblings<Item> {
     return best
   }
 
+  /** The items that `tokens` begin with, the longest first. */
+  *beginningsOf(tokens: TokenIds): Generator<Item> {
+    this.#sort()
+    let wanted = tokens
+    while (wanted.length > 0) {
+      // Whatever lies between a beginning of `wanted` and `wanted` in order begins with it too.
+      const at = this.#placeOf(wanted)
+      const isNext = (item: Item) => compareTokens(this.#tokensOf(item), wanted) === 0
+      const equal = this.#items[at]
+      const item = equal !== undefined && isNext(equal) ? equal : this.#items[at - 1]
+      if (item === undefined) return
+      const own = this.#tokensOf(item)
+      const shared = sharedBeginning(own, wanted)
+      const isBeginning = shared === own.length
+      if (shared === 0) return
+      if (isBeginning) yield item
+      wanted = wanted.subarray(0, isBeginning ? shared - 1 : shared)
+    }
+  }
+
   /** The item before this one in order, if this one's tokens begin with all of its tokens. */
   beginningOf(item: Item): Item | null {
     const before = this.#items[this.#indexOf(item) - 1]

@@ -2,10 +2,10 @@
  * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU,
  * reads into the arena, and a quarantine for what is damaged.
  */
-import { ssdVictim } from './evict.ts'
-import type { CachedRecord, PrefixIndex } from './prefix-index.ts'
+import { boundaryVictim, mayLeaveSsd, ssdVictim } from './evict.ts'
+import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
-import { RecencyList } from './recency.ts'
+import { type RecordOrder, TierOrder } from './record-order.ts'
 import type { SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
@@ -27,6 +27,8 @@ export interface SsdStoreOptions {
   readonly index: PrefixIndex
   readonly ram: RamStore
   readonly writesInFlight: number
+  /** Part of the tier that records which are exact at a boundary may take. */
+  readonly boundaryShare: number
   readonly onDurable: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
   readonly onFailed: (error: unknown, record: CachedRecord | null) => void
@@ -38,7 +40,7 @@ const keyOf = (record: CachedRecord) => ({ hash: record.block.hash, kind: record
 
 export class SsdStore {
   readonly #options: SsdStoreOptions
-  readonly #order = new RecencyList<CachedRecord>((record) => record.ssdLinks)
+  readonly #order: TierOrder
   readonly #queue: CachedRecord[] = []
   readonly #removals = new Set<Promise<void>>()
   #inFlight = 0
@@ -47,18 +49,27 @@ export class SsdStore {
 
   constructor(options: SsdStoreOptions) {
     this.#options = options
+    this.#order = new TierOrder({
+      linksOf: (record) => record.ssdLinks,
+      bytesOf: (record) => options.tier.allocatedBytes(record.sizeBytes),
+    })
   }
 
   get tier(): SsdTier {
     return this.#options.tier
   }
 
-  get order(): Iterable<CachedRecord> {
+  get order(): RecordOrder & Iterable<CachedRecord> {
     return this.#order
   }
 
-  get recordCount(): number {
-    return this.#order.count
+  /** A block is here when its rows are. */
+  get blockCount(): number {
+    return this.#order.rows.count
+  }
+
+  get boundaryBytes(): number {
+    return this.#order.boundaryBytes
   }
 
   /** A record that LMDB already has, found at start. */
@@ -141,8 +152,8 @@ export class SsdStore {
     const { ram, onDurable, onFailed } = this.#options
     ram.pin(record)
     try {
-      if (!record.block.gone) {
-        await this.#makeRoom(this.tier.allocatedBytes(record.sizeBytes))
+      if (!isGone(record)) {
+        await this.#makeRoom(record)
         await this.#store(record)
       }
     } catch (error) {
@@ -150,7 +161,7 @@ export class SsdStore {
       onFailed(error, record)
     }
     ram.unpin(record)
-    if (record.block.gone) await this.forget([record])
+    if (isGone(record)) await this.forget([record])
     else if (record.ssd === 'stored') onDurable(record)
     this.#inFlight--
     this.#pump()
@@ -179,22 +190,43 @@ export class SsdStore {
   }
 
   /** Leaves the index at once and LMDB before anything is written into the slots. */
-  async #makeRoom(neededBytes: number): Promise<void> {
-    if (this.tier.freeBytes() >= neededBytes) return
+  async #makeRoom(record: CachedRecord): Promise<void> {
+    const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
+    const victims = record.kind === 'kv' ? [] : this.#overShare(record, neededBytes)
+    const freeBytes = this.tier.freeBytes() + this.#sizeOf(victims)
+    if (freeBytes < neededBytes) {
+      const wantedBytes = neededBytes + evictSlackBytes - freeBytes
+      victims.push(...this.#takeVictims(wantedBytes, () => ssdVictim(this.#order)))
+    }
+    if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
+  }
+
+  /** Boundaries that have to go so that this one keeps to their share. */
+  #overShare(newest: CachedRecord, neededBytes: number): CachedRecord[] {
+    const { tier, boundaryShare } = this.#options
+    const mayGo = (record: CachedRecord) => record.block !== newest.block && mayLeaveSsd(record)
+    const shareBytes = tier.usage().capacityBytes * boundaryShare
+    const overBytes = this.#order.boundaryBytes + neededBytes - shareBytes
+    return this.#takeVictims(overBytes, () => boundaryVictim(this.#order, mayGo))
+  }
+
+  #takeVictims(wantedBytes: number, next: () => CachedRecord | null): CachedRecord[] {
     const victims: CachedRecord[] = []
-    let freedBytes = 0
-    const wantedBytes = neededBytes + evictSlackBytes - this.tier.freeBytes()
-    while (freedBytes < wantedBytes) {
-      const victim = ssdVictim(this.#order)
+    for (let freedBytes = 0; freedBytes < wantedBytes; ) {
+      const victim = next()
       if (victim === null) break
       this.#order.remove(victim)
       victims.push(victim)
       freedBytes += this.tier.allocatedBytes(victim.sizeBytes)
       victim.ssd = 'none'
-      this.evictedBlocks++
+      if (victim.kind === 'kv') this.evictedBlocks++
       this.#options.onEvicted(victim)
     }
-    if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
+    return victims
+  }
+
+  #sizeOf(records: readonly CachedRecord[]): number {
+    return records.reduce((sum, it) => sum + this.tier.allocatedBytes(it.sizeBytes), 0)
   }
 
   #wakeIdle(): void {

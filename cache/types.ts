@@ -72,6 +72,7 @@ export interface Rates {
 export type MissReason =
   | 'never_seen'
   | 'diverged'
+  | 'no_boundary'
   | 'corrupt'
   | 'no_room'
   | 'restore_not_worth_it'
@@ -102,6 +103,11 @@ export interface Plan {
   readonly matchedTokens: number
   /** Slowest tier that has to be read; null when nothing is restored. */
   readonly tier: TierName | null
+  /**
+   * Positions behind `computeFrom` whose window and state are worth saving, rising; empty where the
+   * layout has none.
+   */
+  readonly boundaries: readonly number[]
   /** Set unless outcome is `hit`. */
   readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
   readonly estimate: { readonly restoreMs: number | null; readonly prefillMs: number | null }

@@ -31,6 +31,10 @@ export function checkModelInfo(info: ModelInfo): ModelInfo {
   if (gap !== null && ![gap?.prefix, gap?.suffix, gap?.middle].every(isCount)) {
     throw protocolError('`info.gap` must be null, or have `prefix`, `suffix` and `middle`')
   }
+  const { endTokens } = info
+  if (!Array.isArray(endTokens) || !endTokens.every(isCount)) {
+    throw protocolError('`info.endTokens` must be an array of integers ≥ 0')
+  }
   if (typeof info.device !== 'string') throw protocolError('`info.device` must be a string')
   checkFingerprint(info)
   checkLayout(info.layout)

@@ -58,9 +58,14 @@ export interface ModelInfo {
   readonly chatTemplate: string | null
   /** Tokens with which a prompt asks for what belongs between two texts; null: it has none. */
   readonly gap: GapTokens | null
+  /** Tokens that end a message or an answer. */
+  readonly endTokens: readonly number[]
   /** Human words about the device, e.g. `CPU, 1 thread`. */
   readonly device: string
 }
+
+/** What an engine says of its model; by `isEnd` the worker finds out the rest. */
+export type ModelDescription = Omit<ModelInfo, 'endTokens'>
 
 export interface WorkerOptions {
   readonly modelPath: string
@@ -299,7 +304,7 @@ export interface ArenaView {
 
 /** One loaded model, as an engine implements it. Calls never overlap. */
 export interface EngineModel {
-  readonly info: ModelInfo
+  readonly info: ModelDescription
   render(input: RenderInput): string
   tokenize(text: string, options: TokenizeOptions): TokenIds
   piece(token: number): Uint8Array

@@ -55,7 +55,7 @@ export function runWorker(loadModel: LoadModel): void {
       const memory = hello.arenaBytes === null ? null : mapArena(arenaFd, hello.arenaBytes)
       const model = await loadModel(options, progressReporter(send))
       calls = createWorkerCalls({ model, options, memory, channel })
-      await send({ type: 'ready', info: model.info })
+      await send({ type: 'ready', info: { ...model.info, endTokens: endTokensOf(model) } })
     } catch (error) {
       const code = error instanceof EngineError ? error.code : 'PREFIXD_E_ENGINE_MODEL'
       const message = error instanceof Error ? error.message : String(error)
@@ -75,6 +75,13 @@ export function runWorker(loadModel: LoadModel): void {
   }
 
   void send({ type: 'hello', protocol: protocolVersion })
+}
+
+/** The service finds by them where messages end. */
+function endTokensOf(model: EngineModel): number[] {
+  if (!model.info.generates) return []
+  const tokens = Array.from({ length: model.info.vocabularySize }, (_, token) => token)
+  return tokens.filter((token) => model.isEnd(token))
 }
 
 function checkVersion(protocol: number): void {

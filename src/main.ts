@@ -51,6 +51,8 @@ const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
     ssdBytes: config.ssdBytes,
     blockTokens: config.blockTokens,
     reuse: config.reuse,
+    boundaryTokens: config.boundaryTokens,
+    boundaryShare: limits.boundaryShare,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

@@ -5,9 +5,12 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type ExactService, openExactService } from '../bench/exact-service.ts'
 import { isIdentical } from '../bench/exactness.ts'
-import type { ReuseMode } from '../cache/index.ts'
+import { boundariesToSave, type ReuseMode } from '../cache/index.ts'
+import { endToken } from '../engines/fake/vocabulary.ts'
+import { messageEndsOf } from '../src/pipeline/message-ends.ts'
 
 const blockTokens = 16
+const boundaryTokens = 48
 const mebibyte = 1024 ** 2
 
 /** A prompt that begins like something that was computed before, and then goes on by itself. */
@@ -27,7 +30,9 @@ const ask: fc.Arbitrary<Ask> = fc.record({
   earlier: fraction,
   // The ends matter most: nothing shared, and all of it.
   shared: fc.oneof(fraction, fc.constant(0), fc.constant(1)),
-  own: fc.array(fc.nat({ max: 2 }), { maxLength: 60 }),
+  own: fc.array(fc.oneof({ weight: 20, arbitrary: fc.nat({ max: 2 }) }, fc.constant(endToken)), {
+    maxLength: 60,
+  }),
   answerTokens: fc.integer({ min: 1, max: 4 }),
 })
 const steps: fc.Arbitrary<readonly Step[]> = fc.array(
@@ -51,18 +56,50 @@ function sharedBeginning(prompt: Uint32Array, sequence: readonly number[]): numb
   return end < 0 ? prompt.length : end
 }
 
+/** What one request left behind, and the positions that a layout with boundaries goes on from. */
+interface Stored {
+  readonly sequence: readonly number[]
+  readonly boundaries: readonly number[]
+}
+
 /** What must be restored, said without blocks, trees and tiers. */
 function expectedTokens(
   reuse: ReuseMode,
+  layout: string,
   prompt: Uint32Array,
-  stored: readonly (readonly number[])[],
+  stored: readonly Stored[],
 ): number {
-  const longest = Math.max(0, ...stored.map((sequence) => sharedBeginning(prompt, sequence)))
-  const usable = Math.min(longest, prompt.length - 1)
-  return reuse === 'token' ? usable : usable - (usable % blockTokens)
+  const most = prompt.length - 1
+  if (layout === 'kv') {
+    const shared = stored.map(({ sequence }) => sharedBeginning(prompt, sequence))
+    const usable = Math.min(Math.max(0, ...shared), most)
+    return reuse === 'token' ? usable : usable - (usable % blockTokens)
+  }
+  const reachable = stored.flatMap(({ sequence, boundaries }) => {
+    const usable = Math.min(sharedBeginning(prompt, sequence), most)
+    return boundaries.filter((position) => position <= usable)
+  })
+  return Math.max(0, ...reachable)
 }
 
-async function follow(reuse: ReuseMode, given: readonly Step[], directory: string): Promise<void> {
+/** Where the engine came along: what was restored already has the boundaries that it has. */
+function savedBoundaries(
+  reuse: ReuseMode,
+  prompt: Uint32Array,
+  computed: { readonly from: number; readonly to: number },
+): number[] {
+  const messageEnds = messageEndsOf(prompt, { endTokens: [endToken] })
+  const cuts = { promptTokens: prompt.length, blockTokens, boundaryTokens, reuse, messageEnds }
+  const passed = boundariesToSave(cuts).filter((position) => position > computed.from)
+  return reuse === 'token' ? [...passed, computed.to] : passed
+}
+
+async function follow(
+  reuse: ReuseMode,
+  layout: string,
+  given: readonly Step[],
+  directory: string,
+): Promise<void> {
   const open = (): Promise<ExactService> =>
     openExactService({
       engine: 'fake',
@@ -70,13 +107,15 @@ async function follow(reuse: ReuseMode, given: readonly Step[], directory: strin
       directory,
       reuse,
       blockTokens,
+      boundaryTokens,
+      settings: { layout },
       contextTokens: 4096,
       threads: 1,
       ramBytes: 64 * mebibyte,
-      ssdBytes: 512 * mebibyte,
+      ssdBytes: 2048 * mebibyte,
     })
   const computed: number[][] = []
-  const stored: number[][] = []
+  const stored: Stored[] = []
   let service = await open()
   try {
     for (const step of given) {
@@ -90,11 +129,17 @@ async function follow(reuse: ReuseMode, given: readonly Step[], directory: strin
         const bypass = { read: false, write: false }
         const cold = await service.answer(prompt, step.answerTokens, bypass)
         expect(isIdentical(warm, cold)).toBe(true)
-        expect(warm.receipt.restoredTokens).toBe(expectedTokens(reuse, prompt, stored))
+        expect(warm.receipt.restoredTokens).toBe(expectedTokens(reuse, layout, prompt, stored))
         // The last token of an answer was sampled and not computed.
         const sequence = [...prompt, ...warm.tokens.slice(0, -1)]
         computed.push(sequence)
-        stored.push(reuse === 'token' ? sequence : [...prompt])
+        stored.push({
+          sequence: reuse === 'token' ? sequence : [...prompt],
+          boundaries: savedBoundaries(reuse, prompt, {
+            from: warm.receipt.restoredTokens,
+            to: sequence.length,
+          }),
+        })
       }
     }
   } finally {
@@ -102,17 +147,25 @@ async function follow(reuse: ReuseMode, given: readonly Step[], directory: strin
   }
 }
 
-test.each(['token', 'block'] as const)(
-  'by %s, any prompts in any order are answered as if cold, and restore all that is shared',
-  async (reuse) => {
+const layouts = ['kv', 'kv+window', 'kv+state', 'kv+window+state', 'state']
+const modes = layouts.flatMap((layout) =>
+  (['token', 'block'] as const).map((reuse) => ({ reuse, layout })),
+)
+
+test.each(modes)(
+  'by $reuse with $layout, any prompts are answered as if cold, and restore all that can be',
+  async ({ reuse, layout }) => {
     const folder = mkdtempSync(join(tmpdir(), 'prefixd-property-'))
     let run = 0
     const property = fc.asyncProperty(steps, async (given) => {
       run += 1
-      await follow(reuse, given, join(folder, String(run)))
+      await follow(reuse, layout, given, join(folder, String(run)))
     })
     try {
-      await fc.assert(property, { numRuns: 12, interruptAfterTimeLimit: 90_000 })
+      await fc.assert(property, {
+        numRuns: layout === 'kv' ? 12 : 5,
+        interruptAfterTimeLimit: 90_000,
+      })
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }

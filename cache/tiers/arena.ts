@@ -84,15 +84,19 @@ export function createArena(options: ArenaOptions): OwnedArena {
     allocatedBytes: (bytes) => granules(bytes) * granuleBytes,
     allocate(bytes) {
       openMapping()
-      if (!Number.isSafeInteger(bytes) || bytes < 1) {
-        throw new RangeError(`sizeBytes is ${bytes}; an extent has at least one byte`)
+      if (!Number.isSafeInteger(bytes) || bytes < 0) {
+        throw new RangeError(`sizeBytes is ${bytes}; an extent has 0 bytes or more`)
       }
+      // Behind the end, where nothing lies that it could be taken for.
+      if (bytes === 0) return { offset: sizeBytes, sizeBytes: 0, generation: extents.name() }
       const found = extents.allocate(granules(bytes))
       if (found === null) return null
       const { start, generation } = found
       return { offset: start * granuleBytes, sizeBytes: bytes, generation }
     },
-    free: (extent) => extents.free(run(extent)),
+    free: (extent) => {
+      if (extent.sizeBytes > 0) extents.free(run(extent))
+    },
     isCurrent: (extent) => extents.isCurrent(run(extent)),
     view: (offset, bytes) => new Uint8Array(openMapping().buffer, offset, bytes),
     warmUp: (signal) => warmUp(openMapping(), () => signal?.aborted === true || mapping === null),

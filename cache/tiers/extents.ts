@@ -19,6 +19,8 @@ export interface Extents {
   readonly largestFree: number
   /** Null when no free run is long enough. O(log n) and one move within an array. */
   allocate(count: number): Run | null
+  /** A generation that no run has or will have. */
+  name(): number
   /** Throws for a run that is not, or no longer, allocated: its owner has lost count. */
   free(run: Pick<Run, 'start' | 'generation'>): void
   /** False once the run was freed, even if its granules were given out again since. */
@@ -80,6 +82,10 @@ export function createExtents(total: number): Extents {
       owned.set(start, run)
       used += count
       return run
+    },
+    name() {
+      generation += 1
+      return generation
     },
     free(given) {
       const run = owned.get(given.start)

@@ -135,9 +135,10 @@ function createTier(parts: TierParts): SsdTier {
 
   async function write(...[record, tokens, bytes]: Parameters<SsdTier['write']>) {
     checkShape(record, bytes)
-    const runs = await slab.allocate(slotsFor(record.sizeBytes))
+    // Some models keep nothing for each token: such a record names tokens, and has no slots.
+    const runs = bytes.length === 0 ? [] : await slab.allocate(slotsFor(record.sizeBytes))
     try {
-      await slab.write(runs, bytes)
+      if (bytes.length > 0) await slab.write(runs, bytes)
       await ledger.commit([record], { put: { entry: { record, runs }, tokens } })
     } catch (error) {
       slab.release(runs)
@@ -152,6 +153,7 @@ function createTier(parts: TierParts): SsdTier {
       throw corrupt(`The record ${nameOf(key)} is not in the SSD tier.`)
     }
     checkShape(entry.record, into)
+    if (into.length === 0) return
     await slab.read(entry.runs, into, (from, to) => checkCrcs(entry.record, into, from, to))
     readBytes += into.length
   }

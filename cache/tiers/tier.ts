@@ -14,7 +14,7 @@ export interface Arena {
   readonly granuleBytes: number
   /** File descriptor that a worker can map; null where shared memory cannot be had. */
   readonly fd: number | null
-  /** Best fit; null when no contiguous piece is free. The generation is new. */
+  /** Best fit; null when no contiguous piece is free. The generation is new. 0 bytes take none. */
   allocate(sizeBytes: number): Extent | null
   free(extent: Extent): void
   /** False once the bytes have another owner. */

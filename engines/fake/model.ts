@@ -5,7 +5,7 @@ import type {
   ComputeResult,
   EngineModel,
   EngineSequence,
-  ModelInfo,
+  ModelDescription,
   TokenizeOptions,
   WorkerOptions,
 } from '../types.ts'
@@ -46,7 +46,7 @@ export async function loadFakeModel(
   }
 }
 
-function describe(worker: WorkerOptions, options: FakeOptions): ModelInfo {
+function describe(worker: WorkerOptions, options: FakeOptions): ModelDescription {
   return {
     fingerprint: {
       engine: 'fake',

@@ -6,7 +6,7 @@ import type {
   EmbeddingInfo,
   EngineModel,
   EngineSequence,
-  ModelInfo,
+  ModelDescription,
   WorkerOptions,
 } from '../types.ts'
 import { type Adapters, loadAdapters, readAdapterFiles } from './adapters.ts'
@@ -121,7 +121,7 @@ function serveVectors(
   model: Pointer,
   embedder: Embedder,
   { tokenize, piece, isEnd }: Vocabulary,
-  info: ModelInfo,
+  info: ModelDescription,
 ): EngineModel {
   const refuse = (): never => {
     throw new EngineError('PREFIXD_E_ENGINE_PROTOCOL', 'This model makes vectors, and no text.')
@@ -145,7 +145,7 @@ function serve(
   model: Pointer,
   llama: LlamaContext,
   vocabulary: Vocabulary,
-  info: ModelInfo,
+  info: ModelDescription,
   storage: Pick<SequenceOptions, 'mover' | 'blockTokens'>,
 ): EngineModel {
   const { calls } = llama
@@ -284,7 +284,7 @@ interface Described {
   readonly embedding: EmbeddingInfo | null
 }
 
-function describe(described: Described): ModelInfo {
+function describe(described: Described): ModelDescription {
   const { library, options, facts, vocabulary, layout, rope, embedding } = described
   const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
   const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')

@@ -20,8 +20,12 @@ export const limits = {
   logitBiases: 1024,
   topLogprobs: 20,
   contextTokensMax: 1_048_576,
+  /** Part of each tier that windows and states may take. */
+  boundaryShare: 0.25,
   /** Bytes of records on their way from the tiers into the engine for one request. */
   restoreWindowBytes: 64 * 1024 * 1024,
+  /** Plans of one request whose window or state could not be restored; then it is computed. */
+  restoreTries: 3,
   /** Record writes to the SSD under way at once. */
   ssdWritesInFlight: 4,
   ssdReadsInFlight: 4,

@@ -132,6 +132,14 @@ export const settings = {
     () => 256,
     '256',
   ),
+  boundaryTokens: setting<number>(
+    'boundary-tokens',
+    'Models with sliding windows or recurrent layers are restored only to places where these ' +
+      'were saved: so many tokens apart, and at ends of messages and prompts. Others need none.',
+    integer('tokens', { min: limits.blockTokensMin, max: limits.contextTokensMax }),
+    () => 1024,
+    '1024',
+  ),
   reuse: setting<(typeof reuseModes)[number]>(
     'reuse',
     '`token` reuses to the last common token; `block` reuses whole prefilled blocks only, ' +

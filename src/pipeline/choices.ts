@@ -1,6 +1,6 @@
 /**
  * One or several answers to one prompt. It is restored and prefilled once, in one sequence; what a
- * choice has decoded is cut off again, and the next one goes on behind the same prompt with the
+ * choice has decoded is taken away again, and the next one goes on behind the same prompt with the
  * next seed.
  */
 import type { GenerateDone, GenerateInput, RecordSink, Sequence } from '../../engines/index.ts'
@@ -13,8 +13,8 @@ export interface ChoicesJob {
   readonly input: GenerateInput
   readonly sink: RecordSink
   readonly count: number
-  /** Where later choices begin to compute: see `sharedTokens`. */
-  readonly again: number
+  /** Takes away what a choice has decoded; answers where the next one begins to compute. */
+  readonly standAgain: () => Promise<number>
   readonly openReader: () => AnswerReader
   readonly signal: AbortSignal
 }
@@ -26,13 +26,13 @@ export async function* decodeChoices(
   job: ChoicesJob,
   now: () => number,
 ): AsyncGenerator<GenerateEvent, ChoicesDone> {
-  const { sequence, count, signal } = job
+  const { count, signal } = job
   const first = yield* decodeChoice(job, job.input, now)
   let { done } = first
   for (let choice = 1; choice < count && !signal.aborted; choice += 1) {
-    await sequence.trim(job.again)
+    const computeFrom = await job.standAgain()
     yield { type: 'choice', choice }
-    const next = yield* decodeChoice(job, inputOf(job, choice), now)
+    const next = yield* decodeChoice(job, inputOf(job, choice, computeFrom), now)
     done = together(done, next.done)
   }
   return { done, firstTokenAt: first.firstTokenAt }
@@ -56,10 +56,11 @@ async function* decodeChoice(
 }
 
 /** The prompt and the first answer are saved already; later answers nobody may ever send back. */
-function inputOf({ input, again }: ChoicesJob, choice: number): GenerateInput {
+function inputOf({ input }: ChoicesJob, choice: number, computeFrom: number): GenerateInput {
   const { sampling } = input
   const seed = sampling.seed + choice
-  return { ...input, computeFrom: again, save: false, sampling: { ...sampling, seed } }
+  const unsaved = { save: false, boundaries: [] }
+  return { ...input, ...unsaved, computeFrom, sampling: { ...sampling, seed } }
 }
 
 /** Making ready for a further choice is a part of decoding it. */
@@ -69,18 +70,4 @@ function together(first: GenerateDone, next: GenerateDone): GenerateDone {
     decodedTokens: first.decodedTokens + next.decodedTokens,
     decodeMs: first.decodeMs + next.prefillMs + next.decodeMs,
   }
-}
-
-/**
- * Tokens of the prompt that stay for the next choice: all but the last one, whose logits it needs.
- * With `--reuse block` only whole blocks of the grid, so that a choice has the bits that its seed
- * has alone. A cache that cannot be cut begins anew.
- */
-export function sharedTokens(
-  promptTokens: number,
-  { reuse, blockTokens, sliceable }: { reuse: string; blockTokens: number; sliceable: boolean },
-): number {
-  if (!sliceable) return 0
-  const most = promptTokens - 1
-  return reuse === 'block' ? most - (most % blockTokens) : most
 }

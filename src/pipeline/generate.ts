@@ -9,10 +9,13 @@ import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { openReader } from './answer-reader.ts'
-import { decodeChoices, sharedTokens } from './choices.ts'
+import { decodeChoices } from './choices.ts'
+import { boundariesOf, holdPrefix } from './hold.ts'
+import { messageEndsOf } from './message-ends.ts'
 import type { RateMeter } from './rates.ts'
-import { type Restored, restore } from './restore.ts'
+import type { Restored } from './restore.ts'
 import { saveThrough, settle } from './save.ts'
+import { standAgain } from './stand-again.ts'
 import { tokenize } from './tokenize.ts'
 import type { GenerateEvent, GenerateRequest } from './types.ts'
 
@@ -41,42 +44,46 @@ export async function* generate(
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
   const admittedAt = now()
-  const lease = cache.lease({
-    namespace: context.namespaceOf(info, request),
-    tokens,
-    layout: info.layout,
-    rates: rates.rates(),
-    read: request.cache.read,
-    spill: request.cache.spill,
-  })
+  const held = holdPrefix(() =>
+    cache.lease({
+      namespace: context.namespaceOf(info, request),
+      tokens,
+      layout: info.layout,
+      rates: rates.rates(),
+      read: request.cache.read,
+      messageEnds: messageEndsOf(tokens, info),
+      spill: request.cache.spill,
+    }),
+  )
   try {
     const queue = admittedAt - tokenizedAt
     const ms = { tokenize: tokenizedAt - arrivedAt, queue, plan: now() - admittedAt }
-    yield { type: 'planned', plan: lease.plan, ms }
+    yield { type: 'planned', plan: held.lease.plan, ms }
 
-    const restored = await restore(sequence, lease)
-    context.onRestored(restored, lease.plan)
+    const restored = await held.restoreInto(sequence, context.onRestored)
+    const { lease } = held
     yield { type: 'restored', restoredTokens: restored.tokenCount }
     const input = {
       tokens,
       computeFrom: restored.tokenCount,
       restoredOnGrid: lease.isOnGrid(restored.tokenCount),
+      boundaries: boundariesOf(lease.plan, restored),
       maxTokens,
       sampling: request.sampling,
       grammar,
       logitBias: request.logitBias ?? [],
-      save: request.cache.write && info.layout.kinds.length === 1,
+      save: request.cache.write && info.layout.kinds.length > 0,
       topLogprobs: request.topLogprobs ?? null,
       ignoreEnd: request.ignoreEnd,
     }
     const { blockTokens } = cache
-    const { sliceable } = info.layout
     const choices = {
       sequence,
       input,
       sink: saveThrough(lease),
       count: request.choices ?? 1,
-      again: sharedTokens(tokens.length, { reuse: context.reuse, blockTokens, sliceable }),
+      standAgain: () =>
+        standAgain(sequence, held, { input, info, reuse: context.reuse, blockTokens }),
       openReader: () => openReader(request, promptEnd, info),
       signal,
     }
@@ -91,6 +98,6 @@ export async function* generate(
   } finally {
     // The client may have gone away at any yield: end the work, then give the bytes back.
     await sequence.close()
-    lease.release()
+    held.release()
   }
 }

@@ -3,7 +3,7 @@
  * error: whatever goes wrong here costs the hit, and the engine computes instead.
  */
 import { performance } from 'node:perf_hooks'
-import type { LoadedRecord, PrefixLease } from '../../cache/index.ts'
+import type { LoadedRecord, Plan, PrefixLease } from '../../cache/index.ts'
 import type { RestoreRecord, Sequence } from '../../engines/index.ts'
 
 export interface Restored {
@@ -40,6 +40,10 @@ const refusedIndex = (error: object): number | null => {
 const isRefusal = (error: unknown): error is Error =>
   error instanceof Error && (error as { code?: unknown }).code === 'PREFIXD_E_ENGINE_RESTORE'
 
+/** Is it restored to a boundary, and nowhere else? */
+export const needsBoundary = ({ records }: Plan): boolean =>
+  records.some(({ kind }) => kind !== 'kv')
+
 export async function restore(sequence: Sequence, lease: PrefixLease): Promise<Restored> {
   const startedAt = performance.now()
   let tokenCount = 0
@@ -64,9 +68,14 @@ export async function restore(sequence: Sequence, lease: PrefixLease): Promise<R
     const restoreMs = performance.now() - startedAt
     return { tokenCount: 0, sizeBytes: 0, restoreMs, workMs, failure: error }
   }
+  const isShort = tokenCount < lease.plan.computeFrom
+  if (isShort && tokenCount > 0 && needsBoundary(lease.plan)) {
+    // Rows without what is exact at their end are no state that anything can be computed from.
+    await sequence.trim(0)
+    tokenCount = 0
+  }
   const restoreMs = performance.now() - startedAt
   lease.confirmRestored(tokenCount)
-  const failure =
-    tokenCount < lease.plan.computeFrom ? new Error('a stored block could not be read back') : null
+  const failure = isShort ? new Error('a stored block could not be read back') : null
   return { tokenCount, sizeBytes, restoreMs, workMs, failure }
 }

@@ -55,6 +55,7 @@ describe('the configuration', () => {
       ramBytes: 4 * gibibyte,
       ssdBytes: 20 * gibibyte,
       blockTokens: 256,
+      boundaryTokens: 1024,
       reuse: 'token',
       contextTokens: 8192,
       ropeScaling: 'none',

@@ -31,14 +31,19 @@ export const importRules: readonly ImportRule[] = [
 
   // The cache: a library. Its pure files take hashers, time and rates as arguments.
   {
-    files: anyOf('cache/(chain|plan|retention)\\.ts'),
+    files: anyOf('cache/(chain|boundaries|retention)\\.ts'),
     values: nothing,
+    types: anyOf(cacheTypes),
+  },
+  {
+    files: anyOf('cache/plan\\.ts'),
+    values: anyOf('cache/boundaries\\.ts'),
     types: anyOf(cacheTypes),
   },
   {
     files: anyOf('cache/evict\\.ts'),
     values: nothing,
-    types: anyOf(cacheTypes, 'cache/prefix-index\\.ts'),
+    types: anyOf(cacheTypes, 'cache/prefix-index\\.ts', 'cache/record-order\\.ts'),
   },
   {
     files: anyOf('cache/tiers/.*'),

@@ -18,6 +18,8 @@ export interface ToyCacheOptions {
   readonly ssd?: SsdTier | null
   readonly ramBlocks?: number
   readonly reuse?: ReuseMode
+  readonly boundaryTokens?: number
+  readonly boundaryShare?: number
   readonly now?: () => number
 }
 
@@ -29,6 +31,8 @@ export function openToyCache(options: ToyCacheOptions = {}) {
     hash64: (bytes) => h64Raw(bytes),
     blockTokens,
     reuse: options.reuse ?? 'token',
+    boundaryTokens: options.boundaryTokens ?? blockTokens,
+    boundaryShare: options.boundaryShare ?? 0.25,
     restoreWindowBytes: 8 * blockBytes,
     reserveWaitMs: 1000,
     ssdWritesInFlight: 4,

@@ -35,6 +35,7 @@ export const scriptedInfo: ModelInfo = {
   hasChatTemplate: false,
   chatTemplate: null,
   gap: null,
+  endTokens: [0],
   device: 'paper',
 }
 

@@ -33,6 +33,7 @@ export function planOf(overrides: Partial<Plan> = {}): Plan {
     promptTokens: 1024,
     records: [],
     computeFrom: 1023,
+    boundaries: [],
     matchedTokens: 1024,
     tier: 'ssd',
     miss: null,
@@ -148,6 +149,7 @@ export const modelInfo: ModelInfo = {
   hasChatTemplate: true,
   chatTemplate: null,
   gap: null,
+  endTokens: [],
   device: 'CPU, 1 thread',
 }
 

@@ -1,0 +1,90 @@
+/** What is stored of a prompt, in the words of the plan. Reads the index only. */
+import { boundaryKindsOf } from './boundaries.ts'
+import { cutToBoundary } from './boundary-match.ts'
+import { cutBlocks, type Hash64 } from './chain.ts'
+import type { PlanBoundary, PlanInput, PlanMatch } from './plan.ts'
+import {
+  type BlockMatch,
+  type CachedRecord,
+  type PrefixIndex,
+  recordOf,
+  tierOf,
+} from './prefix-index.ts'
+import type { Layout, Namespace, RecordKind, ReuseMode, TokenIds } from './types.ts'
+
+export interface LookupRequest {
+  readonly namespace: Namespace
+  readonly tokens: TokenIds
+  readonly layout: Layout
+}
+
+export interface LookupOptions {
+  readonly hash64: Hash64
+  readonly blockTokens: number
+  readonly reuse: ReuseMode
+}
+
+export interface Found extends Pick<PlanInput, 'matches' | 'boundary'> {
+  /** The blocks of `matches`. */
+  readonly blocks: readonly BlockMatch[]
+}
+
+export const nothingFound: Found = { blocks: [], matches: [] }
+
+export function lookUp(index: PrefixIndex, request: LookupRequest, options: LookupOptions): Found {
+  const { namespace, tokens, layout } = request
+  const { hash64, blockTokens, reuse } = options
+  const prompt = cutBlocks(hash64, namespace, tokens, blockTokens)
+  const stored = whole(index.match(namespace, prompt, reuse))
+  const planned = (match: BlockMatch) => planMatch(match, blockTokens)
+  const kinds = boundaryKindsOf(layout)
+  if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned) }
+  const search = { root: index.root(namespace), tokens, blockTokens, reuse, kinds }
+  const blocks = cutToBoundary(search, stored)
+  const boundary = boundaryOf(blocks.at(-1), kinds, longest(stored, blockTokens))
+  return { blocks, matches: blocks.map(planned), boundary }
+}
+
+/** The run of matches whose rows are still somewhere. */
+function whole(found: readonly BlockMatch[]): readonly BlockMatch[] {
+  const gap = found.findIndex(({ block }) => {
+    const rows = recordOf(block, 'kv')
+    return rows === undefined || tierOf(rows) === null
+  })
+  return gap < 0 ? found : found.slice(0, gap)
+}
+
+function planMatch({ block, sharedTokens }: BlockMatch, blockTokens: number): PlanMatch {
+  const record = recordOf(block, 'kv') as CachedRecord
+  return {
+    hash: block.hash,
+    from: block.index * blockTokens,
+    storedTokens: block.tokenCount,
+    sharedTokens,
+    sizeBytes: record.sizeBytes,
+    tier: tierOf(record) ?? 'ssd',
+    continues: block.children.size > 0,
+  }
+}
+
+/** How far the prompt's rows are stored, and whether others go on there. */
+function longest(stored: readonly BlockMatch[], blockTokens: number) {
+  const last = stored.at(-1)
+  if (last === undefined) return { matchedTokens: 0, goesOn: false }
+  const { block, sharedTokens } = last
+  const goesOn = sharedTokens < block.tokenCount || block.children.size > 0
+  return { matchedTokens: block.index * blockTokens + sharedTokens, goesOn }
+}
+
+function boundaryOf(
+  at: BlockMatch | undefined,
+  kinds: readonly RecordKind[],
+  stored: { readonly matchedTokens: number; readonly goesOn: boolean },
+): PlanBoundary {
+  if (at === undefined) return { records: [], ...stored }
+  const records = kinds.map((kind) => {
+    const record = recordOf(at.block, kind) as CachedRecord
+    return { kind, sizeBytes: record.sizeBytes, tier: tierOf(record) ?? 'ssd' }
+  })
+  return { records, ...stored }
+}

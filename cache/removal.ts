@@ -1,0 +1,162 @@
+/**
+ * How blocks and records leave the cache: evicted, superseded, damaged, or useless without another
+ * record that went. Rows take everything of their block along, and all blocks below it; what is
+ * exact at a boundary takes only its equals of that boundary, and a tail, which exists for it.
+ */
+import { isBlockFree, mayLeaveRam, mayLeaveSsd } from './evict.ts'
+import type { CachedBlock, CachedRecord, PrefixIndex } from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import type { SsdStore } from './ssd-store.ts'
+import type { TierName } from './types.ts'
+
+export interface RemovalHost {
+  readonly index: PrefixIndex
+  readonly ram: RamStore
+  readonly ssd: SsdStore | null
+  readonly blockTokens: number
+}
+
+type Removals = Promise<void>[]
+
+export class Removal {
+  readonly #host: RemovalHost
+  corruptBlocks = 0
+
+  constructor(host: RemovalHost) {
+    this.#host = host
+  }
+
+  /**
+   * The bytes of this record are wrong, or the engine refused them: it is never offered again, and
+   * with rows nothing that stands on them.
+   */
+  discard(record: CachedRecord): void {
+    const { block } = record
+    this.corruptBlocks++
+    if (record.kind === 'kv') this.#takeOutChain(block, record)
+    else if (!block.gone) this.#dropBoundary(block, record, [])
+  }
+
+  /** No tier has this record any more. */
+  lost(record: CachedRecord): void {
+    const { block } = record
+    if (record.kind === 'kv') this.#takeOut(block, null, [])
+    else this.#dropBoundary(block, null, [])
+  }
+
+  /** What is exact at this block's end, or the whole block where that is all it has. */
+  forgetBoundary(block: CachedBlock): void {
+    if (block.records.some(({ kind }) => kind === 'kv')) this.#dropBoundary(block, null, [])
+    else this.#takeOut(block, null, [])
+  }
+
+  /**
+   * Removes copies of these blocks: from one tier, or from both. Pass children before parents; a
+   * block that is in use, or whose child had to stay, stays. Returns the blocks that lost a copy.
+   */
+  async evict(blocks: readonly CachedBlock[], tier: TierName | null): Promise<CachedBlock[]> {
+    const evicted: CachedBlock[] = []
+    const removals: Removals = []
+    for (const block of blocks) {
+      // Rows last: they may not go before what would be garbage without them.
+      const records = [...block.records].sort((a, b) => rank(a) - rank(b))
+      let isTouched = false
+      for (const record of records) {
+        const isThere = block.records.includes(record) && !block.gone
+        if (isThere && this.#dropCopies(record, tier, removals)) isTouched = true
+      }
+      if (isTouched) evicted.push(block)
+    }
+    await Promise.all(removals)
+    this.#host.ram.wake()
+    return evicted
+  }
+
+  /** Could `evict` remove a copy of this block now, its children being gone? */
+  isInUse(block: CachedBlock): boolean {
+    const isBusy = (record: CachedRecord) =>
+      record.pins > 0 || record.loading !== null || record.ssd === 'pending'
+    return block.leases > 0 || block.records.some(isBusy)
+  }
+
+  /** Frees this tail when a longer, durable sibling begins with it. */
+  reap(tail: CachedBlock): void {
+    const longer = tail.parent.children.continuationOf(tail)
+    if (longer !== null) this.reapBefore(longer)
+  }
+
+  /** Frees the tails that this block begins with, where it is as durable as they are. */
+  reapBefore(block: CachedBlock): void {
+    while (!block.gone) {
+      const tail = block.parent.children.beginningOf(block)
+      if (tail === null || tail.children.size > 0 || this.isInUse(tail)) return
+      // A longer record has the tail's rows, but not what is exact at its end.
+      if (tail.records.some((record) => record.kind !== 'kv')) return
+      if (!this.#outlives(block, tail)) return
+      this.#takeOut(tail, null, [])
+    }
+  }
+
+  #dropCopies(record: CachedRecord, tier: TierName | null, removals: Removals): boolean {
+    const { ram, ssd } = this.#host
+    if (tier === 'ram') {
+      if (record.block.leases > 0 || !mayLeaveRam(record)) return false
+      ram.drop(record)
+      return true
+    }
+    if (tier === 'ssd') {
+      if (!mayLeaveSsd(record) || ssd === null) return false
+      removals.push(ssd.forget([record]))
+      if (record.extent === null) this.lost(record)
+      return true
+    }
+    if (!isBlockFree(record) || record.block.records.some((it) => it.ssd === 'pending')) {
+      return false
+    }
+    this.#takeOut(record.block, null, removals)
+    return true
+  }
+
+  #takeOutChain(block: CachedBlock, damaged: CachedRecord | null): void {
+    const removals: Removals = []
+    for (const member of [...this.#host.index.subtree(block)]) {
+      this.#takeOut(member, damaged, removals)
+    }
+  }
+
+  /** Of several kinds each is of no use without the others, and a tail is of none without them. */
+  #dropBoundary(block: CachedBlock, damaged: CachedRecord | null, removals: Removals): void {
+    const isTail = block.tokenCount < this.#host.blockTokens
+    if (isTail && block.children.size === 0) {
+      this.#takeOut(block, damaged, removals)
+      return
+    }
+    for (const record of block.records.filter((it) => it.kind !== 'kv')) {
+      block.records.splice(block.records.indexOf(record), 1)
+      this.#forget(record, damaged, removals)
+    }
+  }
+
+  /** Out of the index at once; RAM bytes with their last pin, SSD slots with the LMDB commit. */
+  #takeOut(block: CachedBlock, damaged: CachedRecord | null, removals: Removals): void {
+    this.#host.index.remove(block)
+    for (const record of block.records) this.#forget(record, damaged, removals)
+  }
+
+  #forget(record: CachedRecord, damaged: CachedRecord | null, removals: Removals): void {
+    const { ram, ssd } = this.#host
+    ram.forget(record)
+    if (ssd === null) return
+    removals.push(record === damaged ? ssd.quarantine(record) : ssd.forget([record]))
+  }
+
+  #outlives(block: CachedBlock, tail: CachedBlock): boolean {
+    const isKeptOff = (record: CachedRecord) => record.ssd === 'kept off'
+    const ramIsEnough = this.#host.ssd === null || tail.records.every(isKeptOff)
+    return block.records.every(
+      (record) => record.ssd === 'stored' || (ramIsEnough && record.extent !== null),
+    )
+  }
+}
+
+const rank = (record: CachedRecord): number => (record.kind === 'kv' ? 1 : 0)

@@ -1,0 +1,41 @@
+/**
+ * Which boundaries of a chain others replace nearly as well: dense near its end, where the next
+ * turn goes on, and ever sparser before it.
+ */
+import { thinned } from './boundaries.ts'
+import { type CachedBlock, isBlock } from './prefix-index.ts'
+
+interface Boundary {
+  readonly block: CachedBlock
+  readonly position: number
+}
+
+const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind }) => kind !== 'kv')
+
+/** Boundaries of the prompts that begin this one's chain, rising, tails beside it included. */
+function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
+  const found: Boundary[] = []
+  for (let block = leaf; ; block = block.parent) {
+    // The block itself is one of its own beginnings.
+    for (const member of block.parent.children.beginningsOf(block.tokens ?? new Uint32Array(0))) {
+      const position = member.index * blockTokens + member.tokenCount
+      if (hasBoundary(member)) found.push({ block: member, position })
+    }
+    if (!isBlock(block.parent)) return found.reverse()
+  }
+}
+
+/**
+ * Marks the records of this chain that go first when room is short. Where other prompts branch off,
+ * or more than the next turn came back to, none is spare.
+ */
+export function markSpare(leaf: CachedBlock, blockTokens: number): void {
+  const boundaries = boundariesTo(leaf, blockTokens)
+  const positions = boundaries.map(({ position }) => position)
+  const kept = new Set(thinned(positions, positions.at(-1) ?? 0))
+  for (const { block, position } of boundaries) {
+    const isShared = block.children.size > 1 || block.hits > 1
+    const isSpare = !kept.has(position) && !isShared
+    for (const record of block.records) if (record.kind !== 'kv') record.spare = isSpare
+  }
+}

@@ -1,0 +1,68 @@
+/** What each tier holds, as the budgets count it. Reads the stores only. */
+import { mayLeaveRam } from './evict.ts'
+import type { CachedRecord } from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import type { SsdStore } from './ssd-store.ts'
+import type { TierName } from './types.ts'
+
+export interface TierUsage {
+  readonly tier: TierName
+  readonly usedBytes: number
+  readonly capacityBytes: number
+  readonly blocks: number
+  /** Of the bytes used: those of records that are exact at one position only. */
+  readonly boundaryBytes: number
+  readonly reclaimableBytes: number
+  readonly evictedBlocks: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+}
+
+/** Bytes that went through the RAM tier; the SSD tier counts its own. */
+export interface RamTraffic {
+  readonly readBytes: number
+  readonly writtenBytes: number
+}
+
+export function tierUsage(ram: RamStore, ssd: SsdStore | null, traffic: RamTraffic): TierUsage[] {
+  const { arena } = ram
+  const ramUsage: TierUsage = {
+    tier: 'ram',
+    usedBytes: arena.usedBytes,
+    capacityBytes: arena.sizeBytes,
+    blocks: ram.blockCount,
+    boundaryBytes: ram.boundaryBytes,
+    reclaimableBytes: reclaimable(ram.order, mayLeaveRam, arena.allocatedBytes),
+    evictedBlocks: ram.evictedBlocks,
+    readBytes: traffic.readBytes,
+    writtenBytes: traffic.writtenBytes,
+  }
+  return ssd === null ? [ramUsage] : [ramUsage, ssdUsage(ssd)]
+}
+
+function ssdUsage(ssd: SsdStore): TierUsage {
+  const { tier, order, blockCount, boundaryBytes, evictedBlocks } = ssd
+  const { usedBytes, capacityBytes, readBytes, writtenBytes } = tier.usage()
+  const mayGo = (record: CachedRecord) => record.block.leases === 0 && record.ssd === 'stored'
+  return {
+    tier: 'ssd',
+    usedBytes,
+    capacityBytes,
+    blocks: blockCount,
+    boundaryBytes,
+    reclaimableBytes: reclaimable(order, mayGo, tier.allocatedBytes),
+    evictedBlocks,
+    readBytes,
+    writtenBytes,
+  }
+}
+
+function reclaimable(
+  order: Iterable<CachedRecord>,
+  mayGo: (record: CachedRecord) => boolean,
+  bytesOf: (sizeBytes: number) => number,
+): number {
+  let sumBytes = 0
+  for (const record of order) if (mayGo(record)) sumBytes += bytesOf(record.sizeBytes)
+  return sumBytes
+}
