@@ -60,7 +60,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   })
   const { arena, cache } = opened
   const worker = startEngine(options.engine, {
-    worker: { ...options, engine: options.settings ?? {} },
+    worker: { ...options, sequences: 1, engine: options.settings ?? {} },
     arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
     view: arena,
     limits,
@@ -75,6 +75,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     maxAnswerTokens: null,
     model: { ...model, engineName: options.engine },
     engine: recordLogits(worker, (event) => heard.push(event)),
+    engineBytes: null,
     cache,
     warn,
     onDone: () => {},

@@ -9,6 +9,7 @@ import { figureLines, figuresJson } from './figures.ts'
 import { grammar } from './grammar.ts'
 import { indexSize } from './index-size.ts'
 import { ensureModel } from './model.ts'
+import { parallel } from './parallel.ts'
 import type { Figure, Part } from './part.ts'
 import { restore } from './restore.ts'
 import { withScratch } from './scratch-folder.ts'
@@ -22,6 +23,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
     index: indexSize,
     decode,
     grammar,
+    parallel,
     'event-loop': eventLoop,
     'caching-cost': cachingCost,
     ttft,

@@ -67,7 +67,8 @@ export function startBareEngine(
   return startEngine(config.engine, {
     worker: {
       modelPath,
-      contextTokens: config.contextTokens,
+      contextTokens: config.contextTokens === 'auto' ? limits.contextTokens : config.contextTokens,
+      sequences: 1,
       threads: config.threads,
       blockTokens: config.blockTokens,
       reuse: config.reuse,

@@ -71,6 +71,8 @@ export interface WorkerOptions {
   readonly modelPath: string
   /** At most; unscaled, the model's trained length is the upper limit. 0: that length. */
   readonly contextTokens: number
+  /** Requests that are computed in turns, each with a context of its own. */
+  readonly sequences: number
   readonly threads: number
   readonly blockTokens: number
   readonly reuse: ReuseMode

@@ -4,15 +4,16 @@
  */
 import { readFileSync } from 'node:fs'
 import { type OpenCache, openCache } from '../cache/index.ts'
-import { type Engine, startEngine } from '../engines/index.ts'
+import { type Engine, startEngine, type WorkerOptions } from '../engines/index.ts'
 import { type KeyFile, openKeyFile } from './api/auth/key-file.ts'
 import { readServerSecret } from './api/auth/server-secret.ts'
 import { createServer } from './api/server.ts'
 import type { RunningService, ServiceIo } from './cli/service.ts'
 import { limits } from './config/limits.ts'
+import { machineMemory } from './config/machine-memory.ts'
 import type { Config } from './config/schema.ts'
 import { PrefixdError } from './errors.ts'
-import { resolveModel, weightsDigest } from './models/index.ts'
+import { engineRoom, type ResolvedModel, resolveModel, weightsDigest } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
@@ -32,16 +33,18 @@ type Arena = OpenCache['arena']
 interface ServedWeights {
   readonly id: string
   readonly aliases: readonly string[]
-  readonly path: string
   readonly digest: string
 }
 
-async function findWeights(config: Config): Promise<ServedWeights> {
-  // The fake engine computes without weights; its own version stands in its fingerprint.
-  if (config.engine === 'fake') return { id: 'fake', aliases: [config.model], path: '', digest: '' }
-  const model = await resolveModel(config.model, { pull: false })
-  const digest = model.digest ?? (await weightsDigest(model.path))
-  return { id: model.id, aliases: [config.model], path: model.path, digest }
+/** Null: the fake engine computes without weights; its own version stands in its fingerprint. */
+const findModel = async ({ engine, model }: Config): Promise<ResolvedModel | null> =>
+  engine === 'fake' ? null : resolveModel(model, { pull: false })
+
+/** Reads the whole file, unless its digest is known already. */
+async function weightsOf(config: Config, model: ResolvedModel | null): Promise<ServedWeights> {
+  const aliases = [config.model]
+  if (model === null) return { id: 'fake', aliases, digest: '' }
+  return { id: model.id, aliases, digest: model.digest ?? (await weightsDigest(model.path)) }
 }
 
 const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
@@ -84,11 +87,15 @@ const engineSettings = (config: Config): Record<string, string> => ({
   ...(config.lora.length === 0 ? {} : { lora: config.lora.join('\n') }),
 })
 
-const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log): Engine =>
+const startWorker = (
+  config: Config,
+  worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences'>,
+  arena: Arena,
+  log: Log,
+): Engine =>
   startEngine(config.engine, {
     worker: {
-      modelPath,
-      contextTokens: config.contextTokens,
+      ...worker,
       threads: config.threads,
       blockTokens: config.blockTokens,
       reuse: config.reuse,
@@ -103,7 +110,11 @@ const startWorker = (config: Config, modelPath: string, arena: Arena, log: Log):
 /** Resolves when the model is loaded and the service listens; rejects with a typed error. */
 export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
   const log = createLog(config.logLevel, (line) => io.log(line))
-  const weights = await findWeights(config)
+  const model = await findModel(config)
+  const room = await engineRoom(config, model, machineMemory())
+  for (const notice of room.notices) log.warn(notice)
+  if (room.why !== null) log.debug(room.why)
+  const weights = await weightsOf(config, model)
   const { cache, arena, close: closeStorage } = await openStorage(config, log)
   let keys: KeyFile | null
   try {
@@ -115,7 +126,9 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   // Begins before the model is loaded, so that the first restore finds memory that was touched.
   const warming = new AbortController()
   arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
-  const engine = startWorker(config, weights.path, arena, log)
+  const { contextTokens, sequences } = room
+  const worker = { modelPath: model?.path ?? '', contextTokens, sequences }
+  const engine = startWorker(config, worker, arena, log)
   const service = createService({
     version: readVersion(),
     directory: config.dir,
@@ -124,6 +137,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     model: { ...weights, weightsDigest: weights.digest, engineName: config.engine },
     engine,
+    engineBytes: room.engineBytes,
     cache,
     warn: (message, error) => log.warn(message, error),
     onDone: (request, receipt, error) => {
@@ -153,7 +167,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   try {
     const url = await listen(server, config)
     const info = await engine.ready()
-    if (info.contextTokens < config.contextTokens) {
+    if (config.contextTokens !== 'auto' && info.contextTokens < config.contextTokens) {
       log.info(
         `the context is ${info.contextTokens} tokens: the model was trained for no more; ` +
           '--rope-scaling yarn goes beyond',

@@ -71,7 +71,7 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelDescription
     weightsBytes: 0,
     generates: true,
     embedding: options.embeddings ? { size: fakeEmbeddingSize, pooling: 'mean' } : null,
-    sequences: options.sequences,
+    sequences: worker.sequences,
     hasChatTemplate: true,
     chatTemplate: templateText,
     gap: gapTokens,

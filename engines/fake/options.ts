@@ -20,7 +20,6 @@ export const fakeDefaults = {
   decodeTokensPerSecond: 0,
   bytesPerToken: 64,
   vocabularySize: vocabularySizeMin,
-  sequences: 2,
   /** It makes vectors too. */
   embeddings: false,
   /** Computing this position kills the process; -1: never. */

@@ -21,8 +21,7 @@ export interface ContextOptions {
   readonly attention: AttentionSettings
   readonly threads: number
   readonly blockTokens: number
-  /** Sequences that hold requests; one more is for moving records where they are stored. */
-  readonly sequenceCount: number
+  /** Then a second sequence is there, through which they move. */
   readonly storesRecords: boolean
 }
 
@@ -53,11 +52,11 @@ export async function createContext(
   const { calls } = library
   const batchTokens = Math.max(options.blockTokens, rowsPerGraph)
   const { contextTokens } = options.rope
-  const sequences = options.sequenceCount + (options.storesRecords ? 1 : 0)
+  const sequences = options.storesRecords ? 2 : 1
   const params = {
     ...calls.llama_context_default_params(),
     ...ropeParams(options.rope),
-    n_ctx: contextTokens * options.sequenceCount,
+    n_ctx: contextTokens,
     n_batch: batchTokens,
     n_ubatch: rowsPerGraph,
     n_seq_max: sequences,
@@ -80,7 +79,8 @@ export async function createContext(
       'PREFIXD_E_ENGINE_MODEL',
       `llama.cpp could not create a context of ${contextTokens} tokens for this model` +
         `${again.firstError === null ? '' : ` ("${again.firstError}")`}. ` +
-        'It may not fit into memory (try a smaller --ctx), or the model may not generate text.',
+        'It may not fit into memory (try a smaller --ctx or fewer --sequences), ' +
+        'or the model may not generate text.',
     )
   }
   const batch = allocateBatch(batchTokens, sequences)
@@ -93,7 +93,7 @@ export async function createContext(
     batch,
     abortFlag,
     contextTokens,
-    movingSequence: options.sequenceCount,
+    movingSequence: 1,
     logitsOwner: null,
     logitsView: (vocabularySize) => {
       const address = calls.llama_get_logits_ith(context, -1)

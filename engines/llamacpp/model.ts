@@ -19,15 +19,13 @@ import { explainLoadFailure } from './error-log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
 import { measureMemory } from './measure-memory.ts'
-import { layoutOf } from './memory-shape.ts'
+import { layoutOf, type MemoryShape } from './memory-shape.ts'
+import { createRecordMover } from './records.ts'
 import { planRope, type Rope, type RopeFacts, readRopeScaling, ropeWords } from './rope.ts'
 import { createSequence, type SequenceOptions } from './sequence.ts'
 import type { Pointer } from './structs.ts'
 import { chatTemplate } from './template.ts'
 import { openVocabulary, type Vocabulary } from './vocabulary.ts'
-
-/** Requests take turns in one sequence until the worker batches them. */
-const sequenceCount = 1
 
 /**
  * Loads libraries and weights (seconds; most of it on libuv's pool). Throws
@@ -45,7 +43,7 @@ export async function loadModel(
   const { calls } = library
   progress(0)
   const model = await loadWeights(library, options.modelPath)
-  let llama: LlamaContext | null = null
+  const contexts: LlamaContext[] = []
   try {
     const facts = readFacts(calls, model)
     checkGenerates(calls, model, facts.architecture)
@@ -63,27 +61,30 @@ export async function loadModel(
       recurrent: calls.llama_model_is_recurrent(model),
       hybrid: calls.llama_model_is_hybrid(model),
     })
-    llama = await createContext(library, model, {
-      rope,
-      attention,
-      threads: options.threads,
-      blockTokens: options.blockTokens,
-      sequenceCount,
-      storesRecords: choice.memory !== null,
-    })
-    adapters.apply(llama.context)
+    const { threads, blockTokens } = options
+    const storesRecords = choice.memory !== null
+    const openContext = async (): Promise<LlamaContext> => {
+      const context = { rope, attention, threads, blockTokens, storesRecords }
+      const llama = await createContext(library, model, context)
+      contexts.push(llama)
+      adapters.apply(llama.context)
+      return llama
+    }
+    const first = await openContext()
     const { mover, refusal } =
       choice.memory === null
         ? { mover: null, refusal: choice.refusal }
-        : measureMemory(llama, { ...choice, windowTokens, ropeType: facts.ropeType })
+        : measureMemory(first, { ...choice, windowTokens, ropeType: facts.ropeType })
+    while (contexts.length < options.sequences) await openContext()
     progress(1)
     const layout = layoutOf(mover?.shape ?? null, refusal)
     const transposedValues = mover?.shape.transposedValues ?? attention.flashAttention === 'off'
     const info = describe({ ...shared, layout, transposedValues, rope, embedding: null })
-    const blockTokens = options.reuse === 'block' ? options.blockTokens : null
-    return serve(model, llama, vocabulary, info, { mover, blockTokens })
+    const gridTokens = options.reuse === 'block' ? blockTokens : null
+    const storage = { shape: mover?.shape ?? null, blockTokens: gridTokens }
+    return serve(model, contexts, vocabulary, info, storage)
   } catch (error) {
-    llama?.free()
+    for (const llama of contexts) llama.free()
     calls.llama_model_free(model)
     throw error
   }
@@ -141,31 +142,36 @@ function serveVectors(
   }
 }
 
+/**
+ * Each sequence has a context of its own. In one context they would share cells, and where a
+ * sequence's cells lie changes the bits that are computed; a failure would empty all of them.
+ */
 function serve(
   model: Pointer,
-  llama: LlamaContext,
+  contexts: readonly LlamaContext[],
   vocabulary: Vocabulary,
   info: ModelDescription,
-  storage: Pick<SequenceOptions, 'mover' | 'blockTokens'>,
+  storage: Pick<SequenceOptions, 'blockTokens'> & { readonly shape: MemoryShape | null },
 ): EngineModel {
-  const { calls } = llama
+  const { calls } = contexts[0] as LlamaContext
   const render = chatTemplate({
     standard: calls.llama_model_chat_template(model, null),
     toolUse: calls.llama_model_chat_template(model, 'tool_use'),
     bosText: vocabulary.bosText,
     eosText: vocabulary.eosText,
   })
-  let handedOut = 0
+  const { shape, blockTokens } = storage
+  const unused = [...contexts]
   const openSequence = (): EngineSequence => {
-    if (handedOut === sequenceCount) {
+    const llama = unused.shift()
+    if (llama === undefined) {
       throw new EngineError(
         'PREFIXD_E_ENGINE_PROTOCOL',
-        `The model has ${sequenceCount} sequence; clear it and use it again.`,
+        `All sequences of the model (${contexts.length}) are open; clear one and use it again.`,
       )
     }
-    const id = handedOut
-    handedOut += 1
-    return createSequence({ llama, id, vocabulary, ...storage })
+    const mover = shape === null ? null : createRecordMover(llama, shape)
+    return createSequence({ llama, id: 0, vocabulary, mover, blockTokens })
   }
   let open = true
   return {
@@ -181,7 +187,7 @@ function serve(
     close: async () => {
       if (!open) return
       open = false
-      llama.free()
+      for (const llama of contexts) llama.free()
       calls.llama_model_free(model)
     },
   }
@@ -257,9 +263,12 @@ function checkGenerates(calls: LlamaCalls, model: Pointer, architecture: string)
 }
 
 function checkOptions(options: WorkerOptions): void {
-  const { contextTokens, threads } = options
+  const { contextTokens, sequences, threads } = options
   if (!Number.isInteger(contextTokens) || contextTokens < 0) {
     throw modelError(`contextTokens is ${contextTokens}; 0 takes what the model was trained for.`)
+  }
+  if (!Number.isInteger(sequences) || sequences < 1) {
+    throw modelError(`sequences is ${sequences}; at least 1 is needed. Set --sequences.`)
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw modelError(`threads is ${threads}; at least 1 is needed. Set --threads.`)
@@ -317,7 +326,7 @@ function describe(described: Described): ModelDescription {
     weightsBytes: facts.weightsBytes,
     generates: embedding === null,
     embedding,
-    sequences: sequenceCount,
+    sequences: embedding === null ? options.sequences : 1,
     hasChatTemplate: facts.chatTemplate !== null,
     chatTemplate: facts.chatTemplate,
     gap: vocabulary.gap,

@@ -22,6 +22,20 @@ export const limits = {
   contextTokensMax: 1_048_576,
   /** Part of each tier that windows and states may take. */
   boundaryShare: 0.25,
+  /** Context where nobody asks for another, and the least that is taken of small machines. */
+  contextTokens: 8192,
+  contextTokensFloor: 2048,
+  /** Requests that one worker computes in turns, where nobody asks for a number. */
+  sequences: 4,
+  sequencesMax: 64,
+  /** What the two processes take beside the tiers and the engine's own memory. */
+  processesBytes: 256 * 1024 * 1024,
+  /** Share of the memory that is left to everything else, and that sequences take unasked. */
+  reservedMemoryShare: 1 / 16,
+  unaskedSequencesShare: 1 / 4,
+  /** Header of a model file, and its longest list that is no vocabulary: one number a layer. */
+  ggufHeaderBytes: 256 * 1024 * 1024,
+  ggufListLength: 4096,
   /** Bytes of records on their way from the tiers into the engine for one request. */
   restoreWindowBytes: 64 * 1024 * 1024,
   /** Plans of one request whose window or state could not be restored; then it is computed. */

@@ -3,13 +3,14 @@
  * that is wrong is a PREFIXD_E_CONFIG that names the key, what is allowed and what to do next.
  */
 import { readFileSync, statSync } from 'node:fs'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { PrefixdError } from '../errors.ts'
 import { closestNames } from './closest-name.ts'
 import { limits } from './limits.ts'
 import { isLoopback } from './loopback.ts'
+import { machineMemory } from './machine-memory.ts'
 import {
   currentSurroundings,
   defaultConfigFile,
@@ -86,12 +87,10 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   return loaded
 }
 
-function thisMachine(): Omit<Machine, 'dataDir'> {
-  // Without a container limit this is 0, or a number larger than any memory.
-  const constrainedBytes = process.constrainedMemory()
-  const memoryBytes = constrainedBytes > 0 ? Math.min(constrainedBytes, totalmem()) : totalmem()
-  return { memoryBytes, cpuCount: availableParallelism() }
-}
+const thisMachine = (): Omit<Machine, 'dataDir'> => ({
+  memoryBytes: machineMemory().totalBytes,
+  cpuCount: availableParallelism(),
+})
 
 interface ConfigFile {
   readonly path: string

@@ -4,6 +4,8 @@
  */
 import { limits } from './limits.ts'
 import {
+  auto,
+  autoOr,
   choice,
   integer,
   pairOf,
@@ -148,13 +150,23 @@ export const settings = {
     () => 'token',
     'token',
   ),
-  contextTokens: setting<number>(
+  contextTokens: setting<number | typeof auto>(
     'ctx',
     "Tokens of context. 0 takes the model's trained maximum, which is also the upper limit " +
-      'unless `rope-scaling` reaches further.',
-    integer('tokens', { min: 0, max: limits.contextTokensMax }),
-    () => 8192,
-    "8192, or the model's trained maximum if that is smaller",
+      'unless `rope-scaling` reaches further. `auto` is 8192, or less where the model or the ' +
+      'memory holds less. What was asked for and does not fit into the memory stops the start.',
+    autoOr(integer('tokens', { min: 0, max: limits.contextTokensMax })),
+    () => auto,
+    auto,
+  ),
+  sequences: setting<number | typeof auto>(
+    'sequences',
+    'Requests that the engine computes in turns; further ones wait. Each takes the memory of a ' +
+      `whole context. \`auto\` is up to ${limits.sequences}, as many as a quarter of the memory ` +
+      'and what is free now hold. Answers do not depend on it.',
+    autoOr(integer('count', { min: 1, max: limits.sequencesMax })),
+    () => auto,
+    auto,
   ),
   ropeScaling: setting<(typeof ropeScalings)[number]>(
     'rope-scaling',

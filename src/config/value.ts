@@ -103,6 +103,16 @@ export const integer = (
   }
 }
 
+/** What the service chooses where nobody does. */
+export const auto = 'auto'
+
+/** `auto`, or a value of `kind`. */
+export const autoOr = <T>(kind: ValueKind<T>): ValueKind<T | typeof auto> => ({
+  ...kind,
+  allowed: `${kind.allowed}, or ${auto}`,
+  read: (raw) => (raw === auto ? auto : kind.read(raw)),
+})
+
 /** Bytes; `zero` says what 0 means where 0 is allowed although it is below `minBytes`. */
 export const size = (
   range: { readonly minBytes: number; readonly maxBytes: number; readonly minText: string },

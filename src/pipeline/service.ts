@@ -4,6 +4,7 @@ import { type Cache, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
+import { residentBytes } from '../observe/resident-memory.ts'
 import { createAdmin } from './admin.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
@@ -14,7 +15,14 @@ import { render } from './render.ts'
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
-import type { GenerateEvent, GenerateRequest, ModelCard, Receipt, Service } from './types.ts'
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  ModelCard,
+  Receipt,
+  Service,
+  WorkerReport,
+} from './types.ts'
 
 export interface ServiceOptions {
   readonly version: string
@@ -31,6 +39,8 @@ export interface ServiceOptions {
     readonly engineName: string
   }
   readonly engine: Engine
+  /** What the worker was planned to take; null: nobody can tell. */
+  readonly engineBytes: number | null
   readonly cache: Cache
   readonly warn: (message: string, error: unknown) => void
   /** Every request ends here once: with what the engine confirmed, or with its error. */
@@ -142,16 +152,7 @@ export function createService(options: ServiceOptions): Service {
         info,
       },
     ],
-    workers: () => [
-      {
-        model: model.id,
-        engine: model.engineName,
-        status: engine.status(),
-        contextTokens: info?.contextTokens ?? null,
-        layout: info?.layout ?? null,
-        device: info?.device ?? null,
-      },
-    ],
+    workers: () => [workerReport(options, info)],
     render: async (name, input) => {
       const worker = known(name)
       return render(worker, await worker.ready(), input)
@@ -190,5 +191,23 @@ export function createService(options: ServiceOptions): Service {
         }
       },
     }),
+  }
+}
+
+/** What is known of the model only when it is loaded is null until then. */
+function workerReport(
+  { model, engine, engineBytes }: ServiceOptions,
+  info: ModelInfo | null,
+): WorkerReport {
+  const status = engine.status()
+  return {
+    model: model.id,
+    engine: model.engineName,
+    status,
+    contextTokens: info?.contextTokens ?? null,
+    sequences: info?.sequences ?? null,
+    layout: info?.layout ?? null,
+    device: info?.device ?? null,
+    memory: { estimatedBytes: engineBytes, residentBytes: residentBytes(status.pid) },
   }
 }

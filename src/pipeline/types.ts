@@ -337,8 +337,18 @@ export interface WorkerReport {
   readonly engine: string
   readonly status: EngineStatus
   readonly contextTokens: number | null
+  readonly sequences: number | null
   readonly layout: Layout | null
   readonly device: string | null
+  readonly memory: WorkerMemory
+}
+
+/** Of the worker's process, without the RAM tier that it maps. Null: nobody can tell. */
+export interface WorkerMemory {
+  /** What was planned at the start: weights, contexts and the processes themselves. */
+  readonly estimatedBytes: number | null
+  /** What it has now. */
+  readonly residentBytes: number | null
 }
 
 export interface CacheAdmin {

@@ -172,8 +172,16 @@ export const workersFixture: WorkerListJson = {
       busy_sequences: 1,
       queued_requests: 3,
       context_tokens: 8192,
-      layout: null,
+      sequences: 4,
+      layout: {
+        kinds: ['kv'],
+        sliceable: true,
+        refusal: null,
+        kv_bytes_per_token: 23_060,
+        kv_fixed_bytes: 92,
+      },
       device: 'CPU, 1 thread',
+      memory: { estimated_bytes: 1_290_000_000, resident_bytes: 910_000_000 },
     },
     {
       model: 'gemma-4-12b',
@@ -186,6 +194,7 @@ export const workersFixture: WorkerListJson = {
       busy_sequences: 0,
       queued_requests: 0,
       context_tokens: null,
+      sequences: null,
       layout: {
         kinds: [],
         sliceable: false,
@@ -194,6 +203,7 @@ export const workersFixture: WorkerListJson = {
         kv_fixed_bytes: 0,
       },
       device: null,
+      memory: { estimated_bytes: null, resident_bytes: null },
     },
   ],
 }

@@ -191,7 +191,7 @@ function several(
     })
   })
 
-  it('serves several sequences at once as it serves each alone', async () => {
+  it('serves several sequences at once bit for bit as it serves each alone', async () => {
     const prompts = await Promise.all(
       Array.from({ length: worker.info.sequences + 1 }, (_, index) =>
         promptOf(worker.engine, blockTokens + 5 + index, `request ${index}`),
@@ -203,6 +203,7 @@ function several(
     for (const tokens of prompts) alone.push(await ask(tokens)())
     const together = await Promise.all(prompts.map((tokens) => ask(tokens)()))
     expect(together.map((it) => it.tokens)).toEqual(alone.map((it) => it.tokens))
+    expect(together.map((it) => it.logits)).toEqual(alone.map((it) => it.logits))
   })
 }
 

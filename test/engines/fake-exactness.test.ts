@@ -10,6 +10,7 @@ import type { EngineModel, EngineSequence, RestoreRecord } from '../../engines/t
 const worker = {
   modelPath: 'fake',
   contextTokens: 1024,
+  sequences: 2,
   threads: 1,
   blockTokens: 16,
   reuse: 'token',

@@ -28,9 +28,10 @@ function fake(
   engineOptions: WorkerOptions['engine'] = {},
   limits: Partial<EngineLimits> = {},
   log?: (line: string) => void,
+  sequences = 2,
 ) {
   const arena = createEngineArena(4 * 1024 * 1024, 'shared')
-  const worker = { engine: engineOptions }
+  const worker = { engine: engineOptions, sequences }
   const engine = startFake({ arena, worker, limits, ...(log && { log }) })
   opened.push({ engine, arena })
   return { engine, arena, sink: createCollectingSink(arena) }
@@ -145,7 +146,7 @@ describe('a model that cannot be loaded', () => {
 
 describe('the queue for sequences', () => {
   it('is bounded, first come first served, and lets go of who gives up', async () => {
-    const { engine } = fake({ sequences: 1 }, { queuedRequests: 2 })
+    const { engine } = fake({}, { queuedRequests: 2 }, undefined, 1)
     const first = await engine.openSequence(never)
     const gone = new AbortController()
     const order: string[] = []
@@ -294,7 +295,7 @@ describe('a worker that breaks the protocol', () => {
     const entry = fileURLToPath(new URL('../support/rogue-worker.ts', import.meta.url))
     const command = { command: process.execPath, args: [entry, way], env: {} }
     const { view, shared } = arena
-    const worker = { modelPath: '', contextTokens: 64, threads: 1, blockTokens: 16 }
+    const worker = { modelPath: '', contextTokens: 64, sequences: 1, threads: 1, blockTokens: 16 }
     const engine = createEngine(command, {
       worker: { ...worker, reuse: 'token', engine: {} },
       view,
@@ -338,7 +339,7 @@ describe('a worker that breaks the protocol', () => {
   it('by not existing is final', async () => {
     const arena = createEngineArena(4096, 'carried')
     const options = { view: arena.view, arena: null, limits: testLimits, log: () => {} }
-    const worker = { modelPath: '', contextTokens: 64, threads: 1, blockTokens: 16 }
+    const worker = { modelPath: '', contextTokens: 64, sequences: 1, threads: 1, blockTokens: 16 }
     const command = { command: 'no-such-program', args: [], env: {} }
     const engine = createEngine(command, {
       ...options,

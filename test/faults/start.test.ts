@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { complete } from '../../bench/completions-client.ts'
 import { defaultModelPath } from '../support/default-model.ts'
+import { type GgufValue, writeGguf } from '../support/gguf-writer.ts'
 import { createServiceFolder, fakeFlags, fakeTokens } from '../support/start-service.ts'
 
 /** The first bytes of the real model: a download that ended too early. */
@@ -46,6 +47,24 @@ test.each([
   expect(said).toMatch(/ended \(exit code [14]\)/)
   expect(said).toMatch(/error {2}.*broken\.gguf/)
   expect(said).not.toContain('this is a bug')
+})
+
+test('a context that does not fit is refused before anything is loaded or written', async () => {
+  const folder = createServiceFolder()
+  const model = join(folder.path, 'wide.gguf')
+  const metadata: Record<string, GgufValue> = {
+    'general.architecture': { text: 'llama' },
+    'llama.block_count': { u32: 1000 },
+    'llama.context_length': { u32: 1_000_000 },
+    'llama.embedding_length': { u32: 65_536 },
+    'llama.attention.head_count': { u32: 64 },
+  }
+  writeGguf(model, metadata, [{ name: 'x', shape: [1], data: new Float32Array(1) }])
+  const said = await refusal(folder.start({ model, ctx: '1000000' }))
+  expect(said).toContain('ended (exit code 2)')
+  expect(said).toMatch(/error {2}The memory of .* is too small/)
+  expect(said).toMatch(/1 sequence of 1,000,000 tokens \d/)
+  expect(existsSync(folder.data)).toBe(false)
 })
 
 test('a directory that cannot be written is refused, and named', async () => {

@@ -17,6 +17,7 @@ export async function openDefaultModel(changes: Partial<WorkerOptions> = {}): Pr
   const options: WorkerOptions = {
     modelPath: changes.modelPath ?? defaultModelPath(),
     contextTokens: 2048,
+    sequences: 1,
     threads: 1,
     blockTokens,
     reuse: 'token',

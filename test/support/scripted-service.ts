@@ -245,8 +245,10 @@ const worker: WorkerReport = {
     queuedRequests: 0,
   },
   contextTokens: 8192,
+  sequences: 2,
   layout: modelInfo.layout,
   device: 'CPU, 1 thread',
+  memory: { estimatedBytes: 700_000_000, residentBytes: null },
 }
 
 /** One token per UTF-8 byte. */

@@ -25,6 +25,7 @@ export function startFake(options: {
     worker: {
       modelPath: 'fake',
       contextTokens: 4096,
+      sequences: 2,
       threads: 1,
       blockTokens: 32,
       reuse: 'token',

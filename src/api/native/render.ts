@@ -128,6 +128,7 @@ export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJso
     busy_sequences: status.busySequences,
     queued_requests: status.queuedRequests,
     context_tokens: worker.contextTokens,
+    sequences: worker.sequences,
     layout: layout && {
       kinds: [...layout.kinds],
       sliceable: layout.sliceable,
@@ -136,5 +137,9 @@ export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJso
       kv_fixed_bytes: layout.kvFixedBytes,
     },
     device: worker.device,
+    memory: {
+      estimated_bytes: worker.memory.estimatedBytes,
+      resident_bytes: worker.memory.residentBytes,
+    },
   }
 }

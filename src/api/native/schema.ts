@@ -199,8 +199,11 @@ export const WorkerSchema = Type.Object({
   busy_sequences: count,
   queued_requests: count,
   context_tokens: nullable(count),
+  sequences: nullable(count),
   layout: nullable(LayoutSchema),
   device: nullable(Type.String()),
+  /** Without the RAM tier. Null: nobody can tell. */
+  memory: Type.Object({ estimated_bytes: nullable(count), resident_bytes: nullable(count) }),
 })
 
 export const WorkerListSchema = Type.Object({

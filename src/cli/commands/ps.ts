@@ -1,5 +1,6 @@
 /** `prefixd ps`: one line for each worker. */
 import type { WorkerJson } from '../../api/native/schema.ts'
+import { formatSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { formatCount } from '../render/count.ts'
@@ -25,7 +26,7 @@ function columns(nowMs: number): Column<WorkerJson>[] {
     { title: 'MODEL', priority: 0, maxCells: 32, minCells: 16, value: (worker) => worker.model },
     { title: 'ENGINE', priority: 3, value: (worker) => worker.engine },
     { title: 'STATE', priority: 0, value: (worker) => worker.state },
-    { title: 'BUSY', priority: 1, align: 'right', value: (worker) => `${worker.busy_sequences}` },
+    { title: 'BUSY', priority: 1, align: 'right', value: busyText },
     { title: 'QUEUE', priority: 1, align: 'right', value: (worker) => `${worker.queued_requests}` },
     {
       title: 'CONTEXT',
@@ -33,11 +34,27 @@ function columns(nowMs: number): Column<WorkerJson>[] {
       align: 'right',
       value: ({ context_tokens: tokens }) => (tokens === null ? '-' : formatCount(tokens)),
     },
+    { title: 'KV/TOKEN', priority: 2, align: 'right', value: kvText },
+    { title: 'MEMORY', priority: 3, align: 'right', value: memoryText },
     { title: 'PID', priority: 4, align: 'right', value: (worker) => `${worker.pid ?? '-'}` },
     { title: 'RESTARTS', priority: 5, align: 'right', value: (worker) => `${worker.restarts}` },
     { title: 'UP', priority: 4, value: (worker) => upFor(worker, nowMs) },
     { title: 'DEVICE', priority: 6, minCells: 10, value: (worker) => worker.device ?? '-' },
   ]
+}
+
+const busyText = ({ busy_sequences: busy, sequences }: WorkerJson): string =>
+  sequences === null ? `${busy}` : `${busy} of ${sequences}`
+
+const kvText = ({ layout }: WorkerJson): string =>
+  layout === null || layout.kinds.length === 0 ? '-' : formatSize(layout.kv_bytes_per_token)
+
+/** What the process has, and what it was planned to take at most. */
+function memoryText({ memory }: WorkerJson): string {
+  const [has, most] = [memory.resident_bytes, memory.estimated_bytes]
+  if (has === null && most === null) return '-'
+  if (has === null || most === null) return formatSize(has ?? most ?? 0)
+  return `${formatSize(has)} of ${formatSize(most)}`
 }
 
 function upFor(worker: WorkerJson, nowMs: number): string {

@@ -16,6 +16,7 @@ engineContract('llama.cpp', {
       worker: {
         modelPath: defaultModelPath(),
         contextTokens: 512,
+        sequences: 3,
         threads: 1,
         blockTokens,
         reuse,

@@ -20,7 +20,13 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function open(write: (path: string) => void): Promise<EngineModel> {
   const path = join(folder, `${Math.random()}.gguf`)
   write(path)
-  const options = { contextTokens: 0, threads: 1, blockTokens: 32, reuse: 'token' as const }
+  const options = {
+    contextTokens: 0,
+    sequences: 1,
+    threads: 1,
+    blockTokens: 32,
+    reuse: 'token' as const,
+  }
   const model = await loadModel({ ...options, modelPath: path, engine: {} }, () => {})
   onTestFinished(() => model.close())
   return model

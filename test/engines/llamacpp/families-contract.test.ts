@@ -35,6 +35,7 @@ for (const [name, kinds] of Object.entries(families)) {
           worker: {
             modelPath: familyModelPath(name as FamilyName),
             contextTokens: 512,
+            sequences: 2,
             threads: 1,
             blockTokens,
             reuse,

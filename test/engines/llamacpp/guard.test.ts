@@ -36,7 +36,6 @@ describe.each(families)('the guard of %s', (family) => {
       attention: readAttention({}),
       threads: 1,
       blockTokens: 256,
-      sequenceCount: 1,
       storesRecords: true,
     })
     const windowTokens = calls.llama_model_n_swa(model)

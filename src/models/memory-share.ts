@@ -1,0 +1,221 @@
+/**
+ * How the machine's memory is shared: the RAM tier and the weights take what they take, and what
+ * is left decides how long the context is and how many requests are computed in turns. Pure.
+ *
+ * The context follows from the machine's whole memory, so that the same prompt fits today and
+ * tomorrow; what other programs hold right now only lowers the number of sequences.
+ */
+import { limits } from '../config/limits.ts'
+import type { MachineMemory } from '../config/machine-memory.ts'
+import { formatSize } from '../config/sizes.ts'
+import { PrefixdError } from '../errors.ts'
+import { contextBytes } from './context-bytes.ts'
+import type { KvTypes } from './kv-types.ts'
+import { type ModelMemory, sequenceBytes } from './model-memory.ts'
+
+export interface ShareWish {
+  /** 0: what the model was trained for. */
+  readonly contextTokens: number | 'auto'
+  readonly sequences: number | 'auto'
+  /** The context may be longer than the training. */
+  readonly scaled: boolean
+  readonly ramBytes: number
+  readonly kvTypes: KvTypes
+}
+
+export interface MemoryShare {
+  readonly contextTokens: number
+  readonly sequences: number
+  /** Weights, contexts and processes, without the RAM tier. */
+  readonly engineBytes: number
+  /** Sentences about the choice: what somebody should know, and what only explains it. */
+  readonly notices: readonly string[]
+  readonly why: string
+}
+
+interface Machine {
+  readonly machine: MachineMemory
+  readonly weightsBytes: number
+  readonly model: ModelMemory
+}
+
+/** Contexts are chosen in steps of this. */
+const stepTokens = 256
+
+/** Throws PREFIXD_E_MEMORY, which says what would fit, where the wishes do not. */
+export function shareMemory(wish: ShareWish, given: Machine): MemoryShare {
+  const { machine, model } = given
+  const usableBytes = Math.floor(machine.totalBytes * (1 - limits.reservedMemoryShare))
+  const sum = (contextTokens: number, sequences: number, ramBytes = wish.ramBytes): number =>
+    ramBytes + engineBytes(given, wish.kvTypes, contextTokens, sequences)
+  const fits = (contextTokens: number, sequences: number, ramBytes?: number): boolean =>
+    sum(contextTokens, sequences, ramBytes) <= usableBytes
+
+  const askedSequences = wish.sequences === 'auto' ? 1 : wish.sequences
+  const askedContext = wishedContext(wish, model)
+  const longest = (sequences: number): number | null =>
+    longestFitting(askedContext, (tokens) => fits(tokens, sequences))
+  const floor = wish.contextTokens === 'auto' ? limits.contextTokensFloor : askedContext
+  const contextTokens = longest(askedSequences)
+  if (contextTokens === null || contextTokens < Math.min(floor, askedContext)) {
+    throw refused(wish, given, { askedContext, askedSequences, usableBytes, longest, fits })
+  }
+
+  const sequences =
+    wish.sequences === 'auto' ? unaskedSequences(contextTokens, wish, given, sum) : wish.sequences
+  return {
+    contextTokens,
+    sequences,
+    engineBytes: engineBytes(given, wish.kvTypes, contextTokens, sequences),
+    notices: noticesOf(given, { askedContext, contextTokens, sumBytes: sum(contextTokens, 1) }),
+    why: whyOf(contextTokens, sequences, wish, given),
+  }
+}
+
+function engineBytes(
+  { model, weightsBytes }: Machine,
+  types: KvTypes,
+  contextTokens: number,
+  sequences: number,
+): number {
+  return (
+    weightsBytes + limits.processesBytes + sequences * contextBytes(model, contextTokens, types)
+  )
+}
+
+function wishedContext(wish: ShareWish, { trainedContextTokens: trained }: ModelMemory): number {
+  const wished = wish.contextTokens === 'auto' ? limits.contextTokens : wish.contextTokens
+  if (trained === 0) return wished === 0 ? limits.contextTokens : wished
+  if (wished === 0) return trained
+  return wish.scaled ? wished : Math.min(wished, trained)
+}
+
+/** `most`, or else the most whole steps; null: not even one step fits. */
+function longestFitting(most: number, fits: (tokens: number) => boolean): number | null {
+  if (fits(most)) return most
+  let steps = 0
+  let tooMany = Math.ceil(most / stepTokens)
+  while (tooMany - steps > 1) {
+    const middle = Math.floor((steps + tooMany) / 2)
+    if (fits(middle * stepTokens)) steps = middle
+    else tooMany = middle
+  }
+  return steps === 0 ? null : steps * stepTokens
+}
+
+/** Further sequences make nothing longer, only sooner: they take what is free and no more. */
+function unaskedSequences(
+  contextTokens: number,
+  wish: ShareWish,
+  { machine, model }: Machine,
+  sum: (contextTokens: number, sequences: number) => number,
+): number {
+  if (model.kinds.length === 0) return 1
+  const each = contextBytes(model, contextTokens, wish.kvTypes)
+  const shareBytes = machine.totalBytes * limits.unaskedSequencesShare
+  const usableBytes = Math.min(
+    machine.totalBytes * (1 - limits.reservedMemoryShare),
+    machine.availableBytes ?? Number.POSITIVE_INFINITY,
+  )
+  let sequences = 1
+  while (
+    sequences < limits.sequences &&
+    (sequences + 1) * each <= shareBytes &&
+    sum(contextTokens, sequences + 1) <= usableBytes
+  ) {
+    sequences += 1
+  }
+  return sequences
+}
+
+const grouped = (count: number): string => count.toLocaleString('en-US')
+const tokens = (count: number): string => `${grouped(count)} tokens`
+/** A sentence behind others, or nothing. */
+const guessed = ({ guess }: ModelMemory): string => (guess === null ? '' : ` ${guess}`)
+const many = (sequences: number): string =>
+  sequences === 1 ? '1 sequence' : `${sequences} sequences`
+
+function noticesOf(
+  { machine }: Machine,
+  chosen: { askedContext: number; contextTokens: number; sumBytes: number },
+): string[] {
+  const { askedContext, contextTokens, sumBytes } = chosen
+  const available = machine.availableBytes
+  return [
+    ...(contextTokens < askedContext
+      ? [
+          `the context is ${tokens(contextTokens)} instead of ${grouped(askedContext)}: the ` +
+            'memory holds no more beside the weights and the RAM tier; a smaller --ram leaves more',
+        ]
+      : []),
+    ...(available !== null && sumBytes > available
+      ? [
+          `prefixd takes ${formatSize(sumBytes)} in all, and other programs leave ` +
+            `${formatSize(available)} now; the machine may become slow`,
+        ]
+      : []),
+  ]
+}
+
+function whyOf(
+  contextTokens: number,
+  sequences: number,
+  wish: ShareWish,
+  { machine, model, weightsBytes }: Machine,
+): string {
+  const each = sequenceBytes(model, contextTokens, wish.kvTypes)
+  return (
+    `${many(sequences)} of ${tokens(contextTokens)} take ${formatSize(sequences * each)} beside ` +
+    `${formatSize(weightsBytes)} of weights and ${formatSize(wish.ramBytes)} of RAM tier ` +
+    `in ${formatSize(machine.totalBytes)} of memory.${guessed(model)}`
+  )
+}
+
+interface Refused {
+  readonly askedContext: number
+  readonly askedSequences: number
+  readonly usableBytes: number
+  readonly longest: (sequences: number) => number | null
+  readonly fits: (contextTokens: number, sequences: number, ramBytes?: number) => boolean
+}
+
+function refused(wish: ShareWish, given: Machine, asked: Refused): PrefixdError {
+  const { askedContext, askedSequences, usableBytes } = asked
+  const { machine, model, weightsBytes } = given
+  const contexts = askedSequences * contextBytes(model, askedContext, wish.kvTypes)
+  const needed = wish.ramBytes + engineBytes(given, wish.kvTypes, askedContext, askedSequences)
+  const ways = waysOut(wish, given, asked)
+  return new PrefixdError(
+    'PREFIXD_E_MEMORY',
+    `The memory of ${formatSize(machine.totalBytes)} is too small: the RAM tier takes ` +
+      `${formatSize(wish.ramBytes)}, the weights ${formatSize(weightsBytes)}, ` +
+      `${many(askedSequences)} of ${tokens(askedContext)} ${formatSize(contexts)}, the processes ` +
+      `${formatSize(limits.processesBytes)}; that is ${formatSize(needed)}, and ` +
+      `${formatSize(usableBytes)} may be used.${guessed(model)}`,
+    {
+      field: wish.contextTokens === 'auto' ? '--ram' : '--ctx',
+      next:
+        ways.length === 0
+          ? 'Use a smaller model or a smaller quantisation of it.'
+          : `Use ${ways.join(', or ')}.`,
+    },
+  )
+}
+
+/** Every setting that helps on its own, with the value that fits. */
+function waysOut(wish: ShareWish, given: Machine, asked: Refused): string[] {
+  const { askedContext, askedSequences, usableBytes, longest, fits } = asked
+  const context = longest(askedSequences)
+  const fewer = Array.from({ length: askedSequences - 1 }, (_, at) => askedSequences - 1 - at)
+  const sequences = fewer.find((count) => fits(askedContext, count))
+  const ramBytes = usableBytes - engineBytes(given, wish.kvTypes, askedContext, askedSequences)
+  const ramMebibytes = Math.floor(ramBytes / 1024 ** 2)
+  const q8: KvTypes = { keys: 'q8_0', values: 'q8_0' }
+  const quantised = wish.ramBytes + engineBytes(given, q8, askedContext, askedSequences)
+  return [
+    ...(context === null ? [] : [`--ctx ${context}`]),
+    ...(sequences === undefined ? [] : [`--sequences ${sequences}`]),
+    ...(ramBytes >= limits.ramBytesMin ? [`--ram ${ramMebibytes}MiB`] : []),
+    ...(wish.kvTypes.keys === 'f16' && quantised <= usableBytes ? ['--kv-type q8_0'] : []),
+  ]
+}
