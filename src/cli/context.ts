@@ -46,7 +46,7 @@ export interface CliContext extends CommandContext {
 /** What the CLI asks of src/models. */
 export type ModelsDoor = Pick<
   typeof models,
-  'listModels' | 'pullModel' | 'removeModel' | 'resolveModel'
+  'listModels' | 'memoryFigures' | 'pullModel' | 'removeModel' | 'resolveModel'
 >
 
 /** Why the process ends; both null where a test or a person asked otherwise. */

@@ -25,7 +25,9 @@ export const commandHelp = {
   },
   ps: {
     brief: 'Show the workers: which models are loaded, and what they do',
-    about: 'One line for each worker, and below it whatever needs attention.',
+    about:
+      'One line for each worker, and below it whatever needs attention. MEMORY is what its ' +
+      'process has, and what it takes at most by plan, without the RAM tier.',
     examples: [['prefixd ps', 'state, queue and memory of the models']],
   },
   stats: {
@@ -84,8 +86,13 @@ export const commandHelp = {
   },
   'models ls': {
     brief: 'List the models on this disk and in the catalogue',
-    about: 'Also those that other programs already have here; `serve --model` takes each name.',
-    examples: [['prefixd models ls', 'names, sizes and where they lie']],
+    about:
+      'Also those that other programs already have here; `serve --model` takes each name. ' +
+      '--long reads from each file what a token and a context take of the memory.',
+    examples: [
+      ['prefixd models ls', 'names, sizes and where they lie'],
+      ['prefixd models ls --long', 'bytes of KV cache: a token, 8,192 and 32,768 of them'],
+    ],
   },
   'models rm': {
     brief: 'Delete a model that prefixd pulled',

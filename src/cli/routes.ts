@@ -139,7 +139,9 @@ const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
 
 const modelsLs = buildCommand<ModelsLsFlags, [], CliContext>({
   docs: docs('models ls'),
-  parameters: { flags: { json } },
+  parameters: {
+    flags: { long: onOff('Show what each model on this disk takes of the memory'), json },
+  },
   loader: async () => (await import('./commands/models.ts')).modelsLs,
 })
 

@@ -14,6 +14,7 @@ import {
 export { type CatalogueModel, defaultModelName } from './catalogue.ts'
 export type { DiscoveredModel } from './discover.ts'
 export { type EngineRoom, engineRoom } from './engine-room.ts'
+export { type MemoryFigures, memoryFigures } from './memory-figures.ts'
 export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullProgress } from './pull-types.ts'
 export { type ResolvedModel, type ResolveOptions, resolveModel } from './resolve.ts'

@@ -20,6 +20,7 @@ function door(expected: Partial<ModelsDoor>): ModelsDoor {
   }
   return {
     listModels: refuse,
+    memoryFigures: refuse,
     pullModel: refuse,
     removeModel: refuse,
     resolveModel: refuse,
@@ -73,6 +74,54 @@ describe('prefixd models ls', () => {
   it('prints JSON in the words of the API', async () => {
     const ran = await prefixd(['models', 'ls', '--json'], { models: door({ listModels: list }) })
     await expect(ran.out).toMatchFileSnapshot('golden/models-ls.json.txt')
+  })
+})
+
+const figures: ModelsDoor['memoryFigures'] = async (path) =>
+  path === stored.path
+    ? {
+        layers: 30,
+        trainedContextTokens: 8192,
+        kinds: ['kv'],
+        kvBytesPerToken: 23_040,
+        bytesAt8k: 8192 * 23_040,
+        bytesAt32k: 32_768 * 23_040,
+        guess: null,
+      }
+    : {
+        layers: 26,
+        trainedContextTokens: 32_768,
+        kinds: ['kv', 'window'],
+        kvBytesPerToken: 4096,
+        bytesAt8k: 8192 * 4096 + 11 * mebibyte,
+        bytesAt32k: 32_768 * 4096 + 11 * mebibyte,
+        guess: 'The file does not say which of its 26 layers have a window; all are counted whole.',
+      }
+
+describe('prefixd models ls --long', () => {
+  const models = door({ listModels: list, memoryFigures: figures })
+
+  for (const width of [80, 120]) {
+    it(`shows what each model here takes of the memory, within ${width} columns`, async () => {
+      const ran = await prefixd(['models', 'ls', '--long'], { models, width })
+      await expect(ran.out).toMatchFileSnapshot(`golden/models-ls-long.${width}.txt`)
+      expect(ran).toMatchObject({ exit: 0, err: '' })
+      expect(Math.max(...ran.out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(width)
+    })
+  }
+
+  it('prints JSON', async () => {
+    const ran = await prefixd(['models', 'ls', '--long', '--json'], { models })
+    await expect(ran.out).toMatchFileSnapshot('golden/models-ls-long.json.txt')
+    expect(JSON.parse(ran.out)).toHaveLength(2)
+  })
+
+  it('leaves open what a file does not tell', async () => {
+    const silent = door({ listModels: list, memoryFigures: async () => null })
+    const ran = await prefixd(['models', 'ls', '--long'], { models: silent })
+    expect(ran.out).toMatch(/^smollm2-135m +93\.8 MiB +- +- +- +- +- +-$/m)
+    const json = await prefixd(['models', 'ls', '--long', '--json'], { models: silent })
+    expect(JSON.parse(json.out)[0]).toMatchObject({ name: 'smollm2-135m', memory: null })
   })
 })
 

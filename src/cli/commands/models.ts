@@ -5,8 +5,10 @@ import { usageError } from '../failure.ts'
 import { withProgress } from '../model-pull.ts'
 import { type Column, tableLines } from '../render/table.ts'
 import { printable } from '../render/text.ts'
+import { longJson, longLines, longRows } from './models-long.ts'
 
 export interface ModelsLsFlags {
+  readonly long?: boolean
   readonly json?: boolean
 }
 export interface ModelsPullFlags {
@@ -41,14 +43,29 @@ export async function modelsPull(
 }
 
 export async function modelsLs(this: CliContext, flags: ModelsLsFlags): Promise<void> {
-  const { listModels } = await this.loadModels()
-  const list = await listModels(this.around)
+  const models = await this.loadModels()
+  if (flags.long) return modelsLong(this, models, flags)
+  const list = await models.listModels(this.around)
   if (flags.json) return writeJson(this.out, listJson(list))
   writeLines(this.out, [
     ...tableLines(columns, rows(list), this.out.width, (line) => style(this.out, 'bold', line)),
     '',
     `pulled models lie in ${printable(list.directory)}`,
   ])
+}
+
+async function modelsLong(
+  { out, around }: CliContext,
+  models: ModelsDoor,
+  flags: ModelsLsFlags,
+): Promise<void> {
+  const rows = await longRows(models, around)
+  if (flags.json) return writeJson(out, longJson(rows))
+  if (rows.length === 0) return writeLines(out, ['no models on this disk'])
+  writeLines(
+    out,
+    longLines(rows, out.width, (line) => style(out, 'bold', line)),
+  )
 }
 
 export async function modelsRm(

@@ -1,0 +1,42 @@
+/** What people compare models by, before they choose one for their machine. */
+import { PrefixdError } from '../errors.ts'
+import { readGgufMetadata } from './gguf-metadata.ts'
+import { halfPrecision } from './kv-types.ts'
+import { kvBytesPerToken, type MemoryKind, modelMemoryOf, sequenceBytes } from './model-memory.ts'
+
+/** With keys and values in f16. */
+export interface MemoryFigures {
+  readonly layers: number
+  readonly trainedContextTokens: number
+  readonly kinds: readonly MemoryKind[]
+  readonly kvBytesPerToken: number
+  /** What a text of so many tokens takes, windows and states included. */
+  readonly bytesAt8k: number
+  readonly bytesAt32k: number
+  /** What the file does not say, so that the worst was taken, as a sentence; null: nothing. */
+  readonly guess: string | null
+}
+
+const tokensAt8k = 8192
+const tokensAt32k = 32_768
+
+/** Reads the file's header. Null where that cannot be read, or does not tell. */
+export async function memoryFigures(path: string): Promise<MemoryFigures | null> {
+  try {
+    const memory = modelMemoryOf(await readGgufMetadata(path))
+    if (memory === null) return null
+    return {
+      layers: memory.layers,
+      trainedContextTokens: memory.trainedContextTokens,
+      kinds: memory.kinds,
+      kvBytesPerToken: kvBytesPerToken(memory, halfPrecision),
+      bytesAt8k: sequenceBytes(memory, tokensAt8k, halfPrecision),
+      bytesAt32k: sequenceBytes(memory, tokensAt32k, halfPrecision),
+      guess: memory.guess,
+    }
+  } catch (error) {
+    const isFile = error instanceof PrefixdError || (error as { code?: unknown }).code !== undefined
+    if (isFile) return null
+    throw error
+  }
+}
