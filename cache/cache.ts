@@ -229,8 +229,10 @@ export class Cache {
     // A damaged block before it has taken this one along.
     if (isGone(record)) return
     const isDamage = error instanceof CacheError && error.code === 'PREFIXD_E_CACHE_CORRUPT'
-    const what = `the ${record.kind} record of block ${record.block.hash} could not be read back`
-    this.#options.warn(what, error)
+    const { kind, block } = record
+    const what = kind === 'kv' ? `block ${block.hash}` : `the ${kind} of block ${block.hash}`
+    const cost = kind === 'kv' ? 'its chain is cut there' : 'an earlier one is tried'
+    this.#options.warn(`${what} could not be read back; ${cost}`, error)
     if (isDamage) this.#removal.discard(record)
   }
 }

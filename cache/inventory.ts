@@ -55,15 +55,39 @@ function tiersOf(blocks: readonly CachedBlock[]): TierName[] {
   return tiers
 }
 
-/** Ends of chains above which nothing branches off: what goes when this one goes. */
+const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind }) => kind !== 'kv')
+
+/**
+ * A leaf is the end of a prefix, unless it was cut out of a longer block for what is exact at its
+ * end: then it is a place on that block's way.
+ */
+const isLeaf = (block: CachedBlock): boolean =>
+  block.children.size === 0 &&
+  !(hasBoundary(block) && block.parent.children.continuationOf(block) !== null)
+
+/** What goes when this prefix goes: from its end up to where others branch off. */
 export function uniqueRun(leaf: CachedBlock): CachedBlock[] {
-  const run = [leaf]
-  let parent = leaf.parent
-  while (isBlock(parent) && parent.children.size === 1) {
-    run.push(parent)
-    parent = parent.parent
+  const hasPlaces = chainOf(leaf).some(hasBoundary)
+  const run: CachedBlock[] = []
+  const gone = new Set<CachedBlock>()
+  for (let block = leaf; ; block = block.parent) {
+    const added = hasPlaces ? [block, ...placesBefore(block)] : [block]
+    run.push(...added)
+    for (const member of added) gone.add(member)
+    if (!isBlock(block.parent)) return run
+    for (const sibling of block.parent.children) if (!gone.has(sibling)) return run
   }
-  return run
+}
+
+/** Places on the way of this block and of no other. */
+function placesBefore(block: CachedBlock): CachedBlock[] {
+  const { children } = block.parent
+  const ways = new Set(children.waysTo(block))
+  const isShared = (place: CachedBlock): boolean => {
+    for (const next of children.continuationsOf(place)) if (!ways.has(next)) return true
+    return false
+  }
+  return [...ways].filter((place) => place !== block && hasBoundary(place) && !isShared(place))
 }
 
 export function describePrefix(leaf: CachedBlock): PrefixInfo {
@@ -85,7 +109,7 @@ export function describePrefix(leaf: CachedBlock): PrefixInfo {
 }
 
 export function* leavesOf(index: PrefixIndex): Generator<CachedBlock> {
-  for (const block of index.blocks()) if (block.children.size === 0) yield block
+  for (const block of index.blocks()) if (isLeaf(block)) yield block
 }
 
 export function describeBlocks(index: PrefixIndex, leaf: CachedBlock): BlockInfo[] {
@@ -93,7 +117,7 @@ export function describeBlocks(index: PrefixIndex, leaf: CachedBlock): BlockInfo
   return chainOf(leaf).map((block) => {
     const to = from + block.tokenCount
     let sharedBy = 0
-    for (const member of index.subtree(block)) if (member.children.size === 0) sharedBy++
+    for (const member of index.subtree(block)) if (isLeaf(member)) sharedBy++
     const info = { block, from, to, sizeBytes: sizeOf(block), tiers: tiersOf([block]), sharedBy }
     from = to
     return info

@@ -6,6 +6,7 @@ import {
   type BlockMatch,
   type CachedBlock,
   type CachedRecord,
+  isGone,
   recordOf,
   type TreeRoot,
 } from './prefix-index.ts'
@@ -117,13 +118,11 @@ export class PrefixLease {
     // From the last block to the first, so that in the order of use children are older.
     const blocks = [...this.#leased].sort((a, b) => b.index - a.index)
     const nowMs = this.#host.now()
-    const boundaries = this.#usedBoundaries()
     for (const block of blocks) {
       block.leases--
-      if (!block.gone) this.#touch(block, nowMs, boundaries.has(block))
+      if (!block.gone) this.#touch(block, nowMs)
     }
-    const { deepest } = this.#writer
-    if (deepest !== null && boundaries.size > 0) markSpare(deepest, this.#host.blockTokens)
+    this.#touchBoundaries(nowMs)
     for (const block of blocks) {
       if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
     }
@@ -143,19 +142,38 @@ export class PrefixLease {
     return this.#blocks[Math.floor(from / this.#host.blockTokens)] as CachedBlock
   }
 
-  /** What is exact at a boundary was used where the request went on, not all along its chain. */
-  #usedBoundaries(): ReadonlySet<CachedBlock> {
-    const isTarget = this.plan.records.some(({ kind }) => kind !== 'kv')
-    const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv').map(({ block }) => block)
-    return new Set(isTarget ? [...this.#blocks.slice(-1), ...saved] : saved)
-  }
-
-  #touch(block: CachedBlock, nowMs: number, isBoundaryUsed: boolean): void {
+  #touch(block: CachedBlock, nowMs: number): void {
     block.lastUsedAtMs = nowMs
     for (const record of block.records) {
-      if (record.kind !== 'kv' && !isBoundaryUsed) continue
+      if (record.kind !== 'kv') continue
       this.#host.ram.touch(record)
       this.#host.ssd?.touch(record, nowMs)
     }
+  }
+
+  /**
+   * What is exact at a boundary was used where the request went on, not all along its chain. The
+   * last one is the newest: the next turn goes on there. While the request ran none of its own
+   * could go, so their share may be exceeded.
+   */
+  #touchBoundaries(nowMs: number): void {
+    const { ram, ssd, blockTokens } = this.#host
+    const target = this.#blocks.at(-1)
+    const used = target?.records.filter((record) => this.#isPlanned(record)) ?? []
+    const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv')
+    for (const record of [...used, ...saved]) {
+      if (isGone(record)) continue
+      ram.touch(record)
+      ssd?.touch(record, nowMs)
+    }
+    if (used.length + saved.length === 0) return
+    const { deepest } = this.#writer
+    if (deepest !== null) markSpare(deepest, blockTokens)
+    ram.keepBoundaryShare(null)
+    ssd?.keepBoundaryShare()
+  }
+
+  #isPlanned({ kind }: CachedRecord): boolean {
+    return kind !== 'kv' && this.plan.records.some((planned) => planned.kind === kind)
   }
 }

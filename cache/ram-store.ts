@@ -5,7 +5,7 @@
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
 import { boundaryVictim, mayLeaveRam, ramVictim } from './evict.ts'
-import { type CachedRecord, isGone } from './prefix-index.ts'
+import { type CachedBlock, type CachedRecord, isGone } from './prefix-index.ts'
 import { type RecordOrder, TierOrder } from './record-order.ts'
 import type { Arena } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
@@ -90,7 +90,17 @@ export class RamStore {
   hold(record: CachedRecord, extent: Extent): void {
     record.extent = extent
     this.#order.touch(record)
-    if (record.kind !== 'kv') this.#keepShare(record)
+    if (record.kind !== 'kv') this.keepBoundaryShare(record.block)
+  }
+
+  /** Boundaries beyond their share go, as far as nobody uses them; those of `newest` stay. */
+  keepBoundaryShare(newest: CachedBlock | null): void {
+    const mayGo = (record: CachedRecord) => record.block !== newest && mayLeaveRam(record)
+    while (this.#order.boundaryBytes > this.#boundaryBytesMax) {
+      const victim = boundaryVictim(this.#order, mayGo)
+      if (victim === null) return
+      this.drop(victim)
+    }
   }
 
   touch(record: CachedRecord): void {
@@ -128,16 +138,6 @@ export class RamStore {
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()
-  }
-
-  /** What has just come stays, even where it does not fit beside those that are in use. */
-  #keepShare(newest: CachedRecord): void {
-    const mayGo = (record: CachedRecord) => record.block !== newest.block && mayLeaveRam(record)
-    while (this.#order.boundaryBytes > this.#boundaryBytesMax) {
-      const victim = boundaryVictim(this.#order, mayGo)
-      if (victim === null) return
-      this.drop(victim)
-    }
   }
 
   #free(record: CachedRecord): void {

@@ -64,6 +64,9 @@ interface Reservation {
   readonly hash: BlockHash
 }
 
+/** What is exact at a boundary waits for room no longer: the engine stands still meanwhile. */
+const exactWaitMs = 250
+
 /** The blocks from the root to this one, without those before the deepest that `settled` has. */
 function chainTo(block: CachedBlock, settled: ReadonlySet<CachedBlock>): CachedBlock[] {
   const chain: CachedBlock[] = []
@@ -128,7 +131,8 @@ export class ChainWriter {
     if (saveable.kind === 'kv' && this.#isFull(saveable)) this.#chain.push(hash)
     if (saveable.kind === 'kv') this.#expected.add(hash)
     const { ram, reserveWaitMs } = this.#host
-    const extent = await ram.allocateWithin(saveable.sizeBytes, reserveWaitMs)
+    const waitMs = saveable.kind === 'kv' ? reserveWaitMs : Math.min(reserveWaitMs, exactWaitMs)
+    const extent = await ram.allocateWithin(saveable.sizeBytes, waitMs)
     if (extent === null) {
       if (saveable.kind === 'kv') this.#expected.delete(hash)
       return null

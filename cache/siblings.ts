@@ -101,6 +101,20 @@ export class Siblings<Item> {
     }
   }
 
+  /** The items that this one begins with, itself first. */
+  waysTo(item: Item): Generator<Item> {
+    return this.beginningsOf(this.#tokensOf(item))
+  }
+
+  /** The items that begin with this one, without itself. */
+  *continuationsOf(item: Item): Generator<Item> {
+    for (let at = this.#indexOf(item) + 1; at < this.#items.length; at++) {
+      const after = this.#items[at] as Item
+      if (!this.#begins(after, item)) return
+      yield after
+    }
+  }
+
   /** The item before this one in order, if this one's tokens begin with all of its tokens. */
   beginningOf(item: Item): Item | null {
     const before = this.#items[this.#indexOf(item) - 1]

@@ -17,7 +17,7 @@ function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
   const found: Boundary[] = []
   for (let block = leaf; ; block = block.parent) {
     // The block itself is one of its own beginnings.
-    for (const member of block.parent.children.beginningsOf(block.tokens ?? new Uint32Array(0))) {
+    for (const member of block.parent.children.waysTo(block)) {
       const position = member.index * blockTokens + member.tokenCount
       if (hasBoundary(member)) found.push({ block: member, position })
     }

@@ -3,7 +3,7 @@
  * reads into the arena, and a quarantine for what is damaged.
  */
 import { boundaryVictim, mayLeaveSsd, ssdVictim } from './evict.ts'
-import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
+import { type CachedBlock, type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { type RecordOrder, TierOrder } from './record-order.ts'
 import type { SsdTier, StoredRecord } from './tiers/tier.ts'
@@ -108,6 +108,12 @@ export class SsdStore {
     return keys.length === 0 ? Promise.resolve() : this.#track(this.tier.remove(keys))
   }
 
+  /** Boundaries beyond their share go, as far as nobody uses them. */
+  keepBoundaryShare(): void {
+    const victims = this.#overShare(null, 0)
+    if (victims.length > 0) void this.#track(this.tier.remove(victims.map(keyOf)))
+  }
+
   /** Takes a damaged record out; its slots stay unused until the next start. */
   quarantine(record: CachedRecord): Promise<void> {
     if (record.ssd !== 'stored') return Promise.resolve()
@@ -192,7 +198,7 @@ export class SsdStore {
   /** Leaves the index at once and LMDB before anything is written into the slots. */
   async #makeRoom(record: CachedRecord): Promise<void> {
     const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
-    const victims = record.kind === 'kv' ? [] : this.#overShare(record, neededBytes)
+    const victims = record.kind === 'kv' ? [] : this.#overShare(record.block, neededBytes)
     const freeBytes = this.tier.freeBytes() + this.#sizeOf(victims)
     if (freeBytes < neededBytes) {
       const wantedBytes = neededBytes + evictSlackBytes - freeBytes
@@ -201,10 +207,9 @@ export class SsdStore {
     if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
   }
 
-  /** Boundaries that have to go so that this one keeps to their share. */
-  #overShare(newest: CachedRecord, neededBytes: number): CachedRecord[] {
+  #overShare(newest: CachedBlock | null, neededBytes: number): CachedRecord[] {
     const { tier, boundaryShare } = this.#options
-    const mayGo = (record: CachedRecord) => record.block !== newest.block && mayLeaveSsd(record)
+    const mayGo = (record: CachedRecord) => record.block !== newest && mayLeaveSsd(record)
     const shareBytes = tier.usage().capacityBytes * boundaryShare
     const overBytes = this.#order.boundaryBytes + neededBytes - shareBytes
     return this.#takeVictims(overBytes, () => boundaryVictim(this.#order, mayGo))

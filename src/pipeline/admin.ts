@@ -144,6 +144,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
           tiers: item.tiers,
           sharedBy: item.sharedBy,
           grid: item.block.grid,
+          kinds: item.block.records.map(({ kind }) => kind),
         })),
       }
     },

@@ -2,7 +2,7 @@
  * What the product's parts say to each other: the API and the CLI see the pipeline only through
  * these. Types only.
  */
-import type { Layout, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
+import type { Layout, MissReason, Plan, RecordKind, TierName, TokenIds } from '../../cache/types.ts'
 import type {
   EngineStatus,
   ModelInfo,
@@ -211,6 +211,8 @@ export interface TierStats {
   readonly usedBytes: number
   readonly capacityBytes: number
   readonly blocks: number
+  /** Of the bytes used: those of windows and states, which are exact at one position only. */
+  readonly boundaryBytes: number
   /** Bytes that could be evicted now: neither leased nor being written. */
   readonly reclaimableBytes: number
   readonly evictedBlocks: number
@@ -292,6 +294,8 @@ export interface PrefixBlock {
   readonly tiers: readonly TierName[]
   readonly sharedBy: number
   readonly grid: boolean
+  /** With more than `kv`, prompts can go on behind it on every layout. */
+  readonly kinds: readonly RecordKind[]
 }
 
 export interface PrefixDetail extends PrefixSummary {

@@ -51,6 +51,25 @@ describe('siblings: property', () => {
     )
   })
 
+  it('finds all items that some tokens begin with, and that begin with an item', () => {
+    const distinct = fc.uniqueArray(tokensArbitrary, { maxLength: 30, selector: String })
+    fc.assert(
+      fc.property(distinct, tokensArbitrary, (all, wanted) => {
+        const siblings = siblingsOf(all, 'later')
+        const begins = (longer: Uint32Array, shorter: Uint32Array) =>
+          sharedBeginning(longer, shorter) === shorter.length
+        const before = all.filter((tokens) => begins(wanted, tokens))
+        const found = [...siblings.beginningsOf(wanted)].map(({ tokens }) => tokens)
+        expect(found).toEqual(before.sort((a, b) => b.length - a.length))
+        for (const item of siblings) {
+          const after = all.filter((it) => it !== item.tokens && begins(it, item.tokens))
+          const continued = [...siblings.continuationsOf(item)].map(({ tokens }) => tokens)
+          expect(new Set(continued)).toEqual(new Set(after))
+        }
+      }),
+    )
+  })
+
   it('keeps finding the best after items are deleted', () => {
     fc.assert(
       fc.property(

@@ -28,6 +28,7 @@ export const statsFixture: CacheStatsJson = {
       used_bytes: 11.2 * gibibyte,
       capacity_bytes: 16 * gibibyte,
       blocks: 2804,
+      boundary_bytes: 0,
       reclaimable_bytes: 9.8 * gibibyte,
       evicted_blocks: 3011,
       read_bytes: 900 * gibibyte,
@@ -38,6 +39,7 @@ export const statsFixture: CacheStatsJson = {
       used_bytes: 148 * gibibyte,
       capacity_bytes: 200 * gibibyte,
       blocks: 37_120,
+      boundary_bytes: 0,
       reclaimable_bytes: 141 * gibibyte,
       evicted_blocks: 88,
       read_bytes: 500 * gibibyte,
@@ -122,7 +124,12 @@ export const prefixFixtures: readonly PrefixSummaryJson[] = [
   }),
 ]
 
-const shared = { size_bytes: 21_474_836, tiers: ['ram', 'ssd'] as const, grid: true }
+const shared = {
+  size_bytes: 21_474_836,
+  tiers: ['ram', 'ssd'] as const,
+  grid: true,
+  kinds: ['kv' as const],
+}
 
 export const detailFixture: PrefixDetailJson = {
   ...summary({ tokens: 1200 }),
@@ -153,6 +160,7 @@ export const detailFixture: PrefixDetailJson = {
       tiers: ['ram'],
       shared_by: 1,
       grid: false,
+      kinds: ['kv'],
     },
   ],
   reclaimable_bytes: 332_859_965,

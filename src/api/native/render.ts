@@ -29,6 +29,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
       used_bytes: tier.usedBytes,
       capacity_bytes: tier.capacityBytes,
       blocks: tier.blocks,
+      boundary_bytes: tier.boundaryBytes,
       reclaimable_bytes: tier.reclaimableBytes,
       evicted_blocks: tier.evictedBlocks,
       read_bytes: tier.readBytes,
@@ -101,6 +102,7 @@ export function toPrefixDetail(prefix: PrefixDetail): PrefixDetailJson {
       tiers: [...block.tiers],
       shared_by: block.sharedBy,
       grid: block.grid,
+      kinds: [...block.kinds],
     })),
     reclaimable_bytes: prefix.reclaimableBytes,
   }

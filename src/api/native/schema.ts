@@ -24,6 +24,8 @@ export const TierStatsSchema = Type.Object({
   used_bytes: count,
   capacity_bytes: count,
   blocks: count,
+  /** Of the bytes used: those of windows and states, which are exact at one position only. */
+  boundary_bytes: count,
   /** Could be evicted now: neither leased nor being written. */
   reclaimable_bytes: count,
   evicted_blocks: count,
@@ -124,6 +126,10 @@ export const PrefixPageSchema = Type.Object({
   next_cursor: nullable(Type.String()),
 })
 
+const Kinds = Type.Array(
+  Type.Union([Type.Literal('kv'), Type.Literal('window'), Type.Literal('state')]),
+)
+
 export const PrefixBlockSchema = Type.Object({
   hash: Type.String(),
   from: count,
@@ -132,6 +138,8 @@ export const PrefixBlockSchema = Type.Object({
   tiers: Tiers,
   shared_by: count,
   grid: Type.Boolean(),
+  /** Of its records. A model that has more than `kv` goes on only where a block has all of them. */
+  kinds: Kinds,
 })
 
 export const PrefixDetailSchema = Type.Object({
@@ -170,9 +178,7 @@ export const EvictReportSchema = Type.Object({
 /* ---------- GET /v1/workers ---------- */
 
 export const LayoutSchema = Type.Object({
-  kinds: Type.Array(
-    Type.Union([Type.Literal('kv'), Type.Literal('window'), Type.Literal('state')]),
-  ),
+  kinds: Kinds,
   sliceable: Type.Boolean(),
   /** Why nothing is stored, when `kinds` is empty. */
   refusal: nullable(Type.String()),

@@ -19,7 +19,9 @@ export async function inspect(this: CliContext, flags: InspectFlags, id: string)
   writeLines(this.out, [
     ...facts(prefix, this.now()),
     '',
-    ...tableLines(blockColumns, rows, this.out.width, (line) => style(this.out, 'bold', line)),
+    ...tableLines(columnsFor(prefix), rows, this.out.width, (line) =>
+      style(this.out, 'bold', line),
+    ),
     '',
     freeing(prefix),
     ...(flags.blocks ? [] : [`Every block: prefixd inspect ${prefix.id} --blocks`]),
@@ -63,6 +65,7 @@ interface BlockRun {
   readonly tiers: string
   readonly sharedBy: number
   readonly grid: boolean
+  readonly kinds: string
   /** Of the last block. */
   readonly hash: string
 }
@@ -77,6 +80,7 @@ function single(block: PrefixBlockJson, index: number): BlockRun {
     tiers: block.tiers.join('+'),
     sharedBy: block.shared_by,
     grid: block.grid,
+    kinds: block.kinds.join('+'),
     hash: block.hash,
   }
 }
@@ -86,8 +90,9 @@ function runs(blocks: readonly PrefixBlockJson[]): BlockRun[] {
   for (const [index, block] of blocks.entries()) {
     const next = single(block, index)
     const run = joined.at(-1)
-    const alike =
-      run?.tiers === next.tiers && run.sharedBy === next.sharedBy && run.grid === next.grid
+    const alike = (['tiers', 'sharedBy', 'grid', 'kinds'] as const).every(
+      (name) => run?.[name] === next[name],
+    )
     if (run === undefined || !alike) {
       joined.push(next)
       continue
@@ -115,3 +120,9 @@ const blockColumns: readonly Column<BlockRun>[] = [
   { title: 'COMPUTED', priority: 3, value: (run) => (run.grid ? 'prefilled' : 'decoded or tail') },
   { title: 'LAST HASH', priority: 4, value: (run) => run.hash },
 ]
+
+/** Where the model can be restored to, if that is not everywhere. */
+function columnsFor({ blocks }: PrefixDetailJson): readonly Column<BlockRun>[] {
+  if (blocks.every(({ kinds }) => kinds.length === 1)) return blockColumns
+  return [...blockColumns, { title: 'KINDS', priority: 3, value: ({ kinds }) => kinds }]
+}

@@ -68,8 +68,17 @@ function facts(stats: CacheStatsJson): [string, string][] {
     ['prefill speed', tokenSpeed(rates.prefill_tokens_per_second)],
     ['saved prefill', formatDuration(stats.saved_prefill_ms)],
     ['stored', `${formatPlural(stats.prefixes, 'prefix', 'prefixes')} in ${blocksOf(stats)}`],
+    ...boundaries(stats),
     ['directory', printable(stats.directory)],
   ]
+}
+
+/** Of models that need none nobody has to read about them. */
+function boundaries({ tiers }: CacheStatsJson): [string, string][] {
+  const parts = tiers
+    .filter((tier) => tier.boundary_bytes > 0)
+    .map((tier) => `${formatSize(tier.boundary_bytes)} of ${tier.tier}`)
+  return parts.length === 0 ? [] : [['  boundaries', parts.join(' · ')]]
 }
 
 const blocksOf = (stats: CacheStatsJson): string => formatPlural(stats.blocks, 'block')

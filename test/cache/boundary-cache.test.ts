@@ -1,0 +1,284 @@
+import { describe, expect, it } from 'vitest'
+import { thinned } from '../../cache/boundaries.ts'
+import { leavesOf, uniqueRun } from '../../cache/inventory.ts'
+import type { CachedBlock } from '../../cache/prefix-index.ts'
+import { createMemorySsd } from '../support/memory-ssd.ts'
+import { blockTokens, mebibyte, openToyCache as open } from '../support/open-toy-cache.ts'
+import {
+  exactBytes,
+  leaseBoundary,
+  restoreBoundary,
+  saveBoundaries,
+  saveRecord,
+  serveBoundary,
+  stateLayout,
+} from '../support/toy-boundaries.ts'
+import { tokensOf } from '../support/toy-engine.ts'
+
+/** Two blocks and a half. */
+const prompt = tokensOf([0, 2500])
+const bigSsd = () => createMemorySsd(1024 * mebibyte)
+const bigCache = (more: Parameters<typeof open>[0] = {}) =>
+  open({ ssd: bigSsd(), ramBlocks: 256, ...more })
+
+const boundariesOf = (blocks: Iterable<CachedBlock>): number[] =>
+  [...blocks]
+    .filter(({ records }) => records.some(({ kind }) => kind === 'state'))
+    .map((block) => block.index * blockTokens + block.tokenCount)
+    .sort((a, b) => a - b)
+
+describe('a cache of a model with windows and states', () => {
+  it('restores a repeated prompt to all but its last token', async () => {
+    const { cache } = bigCache()
+    expect((await serveBoundary(cache, prompt)).restored).toBe(0)
+    const again = await serveBoundary(cache, prompt)
+    expect(again.restored).toBe(prompt.length - 1)
+    expect(again.plan).toMatchObject({ outcome: 'hit', miss: null })
+  })
+
+  it('restores the next turn to where the last one ended', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt)
+    const next = await serveBoundary(cache, tokensOf([0, 2500], [7000, 300]))
+    expect(next.restored).toBe(2500)
+  })
+
+  it('goes back to the last boundary before a divergence, and says so', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt)
+    const other = await serveBoundary(cache, tokensOf([0, 1500], [9000, 800]))
+    expect(other.restored).toBe(blockTokens)
+    expect(other.plan.miss).toEqual({ reason: 'no_boundary', atToken: blockTokens })
+    expect(other.plan.reasons.join()).toContain('tokens 1024 to 1500 are computed again')
+  })
+
+  it('restores a prompt that leaves another one behind a message to that message', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt, { messageEnds: [700] })
+    const other = await serveBoundary(cache, tokensOf([0, 700], [9000, 800]))
+    expect(other.restored).toBe(700)
+    expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 700 })
+  })
+
+  it('uses no tail with block reuse, and no boundary that is not on the grid', async () => {
+    const { cache } = bigCache({ reuse: 'block' })
+    await serveBoundary(cache, prompt)
+    expect((await serveBoundary(cache, prompt)).restored).toBe(0)
+  })
+
+  it('acknowledges tokens only up to a boundary that is durable with all its kinds', async () => {
+    const ssd = bigSsd()
+    const { cache } = open({ ssd, ramBlocks: 256 })
+    const lease = leaseBoundary(cache, prompt)
+    const rows = { kind: 'kv', from: 0, to: blockTokens } as const
+    await saveRecord(cache, lease, prompt, rows)
+    await saveRecord(cache, lease, prompt, { ...rows, kind: 'window' })
+    expect(await lease.settle(5_000)).toBe(0)
+    await saveRecord(cache, lease, prompt, { ...rows, kind: 'state' })
+    await saveRecord(cache, lease, prompt, { kind: 'kv', from: blockTokens, to: 2 * blockTokens })
+    expect(await lease.settle(5_000)).toBe(blockTokens)
+    lease.release()
+  })
+
+  it('takes the kinds of a block in any order, and drops what never gets its rows', async () => {
+    const { cache } = bigCache()
+    const lease = leaseBoundary(cache, prompt)
+    const place = { from: 0, to: 500, tokens: prompt.subarray(0, 500), grid: false }
+    const rows = await lease.reserve({ ...place, kind: 'kv', sizeBytes: 64 })
+    const states = await lease.reserve({ ...place, kind: 'state', sizeBytes: 64 })
+    const windows = await lease.reserve({ ...place, kind: 'window', sizeBytes: 64 })
+    if (rows === null || states === null || windows === null) throw new Error('no room')
+    expect(lease.commit(states, [1])).toBe(true)
+    expect(lease.commit(windows, [1])).toBe(true)
+    expect(cache.index.blockCount).toBe(1)
+    lease.abandon(rows)
+    lease.release()
+    await cache.flush()
+    expect(cache.index.blockCount).toBe(0)
+    expect(cache.usage().map(({ usedBytes }) => usedBytes)).toEqual([0, 0])
+  })
+
+  it('keeps a tail beside the longer block that goes on from it', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, tokensOf([0, 1500]))
+    await serveBoundary(cache, tokensOf([0, 2500]))
+    await cache.flush()
+    const branch = await serveBoundary(cache, tokensOf([0, 1500], [8000, 20]))
+    expect(branch.restored).toBe(1500)
+  })
+
+  it('finds after a restart what was saved before it, and counts it', async () => {
+    const ssd = bigSsd()
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { messageEnds: [700] })
+    const { cache } = open({ ssd: ssd.reopen(), ramBlocks: 256 })
+    expect(boundariesOf(cache.index.blocks())).toEqual([700, 1024, 2048, 2499, 2500])
+    const usage = cache.usage().find(({ tier }) => tier === 'ssd')
+    expect(usage).toMatchObject({ blocks: 5, boundaryBytes: 10 * mebibyte })
+    const again = await serveBoundary(cache, tokensOf([0, 700], [8000, 50]))
+    expect(again).toMatchObject({ restored: 700, plan: { tier: 'ssd' } })
+  })
+
+  it('removes at a restart what is there without its rows', async () => {
+    const ssd = bigSsd()
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    const [block] = [...ssd.records()].filter(({ blockIndex }) => blockIndex === 0)
+    if (block === undefined) throw new Error('a first block was expected')
+    const reopened = ssd.reopen()
+    for (const { hash, kind, blockIndex } of [...reopened.records()]) {
+      if (blockIndex === 0 && kind === 'kv') await reopened.remove([{ hash, kind }])
+    }
+    const { cache } = open({ ssd: reopened, ramBlocks: 256 })
+    await cache.flush()
+    expect(cache.index.blockCount).toBe(0)
+    expect([...reopened.records()]).toEqual([])
+  })
+
+  it('keeps names of tokens that have no bytes, through a restart too', async () => {
+    const ssd = bigSsd()
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { layout: stateLayout })
+    const { cache } = open({ ssd: ssd.reopen(), ramBlocks: 256 })
+    const again = await serveBoundary(cache, prompt, { layout: stateLayout })
+    expect(again.restored).toBe(prompt.length - 1)
+    // Nothing but the states takes room.
+    const [ram] = cache.usage()
+    expect(ram?.usedBytes).toBe(ram?.boundaryBytes)
+  })
+})
+
+describe('a damaged window or state', () => {
+  it('costs itself only: the next plan ends at the boundary before it', async () => {
+    const ssd = bigSsd()
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    const reopened = ssd.reopen()
+    const { cache, warnings } = open({ ssd: reopened, ramBlocks: 256 })
+    const first = leaseBoundary(cache, prompt)
+    const target = first.plan.records.at(-1)
+    if (target === undefined) throw new Error('a boundary was expected')
+    reopened.damage(target.hash)
+    expect(await restoreBoundary(cache, first, prompt)).toBe(0)
+    first.release()
+    expect(warnings.join()).toMatch(/the (window|state) of block/)
+    const second = await serveBoundary(cache, prompt)
+    expect(second.restored).toBe(2 * blockTokens)
+    // It was computed again, and saved again.
+    expect((await serveBoundary(cache, prompt)).restored).toBe(prompt.length - 1)
+  })
+
+  it('is found before any rows are handed out', async () => {
+    const ssd = bigSsd()
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    const reopened = ssd.reopen()
+    const { cache } = open({ ssd: reopened, ramBlocks: 256 })
+    const lease = leaseBoundary(cache, prompt)
+    reopened.damage(lease.plan.records.at(-1)?.hash as CachedBlock['hash'])
+    let windows = 0
+    for await (const _ of lease.windows()) windows++
+    expect(windows).toBe(0)
+    lease.release()
+  })
+
+  it('leaves a whole block its rows when the engine refuses it', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, tokensOf([0, 2 * blockTokens + 1]))
+    const lease = leaseBoundary(cache, tokensOf([0, 2 * blockTokens], [7000, 5]))
+    const last = lease.plan.records.length - 1
+    expect(lease.plan.records[last]).toMatchObject({ kind: 'state', to: 2 * blockTokens })
+    lease.rejectRecord(last)
+    lease.release()
+    const again = leaseBoundary(cache, tokensOf([0, 2 * blockTokens], [7000, 5]))
+    expect(again.plan).toMatchObject({ computeFrom: blockTokens, matchedTokens: 2 * blockTokens })
+    again.release()
+  })
+})
+
+describe('the share of boundaries', () => {
+  const long = tokensOf([0, 12 * blockTokens])
+
+  it('holds in both tiers as soon as no request needs what is beyond it', async () => {
+    const ssd = createMemorySsd(128 * mebibyte)
+    const { cache } = open({ ssd, ramBlocks: 64, boundaryShare: 0.125 })
+    await serveBoundary(cache, long)
+    await cache.flush()
+    const [ram, disk] = cache.usage()
+    expect(ram?.boundaryBytes).toBeLessThanOrEqual(8 * exactBytes)
+    expect(disk?.boundaryBytes).toBeLessThanOrEqual(16 * mebibyte)
+    const again = await serveBoundary(cache, long)
+    expect(again.restored).toBe(long.length - 1)
+  })
+
+  it('is thinned along the chain: dense near its end, sparse before it', async () => {
+    const ssd = createMemorySsd(128 * mebibyte)
+    // Room for 11 boundaries of two kinds, of 14.
+    const { cache } = open({ ssd, ramBlocks: 256, boundaryShare: 22 / 128 })
+    const all = [...Array.from({ length: 11 }, (_, at) => (at + 1) * blockTokens)]
+    all.push(long.length - 1, long.length)
+    await serveBoundary(cache, long)
+    await cache.flush()
+    await cache.evict(
+      [...cache.index.blocks()].sort((a, b) => b.index - a.index),
+      'ram',
+    )
+    const kept = boundariesOf(cache.index.blocks())
+    expect(kept).toHaveLength(11)
+    const gone = all.filter((position) => !kept.includes(position))
+    const sparse = thinned(all, long.length)
+    expect(gone.filter((position) => sparse.includes(position))).toEqual([])
+  })
+
+  it('costs rows nothing: a chain whose boundaries went is still the beginning of others', async () => {
+    const { cache } = open({ ssd: null, ramBlocks: 64, boundaryShare: 0.05 })
+    await serveBoundary(cache, long)
+    const plan = leaseBoundary(cache, tokensOf([0, 9 * blockTokens], [90_000, 7]))
+    expect(plan.plan.matchedTokens).toBe(9 * blockTokens)
+    expect(plan.plan.computeFrom).toBeLessThan(9 * blockTokens)
+    plan.release()
+  })
+})
+
+describe('prefixes of a model with windows and states', () => {
+  it('are not as many as their boundaries, and take those along', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [200, 900] })
+    await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [200, 900, 1700] })
+    await serveBoundary(cache, tokensOf([0, 900], [5000, 300]))
+    const leaves = [...leavesOf(cache.index)]
+    expect(leaves).toHaveLength(2)
+    const deepest = leaves.find(({ index }) => index === 2)
+    if (deepest === undefined) throw new Error('a prefix of three blocks was expected')
+    // All of it but the beginning that both prefixes share.
+    const gone = boundariesOf(uniqueRun(deepest))
+    expect(gone).toContain(1700)
+    expect(gone).not.toContain(200)
+    expect(gone).not.toContain(900)
+    expect(
+      await cache.evict(
+        uniqueRun(deepest).sort((a, b) => b.index - a.index),
+        null,
+      ),
+    ).not.toEqual([])
+    expect([...leavesOf(cache.index)]).toHaveLength(1)
+  })
+
+  it('may lose one tier and keep the other', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt)
+    await cache.flush()
+    const all = [...cache.index.blocks()].sort((a, b) => b.index - a.index)
+    await cache.evict(all, 'ram')
+    expect(cache.usage()[0]).toMatchObject({ usedBytes: 0, boundaryBytes: 0 })
+    expect((await serveBoundary(cache, prompt)).restored).toBe(prompt.length - 1)
+    await cache.evict(
+      [...cache.index.blocks()].sort((a, b) => b.index - a.index),
+      null,
+    )
+    expect(cache.index.blockCount).toBe(0)
+  })
+
+  it('do not hold a lease longer than the request', async () => {
+    const { cache } = bigCache()
+    const lease = leaseBoundary(cache, prompt)
+    await saveBoundaries(cache, lease, prompt, 0)
+    lease.release()
+    expect([...cache.index.blocks()].every(({ leases }) => leases === 0)).toBe(true)
+  })
+})

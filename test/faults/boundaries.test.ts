@@ -1,0 +1,124 @@
+/** Models that are restored to boundaries only, through the whole service. */
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { complete, completeCold } from '../../bench/completions-client.ts'
+import {
+  createServiceFolder,
+  fakeFlags,
+  fakeTokens,
+  type TestService,
+} from '../support/start-service.ts'
+
+const mebibyte = 1024 ** 2
+const blockTokens = 256
+const promptTokens = 2 * blockTokens + 100
+const request = { tokens: fakeTokens(1, promptTokens), answerTokens: 8 }
+const layouts = ['kv+window', 'kv+state', 'kv+window+state', 'state'] as const
+
+function flipByte(path: string, at: number): void {
+  const fd = openSync(path, 'r+')
+  const byte = new Uint8Array(1)
+  readSync(fd, byte, 0, 1, at)
+  writeSync(fd, Uint8Array.of((byte[0] as number) ^ 0x10), 0, 1, at)
+  closeSync(fd)
+}
+
+interface Choices {
+  readonly choices: readonly { readonly text: string }[]
+  readonly usage: { readonly prompt_tokens_details: { readonly cached_tokens: number } }
+}
+
+async function choicesOf(service: TestService, more: Record<string, unknown>): Promise<Choices> {
+  const body = { prompt: [...request.tokens], max_tokens: 12, ignore_eos: true, temperature: 1 }
+  return (await service.post('/v1/completions', { ...body, ...more })).json() as Promise<Choices>
+}
+
+test.each(layouts)('%s: an answer is the same cold, warm and after kill -9', async (layout) => {
+  const folder = createServiceFolder()
+  const before = await folder.start(fakeFlags, { layout })
+  const cold = await complete(before.url, request)
+  const end = promptTokens + request.answerTokens - 1
+  expect(cold).toMatchObject({ cachedTokens: 0, savedTokens: end })
+  const warm = await complete(before.url, request)
+  expect(warm).toMatchObject({ text: cold.text, cachedTokens: promptTokens - 1, tier: 'ram' })
+  await before.kill()
+  const after = await folder.start(fakeFlags, { layout })
+  const again = await complete(after.url, request)
+  expect(again).toMatchObject({ text: cold.text, cachedTokens: promptTokens - 1, tier: 'ssd' })
+  const longer = { ...request, tokens: fakeTokens(1, promptTokens + 40) }
+  expect((await complete(after.url, longer)).text).toBe(
+    (await completeCold(after.url, longer)).text,
+  )
+})
+
+test('a damaged window costs the way back to the boundary before it, and the answer is right', async () => {
+  const folder = createServiceFolder()
+  const fake = { layout: 'kv+window+state' }
+  const before = await folder.start(fakeFlags, fake)
+  const cold = await complete(before.url, request)
+  await before.kill()
+  // Slots follow the order of saving: two blocks, the boundary behind them, and the rows of the
+  // tail before the last token, whose window comes next.
+  flipByte(join(folder.data, 'spill.slab'), 5 * mebibyte + 100)
+  const service = await folder.start(fakeFlags, fake)
+  const again = await complete(service.url, request)
+  const lower = { cachedTokens: 2 * blockTokens, missReason: 'corrupt', tier: 'ssd' }
+  expect(again).toMatchObject({ text: cold.text, ...lower })
+  expect(service.lines.join('\n')).toMatch(/warn: the window of block \w+ could not be read back/)
+  expect(await service.get('/v1/cache/stats')).toMatchObject({ corrupt_blocks: 1 })
+  const healed = await complete(service.url, request)
+  expect(healed).toMatchObject({ text: cold.text, cachedTokens: promptTokens - 1 })
+})
+
+test('a model that refuses every restore answers all the same, after three tries at most', async () => {
+  const folder = createServiceFolder()
+  const fake = { layout: 'kv+state' }
+  const before = await folder.start(fakeFlags, fake)
+  const cold = await complete(before.url, request)
+  await before.stop()
+  const service = await folder.start(fakeFlags, { ...fake, failRestore: true })
+  const again = await complete(service.url, request)
+  expect(again).toMatchObject({ text: cold.text, cachedTokens: 0, missReason: 'corrupt' })
+  const { restores } = (await service.get('/v1/cache/stats')) as { restores: { failed: number } }
+  expect(restores.failed).toBeGreaterThan(0)
+  expect(restores.failed).toBeLessThanOrEqual(3)
+})
+
+test.each(layouts)(
+  '%s: every one of several choices is what its seed gives alone',
+  async (layout) => {
+    const service = await createServiceFolder().start(fakeFlags, { layout })
+    const together = await choicesOf(service, { n: 3, seed: 5 })
+    const texts = together.choices.map(({ text }) => text)
+    expect(new Set(texts).size).toBe(3)
+    for (const [at, text] of texts.entries()) {
+      const alone = await choicesOf(service, { seed: 5 + at, cache_prompt: false })
+      expect(alone.choices[0]?.text).toBe(text)
+    }
+    const unsaved = await choicesOf(service, { n: 3, seed: 5, cache_prompt: false })
+    expect(unsaved.choices.map(({ text }) => text)).toEqual(texts)
+  },
+)
+
+test('a prompt that is only warmed up has its boundaries', async () => {
+  const service = await createServiceFolder().start(fakeFlags, { layout: 'kv+state' })
+  await choicesOf(service, { max_tokens: 0 })
+  const warm = await complete(service.url, request)
+  expect(warm).toMatchObject({ cachedTokens: promptTokens - 1, missReason: null })
+  const longer = { ...request, tokens: Uint32Array.from([...request.tokens, 65, 66, 67]) }
+  expect((await complete(service.url, longer)).cachedTokens).toBe(promptTokens)
+})
+
+test('a new chat with the same system prompt goes on behind it', async () => {
+  const service = await createServiceFolder().start(fakeFlags, { layout: 'kv+window+state' })
+  const system = { role: 'system', content: 'Mind the rules. '.repeat(40) }
+  const ask = async (content: string) => {
+    const messages = [system, { role: 'user', content }]
+    const reply = await service.post('/v1/chat/completions', { messages, max_tokens: 4 })
+    return ((await reply.json()) as Choices).usage.prompt_tokens_details.cached_tokens
+  }
+  expect(await ask('What is the river?')).toBe(0)
+  // Behind the system message; its line end and the user's tag are a few tokens more.
+  expect(await ask('And the boat?')).toBeGreaterThan(16 * 40)
+})
