@@ -1,6 +1,7 @@
 /** `npm run bench`: every promised cost, as a ratio to its limit measured in the same run. */
 import './thread-pool.ts'
 import { parseArgs } from 'node:util'
+import { boundaries } from './boundaries.ts'
 import { cachingCost } from './caching-cost.ts'
 import { decode } from './decode.ts'
 import { disk } from './disk.ts'
@@ -26,6 +27,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
     parallel,
     'event-loop': eventLoop,
     'caching-cost': cachingCost,
+    boundaries,
     ttft,
   }),
 )

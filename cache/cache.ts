@@ -127,7 +127,8 @@ export class Cache {
       if (record.tier === 'ram') this.#ramReadBytes += record.sizeBytes
     }
     const root = this.index.root(request.namespace)
-    const place = { root, spill: request.spill, kinds: layout.kinds }
+    const firstMessageEnd = messageEnds[0] ?? null
+    const place = { root, spill: request.spill, kinds: layout.kinds, firstMessageEnd }
     return new PrefixLease(this.#host, plan, place, blocks)
   }
 

@@ -8,7 +8,6 @@ import {
   type CachedRecord,
   isGone,
   recordOf,
-  type TreeRoot,
 } from './prefix-index.ts'
 import {
   type ChainPlace,
@@ -17,7 +16,7 @@ import {
   type Saveable,
   type SavingHost,
 } from './saving.ts'
-import { markSpare } from './spare.ts'
+import { boundariesTo, markSpare } from './spare.ts'
 import type { Crc32s, Extent, Plan, PlannedRecord, PrefixId } from './types.ts'
 
 /** What a lease needs of the cache that gives it. */
@@ -33,7 +32,7 @@ export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 
 export class PrefixLease {
   readonly plan: Plan
   readonly #host: LeaseHost
-  readonly #root: TreeRoot
+  readonly #place: ChainPlace
   readonly #blocks: readonly CachedBlock[]
   readonly #leased = new Set<CachedBlock>()
   readonly #writer: ChainWriter
@@ -42,8 +41,8 @@ export class PrefixLease {
   constructor(host: LeaseHost, plan: Plan, place: ChainPlace, matches: readonly BlockMatch[]) {
     this.#host = host
     this.plan = plan
-    this.#root = place.root
-    this.#root.leases++
+    this.#place = place
+    place.root.leases++
     this.#blocks = matches
       .slice(0, plan.records.filter(({ kind }) => kind === 'kv').length)
       .map((match) => match.block)
@@ -127,8 +126,8 @@ export class PrefixLease {
       if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
     }
     this.#leased.clear()
-    this.#root.leases--
-    this.#host.index.dropUnused(this.#root)
+    this.#place.root.leases--
+    this.#host.index.dropUnused(this.#place.root)
     this.#host.ram.wake()
   }
 
@@ -153,22 +152,26 @@ export class PrefixLease {
 
   /**
    * What is exact at a boundary was used where the request went on, not all along its chain. The
-   * last one is the newest: the next turn goes on there. While the request ran none of its own
-   * could go, so their share may be exceeded.
+   * last one is newer, since the next turn goes on there; the one behind the first message is the
+   * newest, since new sessions do. While the request ran none of its own could go, so their share
+   * may be exceeded.
    */
   #touchBoundaries(nowMs: number): void {
     const { ram, ssd, blockTokens } = this.#host
     const target = this.#blocks.at(-1)
     const used = target?.records.filter((record) => this.#isPlanned(record)) ?? []
     const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv')
-    for (const record of [...used, ...saved]) {
-      if (isGone(record)) continue
+    if (used.length + saved.length === 0) return
+    const { firstMessageEnd } = this.#place
+    const deepest = this.#writer.deepest ?? target
+    const along = deepest?.gone === false ? boundariesTo(deepest, blockTokens) : []
+    markSpare(along, firstMessageEnd)
+    const first = along.find(({ position }) => position === firstMessageEnd)
+    for (const record of [...used, ...saved, ...(first?.block.records ?? [])]) {
+      if (record.kind === 'kv' || isGone(record)) continue
       ram.touch(record)
       ssd?.touch(record, nowMs)
     }
-    if (used.length + saved.length === 0) return
-    const { deepest } = this.#writer
-    if (deepest !== null) markSpare(deepest, blockTokens)
     ram.keepBoundaryShare(null)
     ssd?.keepBoundaryShare()
   }

@@ -55,6 +55,8 @@ export interface ChainPlace {
   readonly spill: boolean
   /** Of the layout. With more than rows, tokens are saved when a boundary behind them is. */
   readonly kinds: readonly RecordKind[]
+  /** Where the first message of a chat ends; null: it is none. */
+  readonly firstMessageEnd: number | null
 }
 
 interface Reservation {

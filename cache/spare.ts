@@ -5,18 +5,17 @@
 import { thinned } from './boundaries.ts'
 import { type CachedBlock, isBlock } from './prefix-index.ts'
 
-interface Boundary {
+export interface Boundary {
   readonly block: CachedBlock
   readonly position: number
 }
 
 const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind }) => kind !== 'kv')
 
-/** Boundaries of the prompts that begin this one's chain, rising, tails beside it included. */
-function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
+/** Boundaries on the way to this block's end, rising, in tails beside its chain too. */
+export function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
   const found: Boundary[] = []
   for (let block = leaf; ; block = block.parent) {
-    // The block itself is one of its own beginnings.
     for (const member of block.parent.children.waysTo(block)) {
       const position = member.index * blockTokens + member.tokenCount
       if (hasBoundary(member)) found.push({ block: member, position })
@@ -26,13 +25,14 @@ function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
 }
 
 /**
- * Marks the records of this chain that go first when room is short. Where other prompts branch off,
- * or more than the next turn came back to, none is spare.
+ * Marks those that go first when room is short. Where other prompts branch off, or more than the
+ * next turn came back to, none is spare; nor behind the first message, which new sessions begin
+ * with.
  */
-export function markSpare(leaf: CachedBlock, blockTokens: number): void {
-  const boundaries = boundariesTo(leaf, blockTokens)
+export function markSpare(boundaries: readonly Boundary[], firstMessageEnd: number | null): void {
   const positions = boundaries.map(({ position }) => position)
-  const kept = new Set(thinned(positions, positions.at(-1) ?? 0))
+  const kept = new Set<number | null>(thinned(positions, positions.at(-1) ?? 0))
+  kept.add(firstMessageEnd)
   for (const { block, position } of boundaries) {
     const isShared = block.children.size > 1 || block.hits > 1
     const isSpare = !kept.has(position) && !isShared

@@ -225,6 +225,19 @@ describe('the share of boundaries', () => {
     expect(gone.filter((position) => sparse.includes(position))).toEqual([])
   })
 
+  it('keeps where new sessions begin: behind the first message', async () => {
+    const ssd = createMemorySsd(128 * mebibyte)
+    const { cache } = open({ ssd, ramBlocks: 256, boundaryShare: 12 / 128 })
+    await serveBoundary(cache, long, { messageEnds: [1500] })
+    await cache.flush()
+    await cache.evict(
+      [...cache.index.blocks()].sort((a, b) => b.index - a.index),
+      'ram',
+    )
+    expect(boundariesOf(cache.index.blocks())).toContain(1500)
+    expect(boundariesOf(cache.index.blocks())).not.toContain(2048)
+  })
+
   it('costs rows nothing: a chain whose boundaries went is still the beginning of others', async () => {
     const { cache } = open({ ssd: null, ramBlocks: 64, boundaryShare: 0.05 })
     await serveBoundary(cache, long)
