@@ -13,6 +13,7 @@ import { greedy } from './greedy.ts'
 import { noArena, noSink, tokensOfChat } from './live-prefix.ts'
 import type { Part } from './part.ts'
 import { settingsFor, startBareEngine } from './settings.ts'
+import { formatMs } from './table.ts'
 
 /** With them and all turns, about 5,000 tokens of the default model. */
 const fileCount = 30
@@ -36,9 +37,13 @@ export const boundaries: Part = async ({ choices, scratch, quick, progress }) =>
     // The first one compiles what the others run.
     await prefillMs(engine, tokens.slice(0, blockTokens), [])
     for (let round = 0; round < (quick ? 2 : 6); round += 1) {
-      progress(`boundaries: round ${round + 1}`)
-      if (round % 2 === 0) pairs.push({ value: await cut(), limit: await uncut() })
-      else pairs.push(reversed({ value: await uncut(), limit: await cut() }))
+      const pair =
+        round % 2 === 0
+          ? { value: await cut(), limit: await uncut() }
+          : reversed({ value: await uncut(), limit: await cut() })
+      pairs.push(pair)
+      const [cutTime, uncutTime] = [formatMs(pair.value), formatMs(pair.limit)]
+      progress(`boundaries: round ${round + 1}, ${cutTime} cut, ${uncutTime} uncut`)
     }
   } finally {
     await engine.close(0)

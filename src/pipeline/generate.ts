@@ -6,7 +6,7 @@
  * cache evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
-import type { Cache, Namespace, Plan } from '../../cache/index.ts'
+import { boundaryKindsOf, type Cache, type Namespace, type Plan } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { openReader } from './answer-reader.ts'
 import { decodeChoices } from './choices.ts'
@@ -44,6 +44,7 @@ export async function* generate(
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
   const admittedAt = now()
+  const needsBoundaries = boundaryKindsOf(info.layout).length > 0
   const held = holdPrefix(() =>
     cache.lease({
       namespace: context.namespaceOf(info, request),
@@ -51,7 +52,7 @@ export async function* generate(
       layout: info.layout,
       rates: rates.rates(),
       read: request.cache.read,
-      messageEnds: messageEndsOf(tokens, info),
+      messageEnds: needsBoundaries ? messageEndsOf(tokens, info) : [],
       spill: request.cache.spill,
     }),
   )
