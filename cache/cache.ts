@@ -2,7 +2,7 @@
  * The façade: plan and lease, listing and eviction, statistics. It owns the index and both tiers.
  */
 import { adoptStored } from './adopt.ts'
-import { boundariesToSave, boundaryKindsOf } from './boundaries.ts'
+import { boundariesToSave, boundaryFor, boundaryKindsOf } from './boundaries.ts'
 import type { Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
@@ -127,8 +127,9 @@ export class Cache {
       if (record.tier === 'ram') this.#ramReadBytes += record.sizeBytes
     }
     const root = this.index.root(request.namespace)
-    const firstMessageEnd = messageEnds[0] ?? null
-    const place = { root, spill: request.spill, kinds: layout.kinds, firstMessageEnd }
+    const [firstEnd] = messageEnds
+    const firstMessage = firstEnd === undefined ? null : boundaryFor(firstEnd, cuts)
+    const place = { root, spill: request.spill, kinds: layout.kinds, firstMessage }
     return new PrefixLease(this.#host, plan, place, blocks)
   }
 

@@ -162,11 +162,11 @@ export class PrefixLease {
     const used = target?.records.filter((record) => this.#isPlanned(record)) ?? []
     const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv')
     if (used.length + saved.length === 0) return
-    const { firstMessageEnd } = this.#place
+    const { firstMessage } = this.#place
     const deepest = this.#writer.deepest ?? target
     const along = deepest?.gone === false ? boundariesTo(deepest, blockTokens) : []
-    markSpare(along, firstMessageEnd)
-    const first = along.find(({ position }) => position === firstMessageEnd)
+    markSpare(along, firstMessage)
+    const first = along.find(({ position }) => position === firstMessage)
     for (const record of [...used, ...saved, ...(first?.block.records ?? [])]) {
       if (record.kind === 'kv' || isGone(record)) continue
       ram.touch(record)

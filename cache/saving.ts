@@ -55,8 +55,8 @@ export interface ChainPlace {
   readonly spill: boolean
   /** Of the layout. With more than rows, tokens are saved when a boundary behind them is. */
   readonly kinds: readonly RecordKind[]
-  /** Where the first message of a chat ends; null: it is none. */
-  readonly firstMessageEnd: number | null
+  /** Position of the boundary behind a chat's first message; null: it is none. */
+  readonly firstMessage: number | null
 }
 
 interface Reservation {

@@ -29,10 +29,10 @@ export function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[]
  * next turn came back to, none is spare; nor behind the first message, which new sessions begin
  * with.
  */
-export function markSpare(boundaries: readonly Boundary[], firstMessageEnd: number | null): void {
+export function markSpare(boundaries: readonly Boundary[], firstMessage: number | null): void {
   const positions = boundaries.map(({ position }) => position)
   const kept = new Set<number | null>(thinned(positions, positions.at(-1) ?? 0))
-  kept.add(firstMessageEnd)
+  kept.add(firstMessage)
   for (const { block, position } of boundaries) {
     const isShared = block.children.size > 1 || block.hits > 1
     const isSpare = !kept.has(position) && !isShared

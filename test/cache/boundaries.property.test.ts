@@ -73,15 +73,40 @@ describe('boundaries to save: property', () => {
     )
   })
 
-  it('have the end of the first message and of the last ones', () => {
+  it('have the end of the first message and of the last ones, or are less than 128 before it', () => {
     fc.assert(
       fc.property(prompts, (prompt) => {
         const inside = prompt.messageEnds.filter((position) => position < prompt.promptTokens)
-        const found = boundariesToSave({ ...prompt, reuse: 'token' })
+        const found = [0, ...boundariesToSave({ ...prompt, reuse: 'token' })]
         for (const position of [...inside.slice(0, 1), ...inside.slice(-4)]) {
-          expect(found).toContain(position)
+          const before = found.findLast((it) => it <= position) as number
+          expect(position - before).toBeLessThan(128)
         }
       }),
     )
+  })
+
+  it('make no small calls but the one before the last token, and that one', () => {
+    fc.assert(
+      fc.property(prompts, (prompt) => {
+        const { blockTokens, promptTokens } = prompt
+        const grid: number[] = []
+        for (let end = 0; end < promptTokens; end += blockTokens) grid.push(end)
+        const found = boundariesToSave({ ...prompt, reuse: 'token' })
+        const ends = [...new Set([...grid, ...found])].sort((a, b) => a - b)
+        for (const [at, end] of ends.entries()) {
+          const next = ends[at + 1]
+          if (next === undefined || next === promptTokens - 1) continue
+          expect(next - end).toBeGreaterThanOrEqual(Math.min(64, blockTokens))
+        }
+      }),
+    )
+  })
+
+  it('are behind messages, at the last whole tile of 64 tokens', () => {
+    const given = { promptTokens: 3000, blockTokens: 256, boundaryTokens: 1024 } as const
+    const messageEnds = [400, 1700, 2400, 2660, 2990]
+    const found = boundariesToSave({ ...given, messageEnds, reuse: 'token' })
+    expect(found).toEqual([384, 1024, 1664, 2048, 2368, 2624, 2816, 2880, 2999])
   })
 })

@@ -54,10 +54,10 @@ describe('a cache of a model with windows and states', () => {
 
   it('restores a prompt that leaves another one behind a message to that message', async () => {
     const { cache } = bigCache()
-    await serveBoundary(cache, prompt, { messageEnds: [700] })
-    const other = await serveBoundary(cache, tokensOf([0, 700], [9000, 800]))
-    expect(other.restored).toBe(700)
-    expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 700 })
+    await serveBoundary(cache, prompt, { messageEnds: [704] })
+    const other = await serveBoundary(cache, tokensOf([0, 704], [9000, 800]))
+    expect(other.restored).toBe(704)
+    expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 704 })
   })
 
   it('uses no tail with block reuse, and no boundary that is not on the grid', async () => {
@@ -109,13 +109,13 @@ describe('a cache of a model with windows and states', () => {
 
   it('finds after a restart what was saved before it, and counts it', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { messageEnds: [700] })
+    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { messageEnds: [704] })
     const { cache } = open({ ssd: ssd.reopen(), ramBlocks: 256 })
-    expect(boundariesOf(cache.index.blocks())).toEqual([700, 1024, 2048, 2499, 2500])
+    expect(boundariesOf(cache.index.blocks())).toEqual([704, 1024, 2048, 2499, 2500])
     const usage = cache.usage().find(({ tier }) => tier === 'ssd')
     expect(usage).toMatchObject({ blocks: 5, boundaryBytes: 10 * mebibyte })
-    const again = await serveBoundary(cache, tokensOf([0, 700], [8000, 50]))
-    expect(again).toMatchObject({ restored: 700, plan: { tier: 'ssd' } })
+    const again = await serveBoundary(cache, tokensOf([0, 704], [8000, 50]))
+    expect(again).toMatchObject({ restored: 704, plan: { tier: 'ssd' } })
   })
 
   it('removes at a restart what is there without its rows', async () => {
@@ -234,7 +234,7 @@ describe('the share of boundaries', () => {
       [...cache.index.blocks()].sort((a, b) => b.index - a.index),
       'ram',
     )
-    expect(boundariesOf(cache.index.blocks())).toContain(1500)
+    expect(boundariesOf(cache.index.blocks())).toContain(1472)
     expect(boundariesOf(cache.index.blocks())).not.toContain(2048)
   })
 
@@ -251,18 +251,18 @@ describe('the share of boundaries', () => {
 describe('prefixes of a model with windows and states', () => {
   it('are not as many as their boundaries, and take those along', async () => {
     const { cache } = bigCache()
-    await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [200, 900] })
-    await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [200, 900, 1700] })
-    await serveBoundary(cache, tokensOf([0, 900], [5000, 300]))
+    await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [192, 896] })
+    await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [192, 896, 1728] })
+    await serveBoundary(cache, tokensOf([0, 896], [5000, 300]))
     const leaves = [...leavesOf(cache.index)]
     expect(leaves).toHaveLength(2)
     const deepest = leaves.find(({ index }) => index === 2)
     if (deepest === undefined) throw new Error('a prefix of three blocks was expected')
     // All of it but the beginning that both prefixes share.
     const gone = boundariesOf(uniqueRun(deepest))
-    expect(gone).toContain(1700)
-    expect(gone).not.toContain(200)
-    expect(gone).not.toContain(900)
+    expect(gone).toContain(1728)
+    expect(gone).not.toContain(192)
+    expect(gone).not.toContain(896)
     expect(
       await cache.evict(
         uniqueRun(deepest).sort((a, b) => b.index - a.index),

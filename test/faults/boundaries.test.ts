@@ -119,6 +119,6 @@ test('a new chat with the same system prompt goes on behind it', async () => {
     return ((await reply.json()) as Choices).usage.prompt_tokens_details.cached_tokens
   }
   expect(await ask('What is the river?')).toBe(0)
-  // Behind the system message; its line end and the user's tag are a few tokens more.
-  expect(await ask('And the boat?')).toBeGreaterThan(16 * 40)
+  // Behind the system message, or less than two tiles before it.
+  expect(await ask('And the boat?')).toBeGreaterThanOrEqual(16 * 40 - 64)
 })
