@@ -45,8 +45,11 @@ export interface LeaseRequest {
   readonly rates: Rates
   /** False: the client asked not to read the cache. */
   readonly read: boolean
-  /** Behind the messages of a chat, rising; absent: it is none, or nobody knows. */
-  readonly messageEnds?: readonly number[]
+  /**
+   * Behind the messages of a chat, rising; absent: it is none, or nobody knows. Called only where
+   * the layout needs boundaries.
+   */
+  readonly messageEnds?: () => readonly number[]
   /** False: what is saved stays in RAM and is never written to the SSD. */
   readonly spill: boolean
 }
@@ -106,13 +109,14 @@ export class Cache {
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
   lease(request: LeaseRequest): PrefixLease {
     const { blockTokens, boundaryTokens, reuse } = this.#options
-    const { layout, tokens, messageEnds = [] } = request
+    const { layout, tokens } = request
     const promptTokens = tokens.length
     const canRead = request.read && layout.kinds.length > 0
     const { blocks, ...stored } = canRead
       ? lookUp(this.index, request, this.#options)
       : nothingFound
     const needsBoundaries = boundaryKindsOf(layout).length > 0
+    const messageEnds = needsBoundaries ? (request.messageEnds?.() ?? []) : []
     const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds }
     const plan = makePlan({
       promptTokens,

@@ -6,11 +6,11 @@
  * cache evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
-import { boundaryKindsOf, type Cache, type Namespace, type Plan } from '../../cache/index.ts'
+import type { Cache, Namespace, Plan } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { openReader } from './answer-reader.ts'
 import { decodeChoices } from './choices.ts'
-import { boundariesOf, holdPrefix } from './hold.ts'
+import { holdPrefix } from './hold.ts'
 import { messageEndsOf } from './message-ends.ts'
 import type { RateMeter } from './rates.ts'
 import type { Restored } from './restore.ts'
@@ -44,7 +44,6 @@ export async function* generate(
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
   const admittedAt = now()
-  const needsBoundaries = boundaryKindsOf(info.layout).length > 0
   const held = holdPrefix(() =>
     cache.lease({
       namespace: context.namespaceOf(info, request),
@@ -52,7 +51,7 @@ export async function* generate(
       layout: info.layout,
       rates: rates.rates(),
       read: request.cache.read,
-      messageEnds: needsBoundaries ? messageEndsOf(tokens, info) : [],
+      messageEnds: () => messageEndsOf(tokens, info),
       spill: request.cache.spill,
     }),
   )
@@ -68,7 +67,7 @@ export async function* generate(
       tokens,
       computeFrom: restored.tokenCount,
       restoredOnGrid: lease.isOnGrid(restored.tokenCount),
-      boundaries: boundariesOf(lease.plan, restored),
+      boundaries: lease.plan.boundaries,
       maxTokens,
       sampling: request.sampling,
       grammar,

@@ -47,8 +47,3 @@ export function holdPrefix(take: () => PrefixLease): HeldPrefix {
     release: () => lease.release(),
   }
 }
-
-/** What was not restored after all is computed and may have boundaries again. */
-export function boundariesOf({ boundaries }: Plan, { tokenCount }: Restored): readonly number[] {
-  return boundaries.filter((position) => position > tokenCount)
-}

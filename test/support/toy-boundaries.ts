@@ -31,7 +31,7 @@ export function leaseBoundary(cache: Cache, tokens: TokenIds, options: BoundaryR
     tokens,
     layout: options.layout ?? boundaryLayout,
     rates: noRates,
-    messageEnds: options.messageEnds ?? [],
+    messageEnds: () => options.messageEnds ?? [],
     read: options.read ?? true,
     spill: options.spill ?? true,
   })
