@@ -71,9 +71,14 @@ function estimatePrefillMs(tokenCount: number, rates: Rates): number | null {
   return rates.prefillTokensPerMs === null ? null : tokenCount / rates.prefillTokensPerMs
 }
 
-function isWorthRestoring(record: PlannedRecord, rates: Rates): boolean {
-  const restoreMs = estimateRestoreMs([record], rates)
-  const prefillMs = estimatePrefillMs(record.to - record.from, rates)
+/** Is reading these records no slower than computing so many tokens? Yes, while nobody knows. */
+function areWorthRestoring(
+  records: readonly PlannedRecord[],
+  tokenCount: number,
+  rates: Rates,
+): boolean {
+  const restoreMs = estimateRestoreMs(records, rates)
+  const prefillMs = estimatePrefillMs(tokenCount, rates)
   return restoreMs === null || prefillMs === null || restoreMs <= prefillMs
 }
 
@@ -113,17 +118,15 @@ function upToBoundary(matches: readonly PlanMatch[], boundary: PlanBoundary): Pl
 }
 
 /** What is worth restoring of what could be. Up to a boundary: all of it, or nothing. */
-function worthwhile(input: PlanInput): PlannedRecord[] {
-  const records = restorable(input)
-  if (input.boundary !== undefined) {
-    const restoreMs = estimateRestoreMs(records, input.rates)
-    const prefillMs = estimatePrefillMs(records.at(-1)?.to ?? 0, input.rates)
-    return restoreMs === null || prefillMs === null || restoreMs <= prefillMs ? records : []
+function worthwhile(
+  offered: readonly PlannedRecord[],
+  { boundary, rates }: PlanInput,
+): readonly PlannedRecord[] {
+  if (boundary !== undefined) {
+    return areWorthRestoring(offered, offered.at(-1)?.to ?? 0, rates) ? offered : []
   }
-  while (records.length > 0 && !isWorthRestoring(records.at(-1) as PlannedRecord, input.rates)) {
-    records.pop()
-  }
-  return records
+  const last = offered.findLastIndex((it) => areWorthRestoring([it], it.to - it.from, rates))
+  return offered.slice(0, last + 1)
 }
 
 const slowest = (records: readonly PlannedRecord[]): TierName | null => {
@@ -184,10 +187,10 @@ export function makePlan(input: PlanInput): Plan {
   const last = input.matches.at(-1)
   const sharedTokens = last === undefined ? 0 : last.from + last.sharedTokens
   const matchedTokens = input.boundary?.matchedTokens ?? sharedTokens
-  const offered = restorable(input).length
-  const records = worthwhile(input)
+  const offered = restorable(input)
+  const records = worthwhile(offered, input)
   const computeFrom = records.at(-1)?.to ?? 0
-  const miss = missOf(input, matchedTokens, computeFrom, records.length < offered)
+  const miss = missOf(input, matchedTokens, computeFrom, records.length < offered.length)
   const restoreMs = estimateRestoreMs(records, input.rates)
   const prefillMs = estimatePrefillMs(computeFrom, input.rates)
   return {
@@ -209,14 +212,14 @@ interface Decision {
   readonly matchedTokens: number
   readonly computeFrom: number
   readonly records: readonly PlannedRecord[]
-  readonly offered: number
+  readonly offered: readonly PlannedRecord[]
   readonly restoreMs: number | null
   readonly prefillMs: number | null
 }
 
 function explain(input: PlanInput, made: Decision): string[] {
   const { matchedTokens, computeFrom, records } = made
-  const isDeclined = records.length < made.offered
+  const isDeclined = records.length < made.offered.length
   const usableTokens = Math.min(matchedTokens, input.promptTokens - 1)
   const reasons: string[] = []
   reasons.push(
@@ -237,7 +240,7 @@ function explain(input: PlanInput, made: Decision): string[] {
     reasons.push(`reuse by whole blocks: restoring ends at token ${computeFrom}`)
   }
   if (isDeclined) {
-    const count = made.offered - records.length
+    const count = made.offered.length - records.length
     reasons.push(`${count} records are left out: prefilling them is faster than restoring them`)
   }
   if (records.length > 0) {
