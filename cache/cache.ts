@@ -14,8 +14,17 @@ import { RamStore } from './ram-store.ts'
 import { Removal } from './removal.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
-import type { BlockHash, Layout, Namespace, Rates, ReuseMode, TierName, TokenIds } from './types.ts'
-import { type TierUsage, tierUsage } from './usage.ts'
+import type {
+  BlockHash,
+  Layout,
+  Namespace,
+  Rates,
+  ReuseMode,
+  TierName,
+  TierUsage,
+  TokenIds,
+} from './types.ts'
+import { tierUsage } from './usage.ts'
 
 export interface CacheOptions {
   readonly arena: Arena

@@ -35,6 +35,6 @@ export type {
   RecordKind,
   ReuseMode,
   TierName,
+  TierUsage,
   TokenIds,
 } from './types.ts'
-export type { TierUsage } from './usage.ts'

@@ -114,3 +114,18 @@ export interface Plan {
   /** Sentences for people, one per decision. */
   readonly reasons: readonly string[]
 }
+
+/** What a tier holds, as its budget counts it. */
+export interface TierUsage {
+  readonly tier: TierName
+  readonly usedBytes: number
+  readonly capacityBytes: number
+  readonly blocks: number
+  /** Of the bytes used: those of windows and states, which are exact at one position only. */
+  readonly boundaryBytes: number
+  /** Bytes that could be evicted now: neither leased nor being written. */
+  readonly reclaimableBytes: number
+  readonly evictedBlocks: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+}

@@ -3,20 +3,7 @@ import { mayLeaveRam } from './evict.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
-import type { TierName } from './types.ts'
-
-export interface TierUsage {
-  readonly tier: TierName
-  readonly usedBytes: number
-  readonly capacityBytes: number
-  readonly blocks: number
-  /** Of the bytes used: those of records that are exact at one position only. */
-  readonly boundaryBytes: number
-  readonly reclaimableBytes: number
-  readonly evictedBlocks: number
-  readonly readBytes: number
-  readonly writtenBytes: number
-}
+import type { TierUsage } from './types.ts'
 
 /** Bytes that went through the RAM tier; the SSD tier counts its own. */
 export interface RamTraffic {

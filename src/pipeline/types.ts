@@ -2,7 +2,15 @@
  * What the product's parts say to each other: the API and the CLI see the pipeline only through
  * these. Types only.
  */
-import type { Layout, MissReason, Plan, RecordKind, TierName, TokenIds } from '../../cache/types.ts'
+import type {
+  Layout,
+  MissReason,
+  Plan,
+  RecordKind,
+  TierName,
+  TierUsage,
+  TokenIds,
+} from '../../cache/types.ts'
 import type {
   EngineStatus,
   ModelInfo,
@@ -206,27 +214,13 @@ export interface ModelCard {
   readonly info: ModelInfo | null
 }
 
-export interface TierStats {
-  readonly tier: TierName
-  readonly usedBytes: number
-  readonly capacityBytes: number
-  readonly blocks: number
-  /** Of the bytes used: those of windows and states, which are exact at one position only. */
-  readonly boundaryBytes: number
-  /** Bytes that could be evicted now: neither leased nor being written. */
-  readonly reclaimableBytes: number
-  readonly evictedBlocks: number
-  readonly readBytes: number
-  readonly writtenBytes: number
-}
-
 export interface CacheStats {
   readonly version: string
   readonly upMs: number
   readonly blockTokens: number
   readonly reuse: 'token' | 'block'
   readonly directory: string
-  readonly tiers: readonly TierStats[]
+  readonly tiers: readonly TierUsage[]
   readonly prefixes: number
   readonly blocks: number
   readonly requests: {

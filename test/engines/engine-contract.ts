@@ -2,14 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RecordKind } from '../../cache/types.ts'
 import { RestoreError } from '../../engines/errors.ts'
-import type {
-  Engine,
-  GenerateDone,
-  GenerateInput,
-  ModelInfo,
-  Sequence,
-} from '../../engines/types.ts'
-import { generate, greedy, promptOf } from '../support/ask-engine.ts'
+import type { Engine, GenerateDone, ModelInfo, Sequence } from '../../engines/types.ts'
+import { generate, promptOf, requestOf } from '../support/ask-engine.ts'
 import {
   chainTo,
   createCollectingSink,
@@ -326,16 +320,4 @@ function trimming(options: ContractOptions, worker: StartedWorker): void {
       expect(again.logits).toEqual(first.logits)
     })
   })
-}
-
-function requestOf(tokens: Uint32Array): GenerateInput {
-  return {
-    tokens,
-    computeFrom: 0,
-    restoredOnGrid: false,
-    maxTokens: 8,
-    sampling: greedy,
-    save: true,
-    ignoreEnd: true,
-  }
 }

@@ -1,7 +1,8 @@
 /** What every engine promises of how it chooses tokens: grammar, bias, logprobs, seeds. */
 import { expect, it } from 'vitest'
+import { greedy } from '../../bench/greedy.ts'
 import type { Engine, GenerateInput, Sequence } from '../../engines/types.ts'
-import { type Answer, generate, greedy, promptOf } from '../support/ask-engine.ts'
+import { type Answer, generate, promptOf } from '../support/ask-engine.ts'
 import type { CollectingSink } from '../support/engine-arena.ts'
 
 export interface SamplingWorker {

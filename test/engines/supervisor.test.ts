@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { EngineLimits } from '../../engines/limits.ts'
 import { createEngine } from '../../engines/supervisor.ts'
 import type { Engine, GenerateEvent, GenerateInput, WorkerOptions } from '../../engines/types.ts'
-import { generate, greedy } from '../support/ask-engine.ts'
+import { generate, requestOf } from '../support/ask-engine.ts'
 import {
   createCollectingSink,
   createEngineArena,
@@ -40,14 +40,9 @@ function fake(
 const promptOf = (tokenCount: number): Uint32Array =>
   Uint32Array.from({ length: tokenCount }, (_, at) => 97 + (at % 26))
 
-const requestOf = (tokenCount: number, maxTokens = 4): GenerateInput => ({
-  tokens: promptOf(tokenCount),
-  computeFrom: 0,
-  restoredOnGrid: false,
+const shortAnswer = (tokenCount: number, maxTokens = 4): GenerateInput => ({
+  ...requestOf(promptOf(tokenCount)),
   maxTokens,
-  sampling: greedy,
-  save: true,
-  ignoreEnd: true,
 })
 
 function isAlive(pid: number): boolean {
@@ -76,7 +71,7 @@ describe('a worker that dies', () => {
     const slow = createCollectingSink(arena, ({ from }) => (from === 0 ? true : thinking.promise))
     let atError: { alive: boolean; open: number } | null = null
     const reading = (async () => {
-      for await (const event of sequence.generate(requestOf(400), slow, never)) {
+      for await (const event of sequence.generate(shortAnswer(400), slow, never)) {
         if (event.type === 'prefill') process.kill(pid, 'SIGKILL')
       }
     })().catch((error: unknown) => {
@@ -178,7 +173,7 @@ describe('closing', () => {
     const events: GenerateEvent[] = []
     let closing: Promise<void> | null = null
     let refused: Promise<unknown> | null = null
-    for await (const event of sequence.generate(requestOf(40, 10), sink, never)) {
+    for await (const event of sequence.generate(shortAnswer(40, 10), sink, never)) {
       events.push(event)
       if (event.type === 'prefill') {
         closing ??= engine.close(30_000)
@@ -197,7 +192,7 @@ describe('closing', () => {
     const sequence = await engine.openSequence(never)
     let closing: Promise<void> | null = null
     const reading = (async () => {
-      for await (const event of sequence.generate(requestOf(60), sink, never)) {
+      for await (const event of sequence.generate(shortAnswer(60), sink, never)) {
         if (event.type === 'prefill') closing = engine.close(20)
       }
     })()
@@ -219,7 +214,7 @@ describe('a request', () => {
   it('whose reader stops is cancelled, and its sequence works on', async () => {
     const { engine, sink } = fake({ decodeTokensPerSecond: 2_000 })
     const sequence = await engine.openSequence(never)
-    for await (const event of sequence.generate(requestOf(40, 4_000), sink, never)) {
+    for await (const event of sequence.generate(shortAnswer(40, 4_000), sink, never)) {
       if (event.type === 'token') break
     }
     expect(sink.open.size).toBe(0)
@@ -234,7 +229,7 @@ describe('a request', () => {
   it('that is running when its sequence is closed ends first', async () => {
     const { engine, sink } = fake({ decodeTokensPerSecond: 2_000 })
     const sequence = await engine.openSequence(never)
-    const stream = sequence.generate(requestOf(40, 4_000), sink, never)
+    const stream = sequence.generate(shortAnswer(40, 4_000), sink, never)
     const reader = stream[Symbol.asyncIterator]()
     await reader.next()
     await sequence.close()

@@ -1,8 +1,8 @@
 /** Models that are restored to boundaries only, through the whole service. */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { complete, completeCold } from '../../bench/completions-client.ts'
+import { flipByte } from '../support/flip-byte.ts'
 import {
   createServiceFolder,
   fakeFlags,
@@ -15,14 +15,6 @@ const blockTokens = 256
 const promptTokens = 2 * blockTokens + 100
 const request = { tokens: fakeTokens(1, promptTokens), answerTokens: 8 }
 const layouts = ['kv+window', 'kv+state', 'kv+window+state', 'state'] as const
-
-function flipByte(path: string, at: number): void {
-  const fd = openSync(path, 'r+')
-  const byte = new Uint8Array(1)
-  readSync(fd, byte, 0, 1, at)
-  writeSync(fd, Uint8Array.of((byte[0] as number) ^ 0x10), 0, 1, at)
-  closeSync(fd)
-}
 
 interface Choices {
   readonly choices: readonly { readonly text: string }[]

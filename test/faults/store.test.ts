@@ -1,7 +1,8 @@
-import { closeSync, openSync, readSync, rmSync, truncateSync, writeSync } from 'node:fs'
+import { rmSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { complete, completeCold } from '../../bench/completions-client.ts'
+import { flipByte } from '../support/flip-byte.ts'
 import {
   createServiceFolder,
   fakeFlags,
@@ -16,14 +17,6 @@ const request = { tokens: fakeTokens(1, 8 * blockTokens), answerTokens: 8 }
 const other = { tokens: fakeTokens(2, 3 * blockTokens), answerTokens: 8 }
 
 const slabOf = (folder: ServiceFolder): string => join(folder.data, 'spill.slab')
-
-function flipByte(path: string, at: number): void {
-  const fd = openSync(path, 'r+')
-  const byte = new Uint8Array(1)
-  readSync(fd, byte, 0, 1, at)
-  writeSync(fd, Uint8Array.of((byte[0] as number) ^ 0x10), 0, 1, at)
-  closeSync(fd)
-}
 
 /** Stores two prompts, kills the service, damages its files, and starts it again. */
 async function afterDamage(damage: (folder: ServiceFolder) => void) {

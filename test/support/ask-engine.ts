@@ -1,24 +1,13 @@
 /** One request to one sequence of an engine, with its whole answer. */
+import { greedy } from '../../bench/greedy.ts'
 import type {
   Engine,
   GenerateDone,
   GenerateEvent,
   GenerateInput,
   RecordSink,
-  Sampling,
   Sequence,
 } from '../../engines/types.ts'
-
-export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-}
 
 const never = new AbortController().signal
 
@@ -30,22 +19,26 @@ export interface Answer {
   readonly done: GenerateDone
 }
 
-export async function generate(
-  sequence: Sequence,
-  input: Partial<GenerateInput> & Pick<GenerateInput, 'tokens'>,
-  sink: RecordSink,
-  signal: AbortSignal = never,
-): Promise<Answer> {
-  const whole: GenerateInput = {
+/** Eight greedy tokens behind this prompt, computed from its beginning and saved. */
+export function requestOf(tokens: Uint32Array): GenerateInput {
+  return {
+    tokens,
     computeFrom: 0,
     restoredOnGrid: false,
     maxTokens: 8,
     sampling: greedy,
     save: true,
     ignoreEnd: true,
-    logits: true,
-    ...input,
   }
+}
+
+export async function generate(
+  sequence: Sequence,
+  input: Partial<GenerateInput> & Pick<GenerateInput, 'tokens'>,
+  sink: RecordSink,
+  signal: AbortSignal = never,
+): Promise<Answer> {
+  const whole: GenerateInput = { ...requestOf(input.tokens), logits: true, ...input }
   const events: GenerateEvent[] = []
   for await (const event of sequence.generate(whole, sink, signal)) events.push(event)
   const answered = events.filter((event) => event.type === 'token')

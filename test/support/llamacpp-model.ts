@@ -53,17 +53,6 @@ export async function prefill(
   return sequence.logits()
 }
 
-export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-}
-
 /** Samples and computes `tokenCount` tokens behind a prefilled prompt. */
 export async function decode(
   sequence: EngineSequence,

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { greedy } from '../../../bench/greedy.ts'
 import type { EngineModel, EngineSequence } from '../../../engines/types.ts'
 import {
   argmax,
   blockTokens,
   decode,
   exportBlocks,
-  greedy,
   maxDifference,
   openDefaultModel,
   prefill,

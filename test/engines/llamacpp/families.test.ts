@@ -3,6 +3,7 @@
  * at random, by a seed; blocks are short, so that most places are inside of one.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { greedy } from '../../../bench/greedy.ts'
 import type { TokenIds } from '../../../cache/types.ts'
 import type { EngineModel, EngineSequence } from '../../../engines/types.ts'
 import { type FamilyName, familyModelPath, familyNames } from '../../support/family-models.ts'
@@ -15,7 +16,7 @@ import {
   prefillCut,
   recordsUpTo,
 } from '../../support/family-runs.ts'
-import { decode, greedy, openDefaultModel, proseTokens } from '../../support/llamacpp-model.ts'
+import { decode, openDefaultModel, proseTokens } from '../../support/llamacpp-model.ts'
 
 const blockTokens = 64
 const cutCount = 12

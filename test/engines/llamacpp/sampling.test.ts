@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { greedy } from '../../../bench/greedy.ts'
 import type { EngineModel, EngineSequence, Sampling } from '../../../engines/types.ts'
-import { decode, greedy, openDefaultModel, prefill } from '../../support/llamacpp-model.ts'
+import { decode, openDefaultModel, prefill } from '../../support/llamacpp-model.ts'
 
 let model: EngineModel
 let sequence: EngineSequence

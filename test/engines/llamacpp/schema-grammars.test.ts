@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { greedy } from '../../../bench/greedy.ts'
 import type { EngineModel, EngineSequence } from '../../../engines/types.ts'
 import { createFollower, schemaToGbnf } from '../../chat/grammar/follow.ts'
 import { examples } from '../../chat/grammar/schemas.ts'
-import { greedy, openDefaultModel } from '../../support/llamacpp-model.ts'
+import { openDefaultModel } from '../../support/llamacpp-model.ts'
 
 let model: EngineModel
 let sequence: EngineSequence
