@@ -44,13 +44,20 @@ export function thinned(positions: readonly number[], end: number): number[] {
  */
 const tileTokens = 64
 
+/** Messages have their boundary at a multiple of so many tokens. */
+function unitOf({ blockTokens, reuse }: Pick<BoundaryInput, 'blockTokens' | 'reuse'>): number {
+  return reuse === 'token' && blockTokens % tileTokens === 0 ? tileTokens : blockTokens
+}
+
+const stepOf = ({ boundaryTokens, blockTokens }: BoundaryInput): number =>
+  Math.max(1, Math.ceil(boundaryTokens / blockTokens)) * blockTokens
+
 /** The boundary of a message that ends there; 0 or less: none. */
 export function boundaryFor(
   messageEnd: number,
-  { promptTokens, blockTokens, reuse }: Omit<BoundaryInput, 'boundaryTokens' | 'messageEnds'>,
+  { promptTokens, ...cuts }: Omit<BoundaryInput, 'boundaryTokens' | 'messageEnds'>,
 ): number {
-  const isTiled = reuse === 'token' && blockTokens % tileTokens === 0
-  const unit = isTiled ? tileTokens : blockTokens
+  const unit = unitOf(cuts)
   const latest = Math.min(messageEnd, promptTokens - 1 - unit)
   return latest - (latest % unit)
 }
@@ -64,7 +71,7 @@ export function boundaryFor(
 export function boundariesToSave(input: BoundaryInput): number[] {
   const { promptTokens, blockTokens, reuse } = input
   const last = promptTokens - 1
-  const step = Math.max(1, Math.ceil(input.boundaryTokens / blockTokens)) * blockTokens
+  const step = stepOf(input)
   const positions = [last - (last % blockTokens)]
   if (reuse === 'token') positions.push(last)
   for (let position = step; position <= last; position += step) positions.push(position)
@@ -73,3 +80,33 @@ export function boundariesToSave(input: BoundaryInput): number[] {
   for (const wish of wishes) positions.push(boundaryFor(wish, input))
   return [...new Set(positions)].filter((position) => position > 0).sort((a, b) => a - b)
 }
+
+/** How much of a prompt has stored rows, and whether they go on there in another way. */
+export interface StoredBeginning {
+  readonly matchedTokens: number
+  readonly goesOn: boolean
+}
+
+/**
+ * Whoever stored this beginning saved a boundary from this position on, unless there was no room:
+ * one that lies before it was not the last one. 0: none can be expected.
+ */
+export function boundaryExpectedAt(stored: StoredBeginning, input: BoundaryInput): number {
+  const { promptTokens, reuse, messageEnds } = input
+  const { matchedTokens, goesOn } = stored
+  const usable = Math.min(matchedTokens, promptTokens - 1)
+  if (usable <= 0) return 0
+  const isWhole = matchedTokens >= promptTokens - 1
+  if (isWhole || !goesOn) return Math.max(reuse === 'token' ? 1 : 0, usable - unitOf(input) + 1)
+  const [firstEnd = 0] = messageEnds
+  // The other prompt may have ended soon after that message, though not before they parted.
+  const first = boundaryFor(firstEnd, { ...input, promptTokens: usable })
+  return Math.max(0, usable - (usable % stepOf(input)), firstEnd <= usable ? first : 0)
+}
+
+/**
+ * Do the two prompts share no more than the first words of a template, before which nothing is
+ * worth saving?
+ */
+export const isTooShort = (stored: StoredBeginning, input: BoundaryInput): boolean =>
+  stored.goesOn && stored.matchedTokens < Math.min(unitOf(input), input.promptTokens - 1)

@@ -117,16 +117,14 @@ export class Cache {
 
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
   lease(request: LeaseRequest): PrefixLease {
-    const { blockTokens, boundaryTokens, reuse } = this.#options
+    const { hash64, blockTokens, boundaryTokens, reuse } = this.#options
     const { layout, tokens } = request
     const promptTokens = tokens.length
-    const canRead = request.read && layout.kinds.length > 0
-    const { blocks, ...stored } = canRead
-      ? lookUp(this.index, request, this.#options)
-      : nothingFound
     const needsBoundaries = boundaryKindsOf(layout).length > 0
     const messageEnds = needsBoundaries ? (request.messageEnds?.() ?? []) : []
     const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds }
+    const canRead = request.read && layout.kinds.length > 0
+    const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, hash64) : nothingFound
     const plan = makePlan({
       promptTokens,
       reuse,

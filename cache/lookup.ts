@@ -1,5 +1,11 @@
 /** What is stored of a prompt, in the words of the plan. Reads the index only. */
-import { boundaryKindsOf } from './boundaries.ts'
+import {
+  type BoundaryInput,
+  boundaryExpectedAt,
+  boundaryKindsOf,
+  isTooShort,
+  type StoredBeginning,
+} from './boundaries.ts'
 import { cutToBoundary } from './boundary-match.ts'
 import { cutBlocks, type Hash64 } from './chain.ts'
 import type { PlanBoundary, PlanInput, PlanMatch } from './plan.ts'
@@ -10,18 +16,12 @@ import {
   recordOf,
   tierOf,
 } from './prefix-index.ts'
-import type { Layout, Namespace, RecordKind, ReuseMode, TokenIds } from './types.ts'
+import type { Layout, Namespace, RecordKind, TokenIds } from './types.ts'
 
 export interface LookupRequest {
   readonly namespace: Namespace
   readonly tokens: TokenIds
   readonly layout: Layout
-}
-
-export interface LookupOptions {
-  readonly hash64: Hash64
-  readonly blockTokens: number
-  readonly reuse: ReuseMode
 }
 
 export interface Found extends Pick<PlanInput, 'matches' | 'boundary'> {
@@ -31,9 +31,15 @@ export interface Found extends Pick<PlanInput, 'matches' | 'boundary'> {
 
 export const nothingFound: Found = { blocks: [], matches: [] }
 
-export function lookUp(index: PrefixIndex, request: LookupRequest, options: LookupOptions): Found {
+/** `cuts` says where this prompt's boundaries would be, and how it is cut into blocks. */
+export function lookUp(
+  index: PrefixIndex,
+  request: LookupRequest,
+  cuts: BoundaryInput,
+  hash64: Hash64,
+): Found {
   const { namespace, tokens, layout } = request
-  const { hash64, blockTokens, reuse } = options
+  const { blockTokens, reuse } = cuts
   const prompt = cutBlocks(hash64, namespace, tokens, blockTokens)
   const stored = whole(index.match(namespace, prompt, reuse))
   const planned = (match: BlockMatch) => planMatch(match, blockTokens)
@@ -41,7 +47,8 @@ export function lookUp(index: PrefixIndex, request: LookupRequest, options: Look
   if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned) }
   const search = { root: index.root(namespace), tokens, blockTokens, reuse, kinds }
   const blocks = cutToBoundary(search, stored)
-  const boundary = boundaryOf(blocks.at(-1), kinds, longest(stored, blockTokens))
+  const records = boundaryRecords(blocks.at(-1), kinds)
+  const boundary = { records, ...storedBeginning(longest(stored, blockTokens), cuts) }
   return { blocks, matches: blocks.map(planned), boundary }
 }
 
@@ -68,7 +75,7 @@ function planMatch({ block, sharedTokens }: BlockMatch, blockTokens: number): Pl
 }
 
 /** How far the prompt's rows are stored, and whether others go on there. */
-function longest(stored: readonly BlockMatch[], blockTokens: number) {
+function longest(stored: readonly BlockMatch[], blockTokens: number): StoredBeginning {
   const last = stored.at(-1)
   if (last === undefined) return { matchedTokens: 0, goesOn: false }
   const { block, sharedTokens } = last
@@ -76,15 +83,21 @@ function longest(stored: readonly BlockMatch[], blockTokens: number) {
   return { matchedTokens: block.index * blockTokens + sharedTokens, goesOn }
 }
 
-function boundaryOf(
+function storedBeginning(
+  stored: StoredBeginning,
+  cuts: BoundaryInput,
+): Omit<PlanBoundary, 'records'> {
+  if (isTooShort(stored, cuts)) return { matchedTokens: 0, goesOn: false, expectedAt: 0 }
+  return { ...stored, expectedAt: boundaryExpectedAt(stored, cuts) }
+}
+
+function boundaryRecords(
   at: BlockMatch | undefined,
   kinds: readonly RecordKind[],
-  stored: { readonly matchedTokens: number; readonly goesOn: boolean },
-): PlanBoundary {
-  if (at === undefined) return { records: [], ...stored }
-  const records = kinds.map((kind) => {
+): PlanBoundary['records'] {
+  if (at === undefined) return []
+  return kinds.map((kind) => {
     const record = recordOf(at.block, kind) as CachedRecord
     return { kind, sizeBytes: record.sizeBytes, tier: tierOf(record) ?? 'ssd' }
   })
-  return { records, ...stored }
 }

@@ -38,6 +38,8 @@ export interface PlanBoundary {
   }[]
   /** Tokens whose rows are stored, which may be more than up to the boundary. */
   readonly matchedTokens: number
+  /** There would be a boundary at this position or behind it, if none had gone; 0: not surely. */
+  readonly expectedAt: number
   /** Does the longest stored beginning go on, in another way than the prompt? */
   readonly goesOn: boolean
 }
@@ -162,8 +164,7 @@ function missOf(
   isDeclined: boolean,
 ): Plan['miss'] {
   if (isDeclined) return { reason: 'restore_not_worth_it', atToken: computeFrom }
-  const usableTokens = Math.min(matchedTokens, input.promptTokens - 1)
-  if (input.boundary !== undefined && computeFrom < usableTokens) {
+  if (input.boundary !== undefined && computeFrom < input.boundary.expectedAt) {
     return { reason: 'no_boundary', atToken: computeFrom }
   }
   if (matchedTokens >= input.promptTokens - 1) return null
@@ -208,6 +209,8 @@ export function makePlan(input: PlanInput): Plan {
   }
 }
 
+const exactPart = ({ layout }: PlanInput): string => boundaryKindsOf(layout).join(' and ')
+
 interface Decision {
   readonly matchedTokens: number
   readonly computeFrom: number
@@ -222,19 +225,23 @@ function explain(input: PlanInput, made: Decision): string[] {
   const isDeclined = records.length < made.offered.length
   const usableTokens = Math.min(matchedTokens, input.promptTokens - 1)
   const reasons: string[] = []
+  const isCutBack = input.boundary !== undefined && computeFrom < usableTokens && !isDeclined
   reasons.push(
     matchedTokens === 0
       ? 'no stored block begins like this prompt'
-      : `${matchedTokens} of ${input.promptTokens} prompt tokens are stored`,
+      : isCutBack
+        ? `of ${matchedTokens} of ${input.promptTokens} prompt tokens the rows are stored, which ` +
+          `this model cannot go on from without its ${exactPart(input)}`
+        : `${matchedTokens} of ${input.promptTokens} prompt tokens are stored`,
   )
   if (matchedTokens === input.promptTokens) {
     reasons.push('the last token is always computed: its logits are not stored')
   }
-  if (input.boundary !== undefined && computeFrom < usableTokens && !isDeclined) {
+  if (isCutBack) {
+    const where = computeFrom === 0 ? 'nowhere before them' : `at token ${computeFrom} last`
     reasons.push(
-      `tokens ${computeFrom} to ${matchedTokens} are computed again: this model is restored only ` +
-        `where its ${boundaryKindsOf(input.layout).join(' and ')} was saved, and the last such ` +
-        `boundary is at token ${computeFrom}`,
+      `tokens ${computeFrom} to ${usableTokens} are computed again: the ${exactPart(input)} ` +
+        `is stored ${where}`,
     )
   } else if (input.reuse === 'block' && computeFrom < matchedTokens) {
     reasons.push(`reuse by whole blocks: restoring ends at token ${computeFrom}`)

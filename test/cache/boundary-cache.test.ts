@@ -48,7 +48,7 @@ describe('a cache of a model with windows and states', () => {
     await serveBoundary(cache, prompt)
     const other = await serveBoundary(cache, tokensOf([0, 1500], [9000, 800]))
     expect(other.restored).toBe(blockTokens)
-    expect(other.plan.miss).toEqual({ reason: 'no_boundary', atToken: blockTokens })
+    expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 1500 })
     expect(other.plan.reasons.join()).toContain('tokens 1024 to 1500 are computed again')
   })
 
@@ -58,6 +58,26 @@ describe('a cache of a model with windows and states', () => {
     const other = await serveBoundary(cache, tokensOf([0, 704], [9000, 800]))
     expect(other.restored).toBe(704)
     expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 704 })
+  })
+
+  it('has never seen a prompt that shares the first words of a template with others', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt, { messageEnds: [704] })
+    const other = await serveBoundary(cache, tokensOf([0, 5], [9000, 800]), { messageEnds: [504] })
+    expect(other.plan).toMatchObject({ outcome: 'miss', matchedTokens: 0 })
+    expect(other.plan.miss).toEqual({ reason: 'never_seen', atToken: 0 })
+  })
+
+  it('calls a next turn a hit that computes one token of the last one again', async () => {
+    const { cache } = bigCache()
+    const lease = leaseBoundary(cache, prompt)
+    await saveBoundaries(cache, lease, prompt.subarray(0, -1), 0)
+    const from = 2 * blockTokens
+    await saveRecord(cache, lease, prompt, { kind: 'kv', from, to: prompt.length })
+    lease.release()
+    const next = await serveBoundary(cache, tokensOf([0, 2500], [7000, 300]))
+    expect(next.restored).toBe(prompt.length - 1)
+    expect(next.plan).toMatchObject({ outcome: 'hit', matchedTokens: 2500, miss: null })
   })
 
   it('uses no tail with block reuse, and no boundary that is not on the grid', async () => {
@@ -244,6 +264,8 @@ describe('the share of boundaries', () => {
     const plan = leaseBoundary(cache, tokensOf([0, 9 * blockTokens], [90_000, 7]))
     expect(plan.plan.matchedTokens).toBe(9 * blockTokens)
     expect(plan.plan.computeFrom).toBeLessThan(9 * blockTokens)
+    expect(plan.plan.miss).toEqual({ reason: 'no_boundary', atToken: plan.plan.computeFrom })
+    expect(plan.plan.reasons.join()).not.toContain('tokens are stored')
     plan.release()
   })
 })

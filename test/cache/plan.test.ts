@@ -92,6 +92,16 @@ describe('a plan', () => {
     expect(plan.estimate).toEqual({ restoreMs: 10, prefillMs: 512 })
   })
 
+  it('misses a boundary only where one would be, had none gone', () => {
+    const layout: Layout = { ...toyLayout, kinds: ['kv', 'window'], sliceable: false }
+    const stored = { records: [], matchedTokens: 700, goesOn: true }
+    const planned = (expectedAt: number) =>
+      makePlan(input({ layout, boundary: { ...stored, expectedAt } }))
+    expect(planned(0).miss).toEqual({ reason: 'diverged', atToken: 700 })
+    expect(planned(640).miss).toEqual({ reason: 'no_boundary', atToken: 0 })
+    expect(planned(640).reasons.join()).toContain('the window is stored nowhere before them')
+  })
+
   it('says why it bypasses', () => {
     const refused: Layout = { ...toyLayout, kinds: [], refusal: 'sliding windows come later' }
     const unsupported = makePlan(input({ layout: refused, matches: [match(0)] }))
