@@ -35,7 +35,7 @@ export interface CacheOptions {
   readonly reuse: ReuseMode
   /** Distance of boundaries that nobody asked for, where a layout needs boundaries. */
   readonly boundaryTokens: number
-  /** Part of each tier that records which are exact at a boundary may take. */
+  /** Part of each tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
   /** Bytes of records on their way into the engine for one request. */
   readonly restoreWindowBytes: number

@@ -5,7 +5,7 @@
  * parents (recency.ts); the checks here hold even where it does not. What is exact at a boundary
  * may go alone; rows go after it, since it would be garbage without them.
  */
-import type { CachedRecord } from './prefix-index.ts'
+import type { CachedBlock, CachedRecord } from './prefix-index.ts'
 import type { RecordOrder } from './record-order.ts'
 
 const isOnSsd = (record: CachedRecord): boolean =>
@@ -44,56 +44,55 @@ export function mayLeaveSsd(record: CachedRecord): boolean {
 }
 
 interface Candidates {
-  /** The oldest that is spare; of those that no running request will still want. */
-  readonly spare: CachedRecord | null
+  /** The oldest; of those that no running request will still want. */
   readonly free: CachedRecord | null
   /** Goes only when nothing else is left. */
   readonly leased: CachedRecord | null
 }
 
+/** O(n) in the records that have to stay. */
 function candidates(
   records: Iterable<CachedRecord>,
   mayGo: (record: CachedRecord) => boolean,
-  looksForSpare: boolean,
 ): Candidates {
-  let free: CachedRecord | null = null
   let leased: CachedRecord | null = null
   for (const record of records) {
     if (!mayGo(record)) continue
-    if (record.block.leases > 0) leased ??= record
-    else if (record.spare) return { spare: record, free, leased }
-    else {
-      free ??= record
-      if (!looksForSpare) break
-    }
+    if (record.block.leases === 0) return { free: record, leased }
+    leased ??= record
   }
-  return { spare: null, free, leased }
+  return { free: null, leased }
 }
 
-/**
- * Of what is exact at a boundary: those first that others of their chain replace nearly as well,
- * then the oldest. O(n) in the boundaries.
- */
-export function boundaryVictim(
-  order: RecordOrder,
-  mayGo: (record: CachedRecord) => boolean,
-): CachedRecord | null {
-  const { spare, free, leased } = candidates(order.boundaries, mayGo, true)
-  return spare ?? free ?? leased
-}
-
-/** Oldest first, spare boundaries before all. O(n) in the records that have to stay. */
-function victim(order: RecordOrder, mayGo: (record: CachedRecord) => boolean): CachedRecord | null {
-  const boundaries = candidates(order.boundaries, mayGo, true)
-  if (boundaries.spare !== null) return boundaries.spare
-  const rows = candidates(order.rows, mayGo, false)
-  const [boundary, row] = [boundaries.free, rows.free]
-  if (boundary === null || row === null) {
-    return boundary ?? row ?? boundaries.leased ?? rows.leased
-  }
+function older(boundary: CachedRecord | null, row: CachedRecord | null): CachedRecord | null {
+  if (boundary === null || row === null) return boundary ?? row
   return boundary.block.lastUsedAtMs <= row.block.lastUsedAtMs ? boundary : row
 }
 
-export const ramVictim = (order: RecordOrder): CachedRecord | null => victim(order, mayLeaveRam)
+/**
+ * First the boundaries that others of their chain replace nearly as well, then the oldest record;
+ * where boundaries have to yield to rows, the oldest boundary.
+ */
+function victim(
+  order: RecordOrder,
+  boundariesYield: boolean,
+  mayGo: (record: CachedRecord) => boolean,
+): CachedRecord | null {
+  const spare = candidates(order.spare, mayGo)
+  if (spare.free !== null) return spare.free
+  const boundary = candidates(order.boundaries, mayGo)
+  if (boundariesYield && boundary.free !== null) return boundary.free
+  const row = candidates(order.rows, mayGo)
+  return older(boundary.free, row.free) ?? spare.leased ?? boundary.leased ?? row.leased
+}
 
-export const ssdVictim = (order: RecordOrder): CachedRecord | null => victim(order, mayLeaveSsd)
+export const ramVictim = (order: RecordOrder, boundariesYield: boolean): CachedRecord | null =>
+  victim(order, boundariesYield, mayLeaveRam)
+
+/** Nothing of `newest` goes: a boundary is of no use without any of its kinds. */
+export const ssdVictim = (
+  order: RecordOrder,
+  boundariesYield: boolean,
+  newest: CachedBlock,
+): CachedRecord | null =>
+  victim(order, boundariesYield, (record) => record.block !== newest && mayLeaveSsd(record))

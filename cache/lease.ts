@@ -153,8 +153,7 @@ export class PrefixLease {
   /**
    * What is exact at a boundary was used where the request went on, not all along its chain. The
    * last one is newer, since the next turn goes on there; the one behind the first message is the
-   * newest, since new sessions do. While the request ran none of its own could go, so their share
-   * may be exceeded.
+   * newest, since new sessions do.
    */
   #touchBoundaries(nowMs: number): void {
     const { ram, ssd, blockTokens } = this.#host
@@ -165,15 +164,16 @@ export class PrefixLease {
     const { firstMessage } = this.#place
     const deepest = this.#writer.deepest ?? target
     const along = deepest?.gone === false ? boundariesTo(deepest, blockTokens) : []
-    markSpare(along, firstMessage)
+    for (const record of markSpare(along, firstMessage)) {
+      ram.order.regroup(record)
+      ssd?.order.regroup(record)
+    }
     const first = along.find(({ position }) => position === firstMessage)
     for (const record of [...used, ...saved, ...(first?.block.records ?? [])]) {
       if (record.kind === 'kv' || isGone(record)) continue
       ram.touch(record)
       ssd?.touch(record, nowMs)
     }
-    ram.keepBoundaryShare(null)
-    ssd?.keepBoundaryShare()
   }
 
   #isPlanned({ kind }: CachedRecord): boolean {

@@ -151,7 +151,7 @@ async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<P
 async function readFromSsd(host: LoadingHost, record: CachedRecord): Promise<void> {
   const { ram, ssd } = host
   if (ssd === null || record.ssd !== 'stored') throw new Error('the record left the cache')
-  const extent = await ram.allocateWithin(record.sizeBytes, host.reserveWaitMs)
+  const extent = await ram.allocateWithin(record, host.reserveWaitMs)
   if (extent === null) throw new Error('no room in the RAM tier to restore through')
   try {
     await ssd.read(record, extent)

@@ -4,9 +4,9 @@
  * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
-import { boundaryVictim, mayLeaveRam, ramVictim } from './evict.ts'
-import { type CachedBlock, type CachedRecord, isGone } from './prefix-index.ts'
-import { type RecordOrder, TierOrder } from './record-order.ts'
+import { ramVictim } from './evict.ts'
+import { type CachedRecord, isGone } from './prefix-index.ts'
+import { type Incoming, TierOrder } from './record-order.ts'
 import type { Arena } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
@@ -19,11 +19,11 @@ export class RamStore {
   readonly #arena: Arena
   readonly #events: RamStoreEvents
   readonly #order: TierOrder
-  /** What records that are exact at a boundary may take. */
+  /** What records that are exact at a boundary may take from rows. */
   readonly #boundaryBytesMax: number
   /** Those who wait for room; woken whenever something may have become free. */
   #waiters: (() => void)[] = []
-  evictedBlocks = 0
+  evictedRecords = 0
 
   constructor(arena: Arena, boundaryShare: number, events: RamStoreEvents) {
     this.#arena = arena
@@ -39,7 +39,7 @@ export class RamStore {
     return this.#arena
   }
 
-  get order(): RecordOrder & Iterable<CachedRecord> {
+  get order(): TierOrder {
     return this.#order
   }
 
@@ -53,27 +53,30 @@ export class RamStore {
   }
 
   /** Evicts as much as it takes. Null when what has to stay leaves no contiguous room. */
-  allocate(sizeBytes: number): Extent | null {
+  allocate(incoming: Incoming): Extent | null {
+    const { sizeBytes } = incoming
     if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.sizeBytes) return null
     for (;;) {
       const extent = this.#arena.allocate(sizeBytes)
       if (extent !== null) return extent
-      const victim = ramVictim(this.#order)
+      const boundariesYield = this.#order.boundariesYield(incoming, this.#boundaryBytesMax)
+      const victim = ramVictim(this.#order, boundariesYield)
       if (victim === null) return null
-      if (victim.kind === 'kv') this.evictedBlocks++
+      const before = this.#order.filledCount
       this.drop(victim)
+      this.evictedRecords += before - this.#order.filledCount
     }
   }
 
   /**
    * As `allocate`, but waits up to `timeoutMs` for writes and restores to give their bytes back.
    */
-  async allocateWithin(sizeBytes: number, timeoutMs: number): Promise<Extent | null> {
+  async allocateWithin(incoming: Incoming, timeoutMs: number): Promise<Extent | null> {
     const deadline = AbortSignal.timeout(timeoutMs)
     for (;;) {
-      const extent = this.allocate(sizeBytes)
+      const extent = this.allocate(incoming)
       if (extent !== null || deadline.aborted) return extent
-      if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.sizeBytes) return null
+      if (this.#arena.allocatedBytes(incoming.sizeBytes) > this.#arena.sizeBytes) return null
       await this.changed(deadline)
     }
   }
@@ -90,17 +93,6 @@ export class RamStore {
   hold(record: CachedRecord, extent: Extent): void {
     record.extent = extent
     this.#order.touch(record)
-    if (record.kind !== 'kv') this.keepBoundaryShare(record.block)
-  }
-
-  /** Boundaries beyond their share go, as far as nobody uses them; those of `newest` stay. */
-  keepBoundaryShare(newest: CachedBlock | null): void {
-    const mayGo = (record: CachedRecord) => record.block !== newest && mayLeaveRam(record)
-    while (this.#order.boundaryBytes > this.#boundaryBytesMax) {
-      const victim = boundaryVictim(this.#order, mayGo)
-      if (victim === null) return
-      this.drop(victim)
-    }
   }
 
   touch(record: CachedRecord): void {

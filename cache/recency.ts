@@ -5,13 +5,16 @@
  * parent, so that whoever evicts from the old end evicts leaves first.
  */
 
-export interface Links<Item> {
+export interface Links<Item extends object> {
   older: Item | null
   newer: Item | null
-  listed: boolean
+  /** Where it stands; null: nowhere. */
+  list: RecencyList<Item> | null
 }
 
-export const unlisted = <Item>(): Links<Item> => ({ older: null, newer: null, listed: false })
+export function unlisted<Item extends object>(): Links<Item> {
+  return { older: null, newer: null, list: null }
+}
 
 export class RecencyList<Item extends object> {
   readonly #linksOf: (item: Item) => Links<Item>
@@ -32,7 +35,7 @@ export class RecencyList<Item extends object> {
     this.remove(item)
     const links = this.#linksOf(item)
     links.older = this.#newest
-    links.listed = true
+    links.list = this
     if (this.#newest === null) this.#oldest = item
     else this.#linksOf(this.#newest).newer = item
     this.#newest = item
@@ -41,14 +44,14 @@ export class RecencyList<Item extends object> {
 
   remove(item: Item): void {
     const links = this.#linksOf(item)
-    if (!links.listed) return
+    if (links.list !== this) return
     if (links.older === null) this.#oldest = links.newer
     else this.#linksOf(links.older).newer = links.newer
     if (links.newer === null) this.#newest = links.older
     else this.#linksOf(links.newer).older = links.older
     links.older = null
     links.newer = null
-    links.listed = false
+    links.list = null
     this.#count--
   }
 

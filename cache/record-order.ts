@@ -1,57 +1,95 @@
 /**
- * Records of one tier in order of use: rows, and apart from them what is exact at a boundary only.
- * Boundaries have a share of the tier's bytes of their own, and other rules of leaving.
+ * Records of one tier in order of use: rows, and apart from them what is exact at a boundary only,
+ * which leaves by other rules. Where both want the tier's room, boundaries have a share of it.
  */
 import type { CachedRecord } from './prefix-index.ts'
 import { type Links, RecencyList } from './recency.ts'
 
 export interface RecordOrder {
-  /** From the least to the most recently used, as both below. */
+  /** From the least to the most recently used, as all below. */
   readonly rows: Iterable<CachedRecord>
   readonly boundaries: Iterable<CachedRecord>
+  /** Boundaries that others of their chain replace nearly as well, since they became so. */
+  readonly spare: Iterable<CachedRecord>
 }
+
+/** What of a record decides which others make room for it. */
+export type Incoming = Pick<CachedRecord, 'kind' | 'sizeBytes'>
 
 export interface OrderOptions {
   readonly linksOf: (record: CachedRecord) => Links<CachedRecord>
   /** What a record takes in this tier. */
-  readonly bytesOf: (record: CachedRecord) => number
+  readonly bytesOf: (record: Incoming) => number
 }
 
 export class TierOrder implements RecordOrder {
   readonly rows: RecencyList<CachedRecord>
   readonly boundaries: RecencyList<CachedRecord>
+  readonly spare: RecencyList<CachedRecord>
   readonly #options: OrderOptions
+  #rowBytes = 0
   #boundaryBytes = 0
+  #filledCount = 0
 
   constructor(options: OrderOptions) {
     this.#options = options
     this.rows = new RecencyList(options.linksOf)
     this.boundaries = new RecencyList(options.linksOf)
+    this.spare = new RecencyList(options.linksOf)
   }
 
   get boundaryBytes(): number {
     return this.#boundaryBytes
   }
 
+  /** Records that take bytes here; rows of models that keep nothing for a token take none. */
+  get filledCount(): number {
+    return this.#filledCount
+  }
+
+  /**
+   * Do boundaries go before rows, when this one wants in? Beyond their share they do, unless there
+   * are no rows that could have the room.
+   */
+  boundariesYield(incoming: Incoming, shareBytes: number): boolean {
+    const more = incoming.kind === 'kv' ? 0 : this.#options.bytesOf(incoming)
+    return this.#rowBytes > 0 && this.#boundaryBytes + more > shareBytes
+  }
+
   /** Puts a record at the new end, wherever it stood before. */
   touch(record: CachedRecord): void {
     this.remove(record)
     this.#listOf(record).touch(record)
-    if (record.kind !== 'kv') this.#boundaryBytes += this.#options.bytesOf(record)
+    this.#count(record, 1)
+  }
+
+  /** A boundary has become spare, or is so no longer. */
+  regroup(record: CachedRecord): void {
+    if (this.#options.linksOf(record).list !== null) this.touch(record)
   }
 
   remove(record: CachedRecord): void {
-    if (!this.#options.linksOf(record).listed) return
-    this.#listOf(record).remove(record)
-    if (record.kind !== 'kv') this.#boundaryBytes -= this.#options.bytesOf(record)
+    const { list } = this.#options.linksOf(record)
+    if (list === null) return
+    list.remove(record)
+    this.#count(record, -1)
   }
 
   *[Symbol.iterator](): Generator<CachedRecord> {
     yield* this.rows
     yield* this.boundaries
+    yield* this.spare
   }
 
-  #listOf({ kind }: CachedRecord): RecencyList<CachedRecord> {
-    return kind === 'kv' ? this.rows : this.boundaries
+  #count(record: CachedRecord, sign: 1 | -1): void {
+    const sizeBytes = this.#options.bytesOf(record)
+    if (record.kind === 'kv') this.#rowBytes += sign * sizeBytes
+    else this.#boundaryBytes += sign * sizeBytes
+    if (sizeBytes > 0) this.#filledCount += sign
+  }
+
+  #listOf({ kind, spare }: CachedRecord): RecencyList<CachedRecord> {
+    if (kind === 'kv') return this.rows
+    return spare ? this.spare : this.boundaries
   }
 }

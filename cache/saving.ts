@@ -134,7 +134,7 @@ export class ChainWriter {
     if (saveable.kind === 'kv') this.#expected.add(hash)
     const { ram, reserveWaitMs } = this.#host
     const waitMs = saveable.kind === 'kv' ? reserveWaitMs : Math.min(reserveWaitMs, exactWaitMs)
-    const extent = await ram.allocateWithin(saveable.sizeBytes, waitMs)
+    const extent = await ram.allocateWithin(saveable, waitMs)
     if (extent === null) {
       if (saveable.kind === 'kv') this.#expected.delete(hash)
       return null

@@ -3,7 +3,7 @@
  * turn goes on, and ever sparser before it.
  */
 import { thinned } from './boundaries.ts'
-import { type CachedBlock, isBlock } from './prefix-index.ts'
+import { type CachedBlock, type CachedRecord, isBlock } from './prefix-index.ts'
 
 export interface Boundary {
   readonly block: CachedBlock
@@ -27,15 +27,24 @@ export function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[]
 /**
  * Marks those that go first when room is short. Where other prompts branch off, or more than the
  * next turn came back to, none is spare; nor behind the first message, which new sessions begin
- * with.
+ * with. Returns the records whose mark has changed.
  */
-export function markSpare(boundaries: readonly Boundary[], firstMessage: number | null): void {
+export function markSpare(
+  boundaries: readonly Boundary[],
+  firstMessage: number | null,
+): CachedRecord[] {
   const positions = boundaries.map(({ position }) => position)
   const kept = new Set<number | null>(thinned(positions, positions.at(-1) ?? 0))
   kept.add(firstMessage)
+  const changed: CachedRecord[] = []
   for (const { block, position } of boundaries) {
     const isShared = block.children.size > 1 || block.hits > 1
     const isSpare = !kept.has(position) && !isShared
-    for (const record of block.records) if (record.kind !== 'kv') record.spare = isSpare
+    for (const record of block.records) {
+      if (record.kind === 'kv' || record.spare === isSpare) continue
+      record.spare = isSpare
+      changed.push(record)
+    }
   }
+  return changed
 }

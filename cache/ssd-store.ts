@@ -2,10 +2,10 @@
  * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU,
  * reads into the arena, and a quarantine for what is damaged.
  */
-import { boundaryVictim, mayLeaveSsd, ssdVictim } from './evict.ts'
-import { type CachedBlock, type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
+import { ssdVictim } from './evict.ts'
+import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
-import { type RecordOrder, TierOrder } from './record-order.ts'
+import { TierOrder } from './record-order.ts'
 import type { SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
@@ -27,7 +27,7 @@ export interface SsdStoreOptions {
   readonly index: PrefixIndex
   readonly ram: RamStore
   readonly writesInFlight: number
-  /** Part of the tier that records which are exact at a boundary may take. */
+  /** Part of the tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
   readonly onDurable: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
@@ -45,7 +45,7 @@ export class SsdStore {
   readonly #removals = new Set<Promise<void>>()
   #inFlight = 0
   #idleWaiters: (() => void)[] = []
-  evictedBlocks = 0
+  evictedRecords = 0
 
   constructor(options: SsdStoreOptions) {
     this.#options = options
@@ -59,7 +59,7 @@ export class SsdStore {
     return this.#options.tier
   }
 
-  get order(): RecordOrder & Iterable<CachedRecord> {
+  get order(): TierOrder {
     return this.#order
   }
 
@@ -106,12 +106,6 @@ export class SsdStore {
       keys.push(keyOf(record))
     }
     return keys.length === 0 ? Promise.resolve() : this.#track(this.tier.remove(keys))
-  }
-
-  /** Boundaries beyond their share go, as far as nobody uses them. */
-  keepBoundaryShare(): void {
-    const victims = this.#overShare(null, 0)
-    if (victims.length > 0) void this.#track(this.tier.remove(victims.map(keyOf)))
   }
 
   /** Takes a damaged record out; its slots stay unused until the next start. */
@@ -198,40 +192,28 @@ export class SsdStore {
   /** Leaves the index at once and LMDB before anything is written into the slots. */
   async #makeRoom(record: CachedRecord): Promise<void> {
     const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
-    const victims = record.kind === 'kv' ? [] : this.#overShare(record.block, neededBytes)
-    const freeBytes = this.tier.freeBytes() + this.#sizeOf(victims)
-    if (freeBytes < neededBytes) {
-      const wantedBytes = neededBytes + evictSlackBytes - freeBytes
-      victims.push(...this.#takeVictims(wantedBytes, () => ssdVictim(this.#order)))
-    }
+    const freeBytes = this.tier.freeBytes()
+    if (freeBytes >= neededBytes) return
+    const victims = this.#takeVictims(neededBytes + evictSlackBytes - freeBytes, record)
     if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
   }
 
-  #overShare(newest: CachedBlock | null, neededBytes: number): CachedRecord[] {
-    const { tier, boundaryShare } = this.#options
-    const mayGo = (record: CachedRecord) => record.block !== newest && mayLeaveSsd(record)
-    const shareBytes = tier.usage().capacityBytes * boundaryShare
-    const overBytes = this.#order.boundaryBytes + neededBytes - shareBytes
-    return this.#takeVictims(overBytes, () => boundaryVictim(this.#order, mayGo))
-  }
-
-  #takeVictims(wantedBytes: number, next: () => CachedRecord | null): CachedRecord[] {
+  #takeVictims(wantedBytes: number, incoming: CachedRecord): CachedRecord[] {
+    const shareBytes = this.tier.usage().capacityBytes * this.#options.boundaryShare
     const victims: CachedRecord[] = []
     for (let freedBytes = 0; freedBytes < wantedBytes; ) {
-      const victim = next()
+      const boundariesYield = this.#order.boundariesYield(incoming, shareBytes)
+      const victim = ssdVictim(this.#order, boundariesYield, incoming.block)
       if (victim === null) break
+      const before = this.#order.filledCount
       this.#order.remove(victim)
       victims.push(victim)
       freedBytes += this.tier.allocatedBytes(victim.sizeBytes)
       victim.ssd = 'none'
-      if (victim.kind === 'kv') this.evictedBlocks++
       this.#options.onEvicted(victim)
+      this.evictedRecords += before - this.#order.filledCount
     }
     return victims
-  }
-
-  #sizeOf(records: readonly CachedRecord[]): number {
-    return records.reduce((sum, it) => sum + this.tier.allocatedBytes(it.sizeBytes), 0)
   }
 
   #wakeIdle(): void {

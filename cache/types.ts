@@ -125,7 +125,8 @@ export interface TierUsage {
   readonly boundaryBytes: number
   /** Bytes that could be evicted now: neither leased nor being written. */
   readonly reclaimableBytes: number
-  readonly evictedBlocks: number
+  /** Records that took bytes here and went so that others had room. */
+  readonly evictedRecords: number
   readonly readBytes: number
   readonly writtenBytes: number
 }

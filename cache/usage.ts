@@ -20,7 +20,7 @@ export function tierUsage(ram: RamStore, ssd: SsdStore | null, traffic: RamTraff
     blocks: ram.blockCount,
     boundaryBytes: ram.boundaryBytes,
     reclaimableBytes: reclaimable(ram.order, mayLeaveRam, arena.allocatedBytes),
-    evictedBlocks: ram.evictedBlocks,
+    evictedRecords: ram.evictedRecords,
     readBytes: traffic.readBytes,
     writtenBytes: traffic.writtenBytes,
   }
@@ -28,7 +28,7 @@ export function tierUsage(ram: RamStore, ssd: SsdStore | null, traffic: RamTraff
 }
 
 function ssdUsage(ssd: SsdStore): TierUsage {
-  const { tier, order, blockCount, boundaryBytes, evictedBlocks } = ssd
+  const { tier, order, blockCount, boundaryBytes, evictedRecords } = ssd
   const { usedBytes, capacityBytes, readBytes, writtenBytes } = tier.usage()
   const mayGo = (record: CachedRecord) => record.block.leases === 0 && record.ssd === 'stored'
   return {
@@ -38,7 +38,7 @@ function ssdUsage(ssd: SsdStore): TierUsage {
     blocks: blockCount,
     boundaryBytes,
     reclaimableBytes: reclaimable(order, mayGo, tier.allocatedBytes),
-    evictedBlocks,
+    evictedRecords,
     readBytes,
     writtenBytes,
   }

@@ -20,7 +20,7 @@ export const limits = {
   logitBiases: 1024,
   topLogprobs: 20,
   contextTokensMax: 1_048_576,
-  /** Part of each tier that windows and states may take. */
+  /** Part of each tier that windows and states may take where rows want the room. */
   boundaryShare: 0.25,
   /** Context where nobody asks for another, and the least that is taken of small machines. */
   contextTokens: 8192,

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { thinned } from '../../cache/boundaries.ts'
 import { leavesOf, uniqueRun } from '../../cache/inventory.ts'
 import type { CachedBlock } from '../../cache/prefix-index.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import { blockTokens, mebibyte, openToyCache as open } from '../support/open-toy-cache.ts'
 import {
-  exactBytes,
+  boundariesOf,
   leaseBoundary,
   restoreBoundary,
   saveBoundaries,
@@ -20,12 +19,6 @@ const prompt = tokensOf([0, 2500])
 const bigSsd = () => createMemorySsd(1024 * mebibyte)
 const bigCache = (more: Parameters<typeof open>[0] = {}) =>
   open({ ssd: bigSsd(), ramBlocks: 256, ...more })
-
-const boundariesOf = (blocks: Iterable<CachedBlock>): number[] =>
-  [...blocks]
-    .filter(({ records }) => records.some(({ kind }) => kind === 'state'))
-    .map((block) => block.index * blockTokens + block.tokenCount)
-    .sort((a, b) => a - b)
 
 describe('a cache of a model with windows and states', () => {
   it('restores a repeated prompt to all but its last token', async () => {
@@ -208,65 +201,6 @@ describe('a damaged window or state', () => {
     const again = leaseBoundary(cache, tokensOf([0, 2 * blockTokens], [7000, 5]))
     expect(again.plan).toMatchObject({ computeFrom: blockTokens, matchedTokens: 2 * blockTokens })
     again.release()
-  })
-})
-
-describe('the share of boundaries', () => {
-  const long = tokensOf([0, 12 * blockTokens])
-
-  it('holds in both tiers as soon as no request needs what is beyond it', async () => {
-    const ssd = createMemorySsd(128 * mebibyte)
-    const { cache } = open({ ssd, ramBlocks: 64, boundaryShare: 0.125 })
-    await serveBoundary(cache, long)
-    await cache.flush()
-    const [ram, disk] = cache.usage()
-    expect(ram?.boundaryBytes).toBeLessThanOrEqual(8 * exactBytes)
-    expect(disk?.boundaryBytes).toBeLessThanOrEqual(16 * mebibyte)
-    const again = await serveBoundary(cache, long)
-    expect(again.restored).toBe(long.length - 1)
-  })
-
-  it('is thinned along the chain: dense near its end, sparse before it', async () => {
-    const ssd = createMemorySsd(128 * mebibyte)
-    // Room for 11 boundaries of two kinds, of 14.
-    const { cache } = open({ ssd, ramBlocks: 256, boundaryShare: 22 / 128 })
-    const all = [...Array.from({ length: 11 }, (_, at) => (at + 1) * blockTokens)]
-    all.push(long.length - 1, long.length)
-    await serveBoundary(cache, long)
-    await cache.flush()
-    await cache.evict(
-      [...cache.index.blocks()].sort((a, b) => b.index - a.index),
-      'ram',
-    )
-    const kept = boundariesOf(cache.index.blocks())
-    expect(kept).toHaveLength(11)
-    const gone = all.filter((position) => !kept.includes(position))
-    const sparse = thinned(all, long.length)
-    expect(gone.filter((position) => sparse.includes(position))).toEqual([])
-  })
-
-  it('keeps where new sessions begin: behind the first message', async () => {
-    const ssd = createMemorySsd(128 * mebibyte)
-    const { cache } = open({ ssd, ramBlocks: 256, boundaryShare: 12 / 128 })
-    await serveBoundary(cache, long, { messageEnds: [1500] })
-    await cache.flush()
-    await cache.evict(
-      [...cache.index.blocks()].sort((a, b) => b.index - a.index),
-      'ram',
-    )
-    expect(boundariesOf(cache.index.blocks())).toContain(1472)
-    expect(boundariesOf(cache.index.blocks())).not.toContain(2048)
-  })
-
-  it('costs rows nothing: a chain whose boundaries went is still the beginning of others', async () => {
-    const { cache } = open({ ssd: null, ramBlocks: 64, boundaryShare: 0.05 })
-    await serveBoundary(cache, long)
-    const plan = leaseBoundary(cache, tokensOf([0, 9 * blockTokens], [90_000, 7]))
-    expect(plan.plan.matchedTokens).toBe(9 * blockTokens)
-    expect(plan.plan.computeFrom).toBeLessThan(9 * blockTokens)
-    expect(plan.plan.miss).toEqual({ reason: 'no_boundary', atToken: plan.plan.computeFrom })
-    expect(plan.plan.reasons.join()).not.toContain('tokens are stored')
-    plan.release()
   })
 })
 

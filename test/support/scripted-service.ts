@@ -176,7 +176,7 @@ const stats: CacheStats = {
       blocks: 1,
       reclaimableBytes: 10,
       boundaryBytes: 0,
-      evictedBlocks: 0,
+      evictedRecords: 0,
       readBytes: 1,
       writtenBytes: 2,
     },

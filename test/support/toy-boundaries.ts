@@ -4,7 +4,9 @@
  */
 import { crc32 } from 'node:zlib'
 import type { Cache, PrefixLease } from '../../cache/index.ts'
+import type { CachedBlock } from '../../cache/prefix-index.ts'
 import type { Layout, RecordKind, TokenIds } from '../../cache/types.ts'
+import { blockTokens } from './open-toy-cache.ts'
 import { noRates, toyBytesPerToken, toyLayout, toyNamespace } from './toy-engine.ts'
 
 export const boundaryLayout: Layout = {
@@ -17,6 +19,13 @@ export const stateLayout: Layout = { ...boundaryLayout, kinds: ['kv', 'state'], 
 
 /** Of a window or state: one granule of the toy cache's arena. */
 export const exactBytes = 64 * 1024
+
+/** Positions that these blocks can be restored to, rising. */
+export const boundariesOf = (blocks: Iterable<CachedBlock>): number[] =>
+  [...blocks]
+    .filter(({ records }) => records.some(({ kind }) => kind === 'state'))
+    .map((block) => block.index * blockTokens + block.tokenCount)
+    .sort((a, b) => a - b)
 
 export interface BoundaryRequest {
   readonly layout?: Layout

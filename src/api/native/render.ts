@@ -31,7 +31,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
       blocks: tier.blocks,
       boundary_bytes: tier.boundaryBytes,
       reclaimable_bytes: tier.reclaimableBytes,
-      evicted_blocks: tier.evictedBlocks,
+      evicted_records: tier.evictedRecords,
       read_bytes: tier.readBytes,
       written_bytes: tier.writtenBytes,
     })),

@@ -28,7 +28,8 @@ export const TierStatsSchema = Type.Object({
   boundary_bytes: count,
   /** Could be evicted now: neither leased nor being written. */
   reclaimable_bytes: count,
-  evicted_blocks: count,
+  /** Went so that others had room: of a block its rows, its windows and its states, each. */
+  evicted_records: count,
   read_bytes: count,
   written_bytes: count,
 })

@@ -61,7 +61,7 @@ function changes(now: Sample, before: Sample | null) {
 }
 
 const evicted = (stats: CacheStatsJson): number =>
-  stats.tiers.reduce((sum, tier) => sum + tier.evicted_blocks, 0)
+  stats.tiers.reduce((sum, tier) => sum + tier.evicted_records, 0)
 
 function usedGib(stats: CacheStatsJson, name: 'ram' | 'ssd'): string {
   const tier = stats.tiers.find((candidate) => candidate.tier === name)

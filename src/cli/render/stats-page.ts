@@ -37,7 +37,7 @@ const tierColumns: readonly Column<TierStatsJson>[] = [
     title: 'EVICTED',
     priority: 4,
     align: 'right',
-    value: (tier) => formatCount(tier.evicted_blocks),
+    value: (tier) => formatCount(tier.evicted_records),
   },
   {
     title: 'RECLAIMABLE',
