@@ -81,6 +81,8 @@ const layout = {
   refusal: null,
   kvBytesPerToken: 16,
   kvFixedBytes: 0,
+  rowBytesPerToken: 16,
+  boundaryBytes: 0,
 } as const
 const rates = { prefillTokensPerMs: null, restoreBytesPerMs: { ram: null, ssd: null } } as const
 

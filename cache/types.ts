@@ -41,6 +41,10 @@ export interface Layout {
   /** Size of a `kv` record of n tokens is exactly `kvFixedBytes + n * kvBytesPerToken`. */
   readonly kvBytesPerToken: number
   readonly kvFixedBytes: number
+  /** Of `kvBytesPerToken`: what the engine's own memory has of a token, too. */
+  readonly rowBytesPerToken: number
+  /** What is stored at one boundary beside rows, with a full window; 0: no boundaries. */
+  readonly boundaryBytes: number
 }
 
 /** One block of a prompt, before anybody looked whether it is stored. */

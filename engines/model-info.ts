@@ -12,6 +12,13 @@ const counts = [
   'sequences',
 ] as const satisfies readonly (keyof ModelInfo)[]
 
+const layoutCounts = [
+  'kvBytesPerToken',
+  'kvFixedBytes',
+  'rowBytesPerToken',
+  'boundaryBytes',
+] as const satisfies readonly (keyof Layout)[]
+
 /** Throws PREFIXD_E_ENGINE_PROTOCOL naming the field that a worker got wrong. */
 export function checkModelInfo(info: ModelInfo): ModelInfo {
   for (const name of counts) {
@@ -74,8 +81,9 @@ function checkLayout(layout: Layout): void {
   if (!known || typeof layout.sliceable !== 'boolean') {
     throw protocolError('`info.layout` needs `kinds` of kv, window or state, and `sliceable`')
   }
-  if (!isCount(layout.kvBytesPerToken) || !isCount(layout.kvFixedBytes)) {
-    throw protocolError('`info.layout` needs `kvBytesPerToken` and `kvFixedBytes`')
+  for (const name of layoutCounts) {
+    if (!isCount(layout[name]))
+      throw protocolError(`\`info.layout.${name}\` must be an integer ≥ 0`)
   }
   if (layout.refusal !== null && typeof layout.refusal !== 'string') {
     throw protocolError('`info.layout.refusal` must be a string or null')

@@ -91,3 +91,9 @@ export function createFakeBoundary(kind: BoundaryKind): FakeBoundary {
 
 const startOf = (kind: BoundaryKind): number[] =>
   kind === 'window' ? [] : Array.from({ length: stateWords }, (_, at) => mix(at + 1, 0x51ed270b))
+
+/** Of all of these kinds together, where a window is full. */
+export const fakeBoundaryBytes = (kinds: readonly RecordKind[]): number =>
+  kinds
+    .filter((kind) => kind !== 'kv')
+    .reduce((sum, kind) => sum + createFakeBoundary(kind).recordBytes(fakeWindowTokens), 0)

@@ -9,6 +9,7 @@ import type {
   TokenizeOptions,
   WorkerOptions,
 } from '../types.ts'
+import { fakeBoundaryBytes } from './boundary.ts'
 import { render, templateText } from './chat.ts'
 import { embedFake, fakeEmbeddingSize } from './embedding.ts'
 import { mix, rowRecordBytes } from './kv.ts'
@@ -63,6 +64,8 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelDescription
       refusal: null,
       kvBytesPerToken: rowBytes(options),
       kvFixedBytes: rowRecordBytes(0, rowBytes(options)),
+      rowBytesPerToken: rowBytes(options),
+      boundaryBytes: fakeBoundaryBytes(kindsOf(options)),
     },
     contextTokens: worker.contextTokens,
     trainedContextTokens: worker.contextTokens,

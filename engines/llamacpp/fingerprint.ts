@@ -13,7 +13,7 @@ export interface FingerprintFacts {
   readonly ropeReach: 'original' | 'extended' | null
   /** `ropeWords` of rope.ts: what this service scales; `model` when nothing. */
   readonly rope: string
-  /** Types of keys and values, e.g. `q8_0/f16`. */
+  /** Types of keys and values, e.g. `q8_0/f16`; `none` where the model keeps no such rows. */
   readonly kvTypes: string
   /** Is attention computed in one kernel? Without it values are stored transposed. */
   readonly flashAttention: boolean

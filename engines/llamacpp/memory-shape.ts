@@ -62,6 +62,12 @@ export function sequenceBytesOf(shape: MemoryShape, tokenCount: number): number 
   }, 0)
 }
 
+/** Of all records that are exact at one position, where the window is full. */
+const boundaryBytesOf = (shape: MemoryShape): number =>
+  kindsOf[shape.memory]
+    .filter((kind) => kind !== 'kv')
+    .reduce((sum, kind) => sum + (recordBytesOf(shape, kind, 0, shape.windowTokens) ?? 0), 0)
+
 /** Without a shape nothing is stored, and `refusal` says why. */
 export function layoutOf(shape: MemoryShape | null, refusal: string | null): Layout {
   return {
@@ -70,5 +76,7 @@ export function layoutOf(shape: MemoryShape | null, refusal: string | null): Lay
     refusal,
     kvBytesPerToken: shape?.kv.bytesPerToken ?? 0,
     kvFixedBytes: shape?.kv.fixedBytes ?? 0,
+    rowBytesPerToken: Math.max(0, (shape?.kv.bytesPerToken ?? 0) - (shape?.cellBytes ?? 0)),
+    boundaryBytes: shape === null ? 0 : boundaryBytesOf(shape),
   }
 }

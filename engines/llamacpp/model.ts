@@ -79,7 +79,8 @@ export async function loadModel(
     progress(1)
     const layout = layoutOf(mover?.shape ?? null, refusal)
     const transposedValues = mover?.shape.transposedValues ?? attention.flashAttention === 'off'
-    const info = describe({ ...shared, layout, transposedValues, rope, embedding: null })
+    const hasRows = choice.memory !== 'recurrent'
+    const info = describe({ ...shared, layout, transposedValues, hasRows, rope, embedding: null })
     const gridTokens = options.reuse === 'block' ? blockTokens : null
     const storage = { shape: mover?.shape ?? null, blockTokens: gridTokens }
     return serve(model, contexts, vocabulary, info, storage)
@@ -93,7 +94,7 @@ export async function loadModel(
 async function loadEmbedder(
   model: Pointer,
   pooling: EmbeddingInfo['pooling'],
-  shared: Omit<Described, 'layout' | 'transposedValues' | 'rope' | 'embedding'>,
+  shared: Omit<Described, 'layout' | 'transposedValues' | 'hasRows' | 'rope' | 'embedding'>,
 ): Promise<EngineModel> {
   const { library, options, facts, vocabulary } = shared
   if (shared.adapters.words !== 'none') {
@@ -111,6 +112,7 @@ async function loadEmbedder(
     ...shared,
     layout: layoutOf(null, 'It makes vectors of texts, and nothing of them is stored.'),
     transposedValues: false,
+    hasRows: false,
     rope,
     embedding: { size: embedder.size, pooling },
   })
@@ -289,12 +291,14 @@ interface Described {
   readonly layout: Layout
   /** What became of `auto`. */
   readonly transposedValues: boolean
+  /** Does it keep keys and values, whose types change what is stored? */
+  readonly hasRows: boolean
   readonly rope: Rope
   readonly embedding: EmbeddingInfo | null
 }
 
 function describe(described: Described): ModelDescription {
-  const { library, options, facts, vocabulary, layout, rope, embedding } = described
+  const { library, options, facts, vocabulary, attention, layout, rope, embedding } = described
   const accelerators = library.ggml.devices().filter((device) => device.type !== 0)
   const devices = accelerators.map((device) => `${device.name} (${device.description})`).join(', ')
   const threadWords = options.threads === 1 ? '1 thread' : `${options.threads} threads`
@@ -313,7 +317,7 @@ function describe(described: Described): ModelDescription {
             ? 'extended'
             : 'original',
       rope: ropeWords(rope),
-      kvTypes: `${described.attention.keys}/${described.attention.values}`,
+      kvTypes: described.hasRows ? `${attention.keys}/${attention.values}` : 'none',
       flashAttention: !described.transposedValues,
       adapters: described.adapters.words,
       rotationDisabled: process.env.LLAMA_ATTN_ROT_DISABLE,

@@ -1,6 +1,7 @@
 /**
  * What llama.cpp allocates for one sequence: a context of its own, with a spare sequence in it
- * through which records move. Upper estimates; `prefixd ps` shows them beside what the process has.
+ * through which records move. Whatever is shown or planned of a sequence comes from here. What it
+ * computes with is an upper estimate; `prefixd ps` shows the sum beside what the process has.
  */
 import { type KvTypes, rowBytes } from './kv-types.ts'
 import { kvBytesPerToken, type ModelMemory } from './model-memory.ts'
@@ -19,7 +20,20 @@ const maskBytes = 6
 
 const padded = (cells: number): number => Math.ceil(cells / cellStep) * cellStep
 
-export function contextBytes(memory: ModelMemory, contextTokens: number, types: KvTypes): number {
+export interface ContextBytes {
+  /** Keys and values of all tokens, windows and states. */
+  readonly kept: number
+  /** Of that: windows and states, which a longer context does not make larger. */
+  readonly exact: number
+  /** Buffers while it computes: they grow with the context too. */
+  readonly computing: number
+}
+
+export function contextBytes(
+  memory: ModelMemory,
+  contextTokens: number,
+  types: KvTypes,
+): ContextBytes {
   const { window, stateBytes, rowWidth } = memory
   const cells = padded(contextTokens)
   const windowCells =
@@ -28,10 +42,10 @@ export function contextBytes(memory: ModelMemory, contextTokens: number, types: 
       : padded(Math.min(cells, window.tokens * sequencesPerContext + rowsPerGraph))
   const windowRow = rowBytes(window.keys, types.keys) + rowBytes(window.values, types.values)
   const width = rowWidth.embedding * embeddingRows + rowWidth.hidden * hiddenRows
-  return Math.ceil(
-    cells * kvBytesPerToken(memory, types) +
-      windowCells * windowRow +
-      stateBytes * sequencesPerContext +
-      rowsPerGraph * (cells * maskBytes + width * Float32Array.BYTES_PER_ELEMENT),
-  )
+  const exact = Math.ceil(windowCells * windowRow) + stateBytes * sequencesPerContext
+  return {
+    kept: Math.ceil(cells * kvBytesPerToken(memory, types)) + exact,
+    exact,
+    computing: rowsPerGraph * (cells * maskBytes + width * Float32Array.BYTES_PER_ELEMENT),
+  }
 }

@@ -2,6 +2,7 @@
 import { limits } from '../config/limits.ts'
 import type { MachineMemory } from '../config/machine-memory.ts'
 import type { Config } from '../config/schema.ts'
+import { adapterBytes } from './adapter-bytes.ts'
 import { readGgufMetadata } from './gguf-metadata.ts'
 import { halfPrecision, parseKvTypes } from './kv-types.ts'
 import { shareMemory } from './memory-share.ts'
@@ -21,7 +22,7 @@ export interface EngineRoom {
 /**
  * Reads no more than the model's header; null for an engine without a file. Throws
  * PREFIXD_E_MEMORY where what the settings ask for does not fit, PREFIXD_E_MODEL_FILE for a header
- * that cannot be read.
+ * or an adapter that cannot be read.
  */
 export async function engineRoom(
   config: Config,
@@ -38,7 +39,12 @@ export async function engineRoom(
   const kvTypes = parseKvTypes(config.kvType) ?? halfPrecision
   return shareMemory(
     { contextTokens, sequences, ramBytes, scaled, kvTypes },
-    { machine, weightsBytes: model.sizeBytes, model: memory },
+    {
+      machine,
+      weightsBytes: model.sizeBytes,
+      adaptersBytes: await adapterBytes(config.lora),
+      model: memory,
+    },
   )
 }
 

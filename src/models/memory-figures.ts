@@ -1,8 +1,9 @@
 /** What people compare models by, before they choose one for their machine. */
 import { PrefixdError } from '../errors.ts'
+import { contextBytes } from './context-bytes.ts'
 import { readGgufMetadata } from './gguf-metadata.ts'
 import { halfPrecision } from './kv-types.ts'
-import { kvBytesPerToken, type MemoryKind, modelMemoryOf, sequenceBytes } from './model-memory.ts'
+import { kvBytesPerToken, type MemoryKind, modelMemoryOf } from './model-memory.ts'
 
 /** With keys and values in f16. */
 export interface MemoryFigures {
@@ -10,7 +11,7 @@ export interface MemoryFigures {
   readonly trainedContextTokens: number
   readonly kinds: readonly MemoryKind[]
   readonly kvBytesPerToken: number
-  /** What a text of so many tokens takes, windows and states included. */
+  /** What a sequence with room for so many tokens keeps, windows and states included. */
   readonly bytesAt8k: number
   readonly bytesAt32k: number
   /** What the file does not say, so that the worst was taken, as a sentence; null: nothing. */
@@ -30,8 +31,8 @@ export async function memoryFigures(path: string): Promise<MemoryFigures | null>
       trainedContextTokens: memory.trainedContextTokens,
       kinds: memory.kinds,
       kvBytesPerToken: kvBytesPerToken(memory, halfPrecision),
-      bytesAt8k: sequenceBytes(memory, tokensAt8k, halfPrecision),
-      bytesAt32k: sequenceBytes(memory, tokensAt32k, halfPrecision),
+      bytesAt8k: contextBytes(memory, tokensAt8k, halfPrecision).kept,
+      bytesAt32k: contextBytes(memory, tokensAt32k, halfPrecision).kept,
       guess: memory.guess,
     }
   } catch (error) {

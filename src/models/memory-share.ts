@@ -9,9 +9,9 @@ import { limits } from '../config/limits.ts'
 import type { MachineMemory } from '../config/machine-memory.ts'
 import { formatSize } from '../config/sizes.ts'
 import { PrefixdError } from '../errors.ts'
-import { contextBytes } from './context-bytes.ts'
+import { type ContextBytes, contextBytes } from './context-bytes.ts'
 import type { KvTypes } from './kv-types.ts'
-import { type ModelMemory, sequenceBytes } from './model-memory.ts'
+import { kvBytesPerToken, type ModelMemory } from './model-memory.ts'
 
 export interface ShareWish {
   /** 0: what the model was trained for. */
@@ -26,7 +26,7 @@ export interface ShareWish {
 export interface MemoryShare {
   readonly contextTokens: number
   readonly sequences: number
-  /** Weights, contexts and processes, without the RAM tier. */
+  /** Weights, adapters, contexts and processes, without the RAM tier. */
   readonly engineBytes: number
   /** Sentences about the choice: what somebody should know, and what only explains it. */
   readonly notices: readonly string[]
@@ -36,6 +36,8 @@ export interface MemoryShare {
 interface Machine {
   readonly machine: MachineMemory
   readonly weightsBytes: number
+  /** Of LoRA files. */
+  readonly adaptersBytes: number
   readonly model: ModelMemory
 }
 
@@ -67,20 +69,28 @@ export function shareMemory(wish: ShareWish, given: Machine): MemoryShare {
     contextTokens,
     sequences,
     engineBytes: engineBytes(given, wish.kvTypes, contextTokens, sequences),
-    notices: noticesOf(given, { askedContext, contextTokens, sumBytes: sum(contextTokens, 1) }),
+    notices: noticesOf(wish, given, {
+      askedContext,
+      contextTokens,
+      sumBytes: sum(contextTokens, 1),
+    }),
     why: whyOf(contextTokens, sequences, wish, given),
   }
 }
 
 function engineBytes(
-  { model, weightsBytes }: Machine,
+  { model, weightsBytes, adaptersBytes }: Machine,
   types: KvTypes,
   contextTokens: number,
   sequences: number,
 ): number {
-  return (
-    weightsBytes + limits.processesBytes + sequences * contextBytes(model, contextTokens, types)
-  )
+  const contexts = sequences * sequenceBytes(model, contextTokens, types)
+  return weightsBytes + adaptersBytes + limits.processesBytes + contexts
+}
+
+function sequenceBytes(model: ModelMemory, contextTokens: number, types: KvTypes): number {
+  const { kept, computing } = contextBytes(model, contextTokens, types)
+  return kept + computing
 }
 
 function wishedContext(wish: ShareWish, { trainedContextTokens: trained }: ModelMemory): number {
@@ -111,7 +121,7 @@ function unaskedSequences(
   sum: (contextTokens: number, sequences: number) => number,
 ): number {
   if (model.kinds.length === 0) return 1
-  const each = contextBytes(model, contextTokens, wish.kvTypes)
+  const each = sequenceBytes(model, contextTokens, wish.kvTypes)
   const shareBytes = machine.totalBytes * limits.unaskedSequencesShare
   const usableBytes = Math.min(
     machine.totalBytes * (1 - limits.reservedMemoryShare),
@@ -135,13 +145,22 @@ const guessed = ({ guess }: ModelMemory): string => (guess === null ? '' : ` ${g
 const many = (sequences: number): string =>
   sequences === 1 ? '1 sequence' : `${sequences} sequences`
 
+/** Somebody expects less memory, or other answers, and gets neither. */
+function uselessTypes({ kvTypes }: ShareWish, { architecture, kv, window }: ModelMemory): string[] {
+  const isAsked = kvTypes.keys !== 'f16' || kvTypes.values !== 'f16'
+  if (!isAsked || kv.keys + kv.values + window.keys + window.values > 0) return []
+  return [`--kv-type changes nothing: ${architecture} models keep no keys and no values`]
+}
+
 function noticesOf(
-  { machine }: Machine,
+  wish: ShareWish,
+  { machine, model }: Machine,
   chosen: { askedContext: number; contextTokens: number; sumBytes: number },
 ): string[] {
   const { askedContext, contextTokens, sumBytes } = chosen
   const available = machine.availableBytes
   return [
+    ...uselessTypes(wish, model),
     ...(contextTokens < askedContext
       ? [
           `the context is ${tokens(contextTokens)} instead of ${grouped(askedContext)}: the ` +
@@ -157,18 +176,27 @@ function noticesOf(
   ]
 }
 
-function whyOf(
-  contextTokens: number,
-  sequences: number,
-  wish: ShareWish,
-  { machine, model, weightsBytes }: Machine,
-): string {
-  const each = sequenceBytes(model, contextTokens, wish.kvTypes)
+function whyOf(contextTokens: number, sequences: number, wish: ShareWish, given: Machine): string {
+  const { machine, model, weightsBytes, adaptersBytes } = given
+  const each = contextBytes(model, contextTokens, wish.kvTypes)
+  const adapters = adaptersBytes === 0 ? '' : `, ${formatSize(adaptersBytes)} of adapters`
   return (
-    `${many(sequences)} of ${tokens(contextTokens)} take ${formatSize(sequences * each)} beside ` +
-    `${formatSize(weightsBytes)} of weights and ${formatSize(wish.ramBytes)} of RAM tier ` +
+    `${many(sequences)} of ${tokens(contextTokens)} take ${formatSize(sequences * each.kept)}` +
+    `${keptWords(model, wish.kvTypes, each)} and ${formatSize(sequences * each.computing)} to ` +
+    `compute with, beside ${formatSize(weightsBytes)} of weights${adapters} and ` +
+    `${formatSize(wish.ramBytes)} of RAM tier ` +
     `in ${formatSize(machine.totalBytes)} of memory.${guessed(model)}`
   )
+}
+
+/** What sequences keep, in the figures that `models ls --long` and `ps` have of one. */
+function keptWords(model: ModelMemory, types: KvTypes, kept: ContextBytes): string {
+  const ofToken = kvBytesPerToken(model, types)
+  const parts = [
+    ...(ofToken > 0 ? [`${formatSize(ofToken)} a token`] : []),
+    ...(kept.exact > 0 ? [`${formatSize(kept.exact)} of windows and states`] : []),
+  ]
+  return parts.length === 0 ? '' : ` (each ${parts.join(' and ')})`
 }
 
 interface Refused {
@@ -181,15 +209,18 @@ interface Refused {
 
 function refused(wish: ShareWish, given: Machine, asked: Refused): PrefixdError {
   const { askedContext, askedSequences, usableBytes } = asked
-  const { machine, model, weightsBytes } = given
-  const contexts = askedSequences * contextBytes(model, askedContext, wish.kvTypes)
+  const { machine, model, weightsBytes, adaptersBytes } = given
+  const each = contextBytes(model, askedContext, wish.kvTypes)
+  const adapters = adaptersBytes === 0 ? '' : `the adapters ${formatSize(adaptersBytes)}, `
   const needed = wish.ramBytes + engineBytes(given, wish.kvTypes, askedContext, askedSequences)
   const ways = waysOut(wish, given, asked)
   return new PrefixdError(
     'PREFIXD_E_MEMORY',
     `The memory of ${formatSize(machine.totalBytes)} is too small: the RAM tier takes ` +
-      `${formatSize(wish.ramBytes)}, the weights ${formatSize(weightsBytes)}, ` +
-      `${many(askedSequences)} of ${tokens(askedContext)} ${formatSize(contexts)}, the processes ` +
+      `${formatSize(wish.ramBytes)}, the weights ${formatSize(weightsBytes)}, ${adapters}` +
+      `${many(askedSequences)} of ${tokens(askedContext)} ` +
+      `${formatSize(askedSequences * each.kept)}${keptWords(model, wish.kvTypes, each)}, ` +
+      `computing ${formatSize(askedSequences * each.computing)}, the processes ` +
       `${formatSize(limits.processesBytes)}; that is ${formatSize(needed)}, and ` +
       `${formatSize(usableBytes)} may be used.${guessed(model)}`,
     {

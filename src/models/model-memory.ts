@@ -121,17 +121,6 @@ const nothing = {
 export const kvBytesPerToken = ({ kv }: ModelMemory, types: KvTypes): number =>
   rowBytes(kv.keys, types.keys) + rowBytes(kv.values, types.values)
 
-/** What a text of so many tokens leaves in one sequence. */
-export function sequenceBytes(memory: ModelMemory, tokenCount: number, types: KvTypes): number {
-  const { window, stateBytes } = memory
-  const windowRow = rowBytes(window.keys, types.keys) + rowBytes(window.values, types.values)
-  return (
-    tokenCount * kvBytesPerToken(memory, types) +
-    Math.min(tokenCount, window.tokens) * windowRow +
-    stateBytes
-  )
-}
-
 type Facts = ReturnType<typeof createFacts>
 
 /** Metadata of the architecture; a value may be one for all layers, or a list with one for each. */

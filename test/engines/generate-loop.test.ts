@@ -15,6 +15,9 @@ async function run(script: Script) {
 const spans = (records: readonly ExportedRecord[]) =>
   records.map(({ from, to, grid }) => [from, to, grid])
 
+/** Of a layout: nothing here looks at them. */
+const sizes = { rowBytesPerToken: 0, boundaryBytes: 0 }
+
 describe('the grid', () => {
   it('ends prefill calls at absolute multiples of the block, wherever they begin', async () => {
     const input = { computeFrom: 3, maxTokens: 0 }
@@ -108,7 +111,7 @@ describe('exports', () => {
   })
 
   it('refuse a record whose size is not what the layout says, and give its room back', async () => {
-    const layout = { kvBytesPerToken: 3, kvFixedBytes: 4, sliceable: true, refusal: null }
+    const layout = { ...sizes, kvBytesPerToken: 3, kvFixedBytes: 4, sliceable: true, refusal: null }
     const scripted = scriptEngine({ prompt: ten, info: { layout: { ...layout, kinds: ['kv'] } } })
     const running = runGenerate(scripted.job)
     await expect(running).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_COMPUTE' })
@@ -117,7 +120,13 @@ describe('exports', () => {
   })
 
   it('of a model without a known layout do not happen', async () => {
-    const layout = { kvBytesPerToken: 0, kvFixedBytes: 0, sliceable: false, refusal: 'unknown' }
+    const layout = {
+      ...sizes,
+      kvBytesPerToken: 0,
+      kvFixedBytes: 0,
+      sliceable: false,
+      refusal: 'unknown',
+    }
     const { log, done } = await run({ prompt: ten, info: { layout: { ...layout, kinds: [] } } })
     expect(done.decodedTokens).toBe(3)
     expect(log.filter((line) => /reserve|export/.test(line))).toEqual([])
@@ -125,7 +134,7 @@ describe('exports', () => {
 })
 
 describe('boundaries', () => {
-  const layout = { kvBytesPerToken: 2, kvFixedBytes: 4, sliceable: false, refusal: null }
+  const layout = { ...sizes, kvBytesPerToken: 2, kvFixedBytes: 4, sliceable: false, refusal: null }
   const info = { layout: { ...layout, kinds: ['kv', 'window', 'state'] as const } }
   const lines = (log: readonly string[]) => log.filter((line) => !/^(reserve|prefill)/.test(line))
 

@@ -32,16 +32,20 @@ interface Given {
   readonly memoryGiB: number
   readonly freeGiB?: number | null
   readonly model?: Partial<ModelMemory>
+  readonly adaptersBytes?: number
 }
 
-function share({ memoryGiB, freeGiB = memoryGiB, model }: Given, wish: Partial<ShareWish> = {}) {
+function share(
+  { memoryGiB, freeGiB = memoryGiB, model, adaptersBytes = 0 }: Given,
+  wish: Partial<ShareWish> = {},
+) {
   const machine = {
     totalBytes: memoryGiB * gibibyte,
     availableBytes: freeGiB === null ? null : freeGiB * gibibyte,
   }
   return shareMemory(
     { ...unasked, ...wish },
-    { machine, weightsBytes, model: { ...llama8b, ...model } },
+    { machine, weightsBytes, adaptersBytes, model: { ...llama8b, ...model } },
   )
 }
 
@@ -87,15 +91,41 @@ describe('without a wish', () => {
 
   it('the choice is explained by what takes the memory', () => {
     expect(share({ memoryGiB: 64 }).why).toBe(
-      '4 sequences of 8,192 tokens take 4 GiB beside 5 GiB of weights and 4 GiB of RAM tier ' +
-        'in 64 GiB of memory.',
+      '4 sequences of 8,192 tokens take 4 GiB (each 128 KiB a token) and 800 MiB to compute ' +
+        'with, beside 5 GiB of weights and 4 GiB of RAM tier in 64 GiB of memory.',
     )
+  })
+
+  it('a window is not counted to every token', () => {
+    const window = { keys: 16 * 1024, values: 16 * 1024, tokens: 512 }
+    const model = { kinds: ['kv', 'window'] as const, window }
+    expect(share({ memoryGiB: 64, model }).why).toContain(
+      'take 4.38 GiB (each 128 KiB a token and 96 MiB of windows and states)',
+    )
+  })
+
+  it('adapters take their files beside the weights', () => {
+    const adaptersBytes = gibibyte / 2
+    const [without, withThem] = [share({ memoryGiB: 64 }), share({ memoryGiB: 64, adaptersBytes })]
+    expect(withThem.engineBytes - without.engineBytes).toBe(adaptersBytes)
+    expect(withThem.why).toContain('beside 5 GiB of weights, 512 MiB of adapters and 4 GiB')
+  })
+
+  it('types of keys and values are said to change nothing where there are none', () => {
+    const kvTypes = { keys: 'q8_0', values: 'q8_0' } as const
+    const none = { keys: 0, values: 0 }
+    const model = { architecture: 'mamba2', kinds: ['state'], kv: none, stateBytes: 1e6 } as const
+    expect(share({ memoryGiB: 64, model }, { kvTypes }).notices).toEqual([
+      '--kv-type changes nothing: mamba2 models keep no keys and no values',
+    ])
+    expect(share({ memoryGiB: 64, model }).notices).toEqual([])
+    expect(share({ memoryGiB: 64 }, { kvTypes }).notices).toEqual([])
   })
 
   it('what the engine takes is the sum of its parts', () => {
     const { engineBytes } = share({ memoryGiB: 64 })
-    const context = contextBytes(llama8b, 8192, halfPrecision)
-    expect(engineBytes).toBe(weightsBytes + 0.25 * gibibyte + 4 * context)
+    const { kept, computing } = contextBytes(llama8b, 8192, halfPrecision)
+    expect(engineBytes).toBe(weightsBytes + 0.25 * gibibyte + 4 * (kept + computing))
   })
 })
 
@@ -119,8 +149,8 @@ describe('a wish', () => {
         field: '--ctx',
         message:
           'The memory of 16 GiB is too small: the RAM tier takes 4 GiB, the weights 5 GiB, ' +
-          '2 sequences of 65,536 tokens 16.7 GiB, the processes 256 MiB; that is 26 GiB, and ' +
-          '15 GiB may be used.',
+          '2 sequences of 65,536 tokens 16 GiB (each 128 KiB a token), computing 736 MiB, ' +
+          'the processes 256 MiB; that is 26 GiB, and 15 GiB may be used.',
         next: 'Use --ctx 21504.',
       }),
     )

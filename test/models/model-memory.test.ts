@@ -2,15 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { contextBytes } from '../../src/models/context-bytes.ts'
 import { parseGgufMetadata, readGgufMetadata } from '../../src/models/gguf-metadata.ts'
 import { halfPrecision, type KvTypes, parseKvTypes } from '../../src/models/kv-types.ts'
 import { memoryFigures } from '../../src/models/memory-figures.ts'
-import {
-  kvBytesPerToken,
-  type ModelMemory,
-  modelMemoryOf,
-  sequenceBytes,
-} from '../../src/models/model-memory.ts'
+import { kvBytesPerToken, type ModelMemory, modelMemoryOf } from '../../src/models/model-memory.ts'
 import { type GgufValue, writeGguf } from '../support/gguf-writer.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'prefixd-headers-'))
@@ -54,7 +50,10 @@ describe('a model keeps, by the header of its file,', () => {
     expect(memory).toMatchObject({ kinds: ['kv'], layers: 12, trainedContextTokens: 32_768 })
     // Twelve layers, keys and values, two heads of 64, two bytes a number.
     expect(kvBytesPerToken(memory, halfPrecision)).toBe(12 * 2 * 2 * 64 * 2)
-    expect(sequenceBytes(memory, 1000, halfPrecision)).toBe(1000 * 12 * 2 * 2 * 64 * 2)
+    expect(contextBytes(memory, 1024, halfPrecision)).toMatchObject({
+      kept: 1024 * 12 * 2 * 2 * 64 * 2,
+      exact: 0,
+    })
   })
 
   it('as many as there are heads, where nothing is said of shared ones', async () => {
@@ -89,8 +88,11 @@ describe('a model keeps, by the header of its file,', () => {
     const row = 2 * 2 * 64 * 2
     expect(memory).toMatchObject({ kinds: ['kv', 'window'], guess: null })
     expect(kvBytesPerToken(memory, halfPrecision)).toBe(2 * row)
-    expect(sequenceBytes(memory, 8192, halfPrecision)).toBe(8192 * 2 * row + 512 * 10 * row)
-    expect(sequenceBytes(memory, 100, halfPrecision)).toBe(100 * 12 * row)
+    // The windows of the sequence and of the spare one, and what is computed at once.
+    const exact = (2 * 512 + 512) * 10 * row
+    const kept = 8192 * 2 * row + exact
+    expect(contextBytes(memory, 8192, halfPrecision)).toMatchObject({ kept, exact })
+    expect(contextBytes(memory, 256, halfPrecision).kept).toBe(256 * 12 * row)
   })
 
   it('in every layer all tokens, where it is not known which ones have a window', async () => {
@@ -145,13 +147,14 @@ describe('a model keeps, by the header of its file,', () => {
       'ssm.group_count': u32(1),
     })
     expect(memory.kinds).toEqual(['state'])
-    expect(sequenceBytes(memory, 32_768, halfPrecision)).toBe(memory.stateBytes)
+    const { kept } = contextBytes(memory, 32_768, halfPrecision)
+    expect(kept).toBe(2 * memory.stateBytes)
   })
 
   it('nothing at all where it makes vectors', async () => {
     const memory = await memoryOf('bert', { ...twelveLayers, 'attention.causal': { bool: false } })
     expect(memory.kinds).toEqual([])
-    expect(sequenceBytes(memory, 512, halfPrecision)).toBe(0)
+    expect(contextBytes(memory, 512, halfPrecision).kept).toBe(0)
   })
 })
 

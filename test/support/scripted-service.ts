@@ -137,6 +137,8 @@ export const modelInfo: ModelInfo = {
     refusal: null,
     kvBytesPerToken: 64,
     kvFixedBytes: 16,
+    rowBytesPerToken: 64,
+    boundaryBytes: 0,
   },
   contextTokens: 8192,
   trainedContextTokens: 16384,

@@ -13,6 +13,8 @@ export const toyLayout: Layout = {
   refusal: null,
   kvBytesPerToken: toyBytesPerToken,
   kvFixedBytes: 0,
+  rowBytesPerToken: toyBytesPerToken,
+  boundaryBytes: 0,
 }
 export const noRates: Rates = {
   prefillTokensPerMs: null,

@@ -137,6 +137,8 @@ export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJso
       refusal: layout.refusal,
       kv_bytes_per_token: layout.kvBytesPerToken,
       kv_fixed_bytes: layout.kvFixedBytes,
+      row_bytes_per_token: layout.rowBytesPerToken,
+      boundary_bytes: layout.boundaryBytes,
     },
     device: worker.device,
     memory: {

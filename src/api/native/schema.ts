@@ -185,6 +185,10 @@ export const LayoutSchema = Type.Object({
   refusal: nullable(Type.String()),
   kv_bytes_per_token: Type.Number(),
   kv_fixed_bytes: Type.Number(),
+  /** Of one token in the engine's memory; a stored one has some bytes more. */
+  row_bytes_per_token: Type.Number(),
+  /** Of the windows and states at one boundary. */
+  boundary_bytes: Type.Number(),
 })
 
 export const EngineStateSchema = Type.Union([

@@ -38,7 +38,7 @@ export function longLines(
   return [
     ...tableLines(columns, rows, width, styleHeader),
     '',
-    ...wrap('bytes of one sequence, with keys and values in f16', width),
+    ...wrap('what one sequence keeps, with keys and values in f16; computing takes more', width),
     ...guesses.flatMap((guess) => wrap(guess, width)),
   ]
 }

@@ -35,6 +35,7 @@ function columns(nowMs: number): Column<WorkerJson>[] {
       value: ({ context_tokens: tokens }) => (tokens === null ? '-' : formatCount(tokens)),
     },
     { title: 'KV/TOKEN', priority: 2, align: 'right', value: kvText },
+    { title: 'BOUNDARY', priority: 4, align: 'right', value: boundaryText },
     { title: 'MEMORY', priority: 3, align: 'right', value: memoryText },
     { title: 'PID', priority: 4, align: 'right', value: (worker) => `${worker.pid ?? '-'}` },
     { title: 'RESTARTS', priority: 5, align: 'right', value: (worker) => `${worker.restarts}` },
@@ -47,7 +48,11 @@ const busyText = ({ busy_sequences: busy, sequences }: WorkerJson): string =>
   sequences === null ? `${busy}` : `${busy} of ${sequences}`
 
 const kvText = ({ layout }: WorkerJson): string =>
-  layout === null || layout.kinds.length === 0 ? '-' : formatSize(layout.kv_bytes_per_token)
+  layout === null || layout.kinds.length === 0 ? '-' : formatSize(layout.row_bytes_per_token)
+
+/** Windows and states of one position; most models have none. */
+const boundaryText = ({ layout }: WorkerJson): string =>
+  layout === null || layout.boundary_bytes === 0 ? '-' : formatSize(layout.boundary_bytes)
 
 /** What the process has, and what it was planned to take at most. */
 function memoryText({ memory }: WorkerJson): string {

@@ -13,9 +13,9 @@ const cellBytes = [12, 24]
 const headBytes = 1000
 const tokens = 300
 
-async function load(modelPath: string): Promise<EngineModel> {
+async function load(modelPath: string, engine = {}): Promise<EngineModel> {
   const options = { contextTokens: 512, sequences: 1, threads: 1, blockTokens: 256 }
-  return loadModel({ ...options, modelPath, reuse: 'token', engine: {} }, () => {})
+  return loadModel({ ...options, modelPath, reuse: 'token', engine }, () => {})
 }
 
 it.each([
@@ -31,6 +31,7 @@ it.each([
   await sequence.compute(new Uint32Array(tokens).fill(70), true)
 
   const ofToken = kvBytesPerToken(memory, halfPrecision)
+  expect(layout.rowBytesPerToken).toBe(ofToken)
   if (layout.kvBytesPerToken > 0) expect(cellBytes).toContain(layout.kvBytesPerToken - ofToken)
   const missing = layout.kinds.filter((kind) => kind !== 'kv' && !memory.kinds.includes(kind))
   expect(missing).toEqual([])
@@ -47,5 +48,20 @@ it.each([
     expect(bytes).toBeGreaterThanOrEqual(0)
     expect(bytes).toBeLessThan(headBytes)
   }
+  const fullWindow = window.tokens * rowBytes(window.keys + window.values, 'f16')
+  const cells = window.tokens * (cellBytes[0] as number)
+  const rest = layout.boundaryBytes - fullWindow - stateBytes - (fullWindow > 0 ? cells : 0)
+  expect(rest).toBeGreaterThanOrEqual(0)
+  expect(rest).toBeLessThan(2 * headBytes)
+  await model.close()
+})
+
+it.each(familyNames)('the header of %s tells what a token takes in q8_0', async (name) => {
+  const path = familyModelPath(name)
+  const memory = modelMemoryOf(await readGgufMetadata(path))
+  if (memory === null) throw new Error('the header does not tell')
+  const model = await load(path, { kvType: 'q8_0' })
+  const types = { keys: 'q8_0', values: 'q8_0' } as const
+  expect(model.info.layout.rowBytesPerToken).toBe(kvBytesPerToken(memory, types))
   await model.close()
 })

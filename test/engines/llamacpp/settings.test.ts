@@ -193,6 +193,10 @@ it('gives every setting a cache of its own', async () => {
   namespaces.push(await namespaceWith({ kvType: 'q8_0' }))
   vi.unstubAllEnvs()
   expect(new Set(namespaces).size).toBe(namespaces.length)
+  // A model without keys and values is the same in every type of them.
+  const recurrent = (engine: EngineSettings) =>
+    withModel('mamba2', engine, async ({ info: { fingerprint } }) => fingerprint)
+  expect(await recurrent({ kvType: 'q8_0' })).toEqual(await recurrent({}))
   // The same differences under another name are the same.
   expect(await namespaceWith({ lora: moved })).toBe(namespaces[6])
   expect(await namespaceWith({ ropeScaling: 'yarn' })).toBe(namespaces[0])
