@@ -105,6 +105,30 @@ export function boundaryExpectedAt(stored: StoredBeginning, input: BoundaryInput
 }
 
 /**
+ * Where a prompt leaves the stored one others may leave it too: the boundary that they would find
+ * there. 0: it leaves none.
+ */
+export function boundaryWhereLeft(stored: StoredBeginning, input: BoundaryInput): number {
+  const { matchedTokens, goesOn } = stored
+  const isLeft = goesOn && matchedTokens < input.promptTokens
+  return isLeft ? Math.max(0, boundaryFor(matchedTokens, input)) : 0
+}
+
+/**
+ * Adds the boundary where a stored prompt is left to those that are worth saving behind
+ * `restoredTo`, unless one of these or what was restored ends hardly before it.
+ */
+export function withBoundaryLeft(
+  positions: readonly number[],
+  leftAt: number,
+  restoredTo: number,
+): readonly number[] {
+  const before = positions.findLast((position) => position <= leftAt) ?? restoredTo
+  if (leftAt - before <= tileTokens) return positions
+  return [...positions, leftAt].sort((a, b) => a - b)
+}
+
+/**
  * Do the two prompts share no more than the first words of a template, before which nothing is
  * worth saving?
  */

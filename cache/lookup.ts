@@ -3,6 +3,7 @@ import {
   type BoundaryInput,
   boundaryExpectedAt,
   boundaryKindsOf,
+  boundaryWhereLeft,
   isTooShort,
   type StoredBeginning,
 } from './boundaries.ts'
@@ -87,8 +88,11 @@ function storedBeginning(
   stored: StoredBeginning,
   cuts: BoundaryInput,
 ): Omit<PlanBoundary, 'records'> {
-  if (isTooShort(stored, cuts)) return { matchedTokens: 0, goesOn: false, expectedAt: 0 }
-  return { ...stored, expectedAt: boundaryExpectedAt(stored, cuts) }
+  if (isTooShort(stored, cuts)) {
+    return { matchedTokens: 0, goesOn: false, expectedAt: 0, leftAt: 0 }
+  }
+  const expectedAt = boundaryExpectedAt(stored, cuts)
+  return { ...stored, expectedAt, leftAt: boundaryWhereLeft(stored, cuts) }
 }
 
 function boundaryRecords(

@@ -2,7 +2,7 @@
  * The decision for one request. Pure: what matches and the rates come in, a plan with reasons goes
  * out.
  */
-import { boundaryKindsOf } from './boundaries.ts'
+import { boundaryKindsOf, withBoundaryLeft } from './boundaries.ts'
 import type {
   BlockHash,
   Layout,
@@ -40,6 +40,8 @@ export interface PlanBoundary {
   readonly matchedTokens: number
   /** There would be a boundary at this position or behind it, if none had gone; 0: not surely. */
   readonly expectedAt: number
+  /** Where the prompt leaves a stored one a boundary could be saved; 0: it leaves none. */
+  readonly leftAt: number
   /** Does the longest stored beginning go on, in another way than the prompt? */
   readonly goesOn: boolean
 }
@@ -194,12 +196,13 @@ export function makePlan(input: PlanInput): Plan {
   const miss = missOf(input, matchedTokens, computeFrom, records.length < offered.length)
   const restoreMs = estimateRestoreMs(records, input.rates)
   const prefillMs = estimatePrefillMs(computeFrom, input.rates)
+  const ahead = (input.boundaries ?? []).filter((position) => position > computeFrom)
   return {
     outcome: records.length === 0 ? 'miss' : miss === null ? 'hit' : 'partial',
     promptTokens: input.promptTokens,
     records,
     computeFrom,
-    boundaries: (input.boundaries ?? []).filter((position) => position > computeFrom),
+    boundaries: withBoundaryLeft(ahead, input.boundary?.leftAt ?? 0, computeFrom),
     matchedTokens,
     tier: slowest(records),
     // A match that is too short to restore anything is a miss of something never seen.

@@ -53,6 +53,21 @@ describe('a cache of a model with windows and states', () => {
     expect(other.plan.miss).toEqual({ reason: 'diverged', atToken: 704 })
   })
 
+  it('saves one where the second prompt leaves the first, and the third is restored to it', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, prompt)
+    const restored: number[] = []
+    const boundaries: number[] = []
+    for (const start of [8000, 9000, 10_000]) {
+      const other = await serveBoundary(cache, tokensOf([0, 1500], [start, 800]))
+      restored.push(other.restored)
+      boundaries.push(other.plan.boundaries.length)
+    }
+    expect(restored).toEqual([blockTokens, 1472, 1472])
+    // Of the second prompt one more than of the others: the last block, both last tokens, and it.
+    expect(boundaries).toEqual([3, 2, 2])
+  })
+
   it('has never seen a prompt that shares the first words of a template with others', async () => {
     const { cache } = bigCache()
     await serveBoundary(cache, prompt, { messageEnds: [704] })

@@ -4,6 +4,7 @@ import {
   type BoundaryInput,
   boundariesToSave,
   boundaryExpectedAt,
+  boundaryWhereLeft,
   isTooShort,
 } from '../../cache/boundaries.ts'
 
@@ -62,5 +63,23 @@ describe('the boundary that must be there, if none has gone,', () => {
       const expected = boundaryExpectedAt({ matchedTokens, goesOn: true }, other)
       expect(saved.at(-1) ?? 0).toBeGreaterThanOrEqual(expected)
     }
+  })
+})
+
+describe('the boundary where a prompt leaves a stored one', () => {
+  const stored = { matchedTokens: 1698, goesOn: true }
+
+  it('is at the last tile before that, with block reuse at the last block', () => {
+    expect(boundaryWhereLeft(stored, cuts)).toBe(1664)
+    expect(boundaryWhereLeft(stored, { ...cuts, reuse: 'block' })).toBe(1536)
+  })
+
+  it('is none where the prompt is all stored, or goes on where the stored one ends', () => {
+    expect(boundaryWhereLeft(stored, { ...cuts, promptTokens: 1698 })).toBe(0)
+    expect(boundaryWhereLeft({ ...stored, goesOn: false }, cuts)).toBe(0)
+  })
+
+  it('makes no small call before the last token', () => {
+    expect(boundaryWhereLeft(stored, { ...cuts, promptTokens: 1700 })).toBe(1600)
   })
 })

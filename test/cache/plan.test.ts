@@ -94,12 +94,30 @@ describe('a plan', () => {
 
   it('misses a boundary only where one would be, had none gone', () => {
     const layout: Layout = { ...toyLayout, kinds: ['kv', 'window'], sliceable: false }
-    const stored = { records: [], matchedTokens: 700, goesOn: true }
+    const stored = { records: [], matchedTokens: 700, goesOn: true, leftAt: 640 }
     const planned = (expectedAt: number) =>
       makePlan(input({ layout, boundary: { ...stored, expectedAt } }))
     expect(planned(0).miss).toEqual({ reason: 'diverged', atToken: 700 })
     expect(planned(640).miss).toEqual({ reason: 'no_boundary', atToken: 0 })
     expect(planned(640).reasons.join()).toContain('the window is stored nowhere before them')
+  })
+
+  it('saves a boundary where the prompt leaves a stored one, if that is far enough', () => {
+    const layout: Layout = { ...toyLayout, kinds: ['kv', 'state'], sliceable: false }
+    const records = [{ kind: 'state', sizeBytes: 10, tier: 'ram' } as const]
+    const planned = (leftAt: number, boundaries: readonly number[]) =>
+      makePlan(
+        input({
+          layout,
+          matches: [match(0)],
+          boundary: { records, matchedTokens: 700, goesOn: true, expectedAt: 0, leftAt },
+          boundaries,
+        }),
+      ).boundaries
+    expect(planned(640, [256, 768, 999])).toEqual([640, 768, 999])
+    expect(planned(320, [256, 768, 999])).toEqual([768, 999])
+    expect(planned(640, [256, 576, 999])).toEqual([576, 999])
+    expect(planned(0, [256, 768, 999])).toEqual([768, 999])
   })
 
   it('says why it bypasses', () => {

@@ -93,6 +93,26 @@ test.each(layouts)(
   },
 )
 
+test.each([
+  ['kv+state', 'token', 640],
+  ['state', 'token', 640],
+  ['kv+window', 'block', 512],
+] as const)(
+  '%s, reuse by %s: the third chat that leaves others at one place is restored to it',
+  async (layout, reuse, place) => {
+    const service = await createServiceFolder().start({ ...fakeFlags, reuse }, { layout })
+    const shared = fakeTokens(1, 700)
+    const cached: number[] = []
+    for (const chat of [2, 3, 4]) {
+      const tokens = Uint32Array.from([...shared, ...fakeTokens(chat, 300)])
+      const { text, cachedTokens } = await complete(service.url, { ...request, tokens })
+      cached.push(cachedTokens)
+      expect(text).toBe((await completeCold(service.url, { ...request, tokens })).text)
+    }
+    expect(cached).toEqual([0, 0, place])
+  },
+)
+
 test('a prompt that is only warmed up has its boundaries', async () => {
   const service = await createServiceFolder().start(fakeFlags, { layout: 'kv+state' })
   await choicesOf(service, { max_tokens: 0 })
