@@ -82,8 +82,7 @@ export async function* generate(
       input,
       sink: saveThrough(lease),
       count: request.choices ?? 1,
-      standAgain: () =>
-        standAgain(sequence, held, { input, info, reuse: context.reuse, blockTokens }),
+      standAgain: () => standAgain(sequence, held, { ...context, input, info, blockTokens }),
       openReader: () => openReader(request, promptEnd, info),
       signal,
     }

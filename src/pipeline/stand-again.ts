@@ -1,13 +1,16 @@
 /** Brings a sequence back to its prompt when a choice has been decoded behind it. */
+import type { Plan } from '../../cache/index.ts'
 import type { GenerateInput, ModelInfo, Sequence } from '../../engines/index.ts'
 import type { HeldPrefix } from './hold.ts'
-import { restore } from './restore.ts'
+import { type Restored, restore } from './restore.ts'
 
 export interface Standing {
   readonly input: Pick<GenerateInput, 'tokens'>
   readonly info: Pick<ModelInfo, 'layout'>
   readonly reuse: 'token' | 'block'
   readonly blockTokens: number
+  /** As for the first choice: every restore is counted, and one that failed is logged. */
+  readonly onRestored: (restored: Restored, plan: Plan) => void
 }
 
 /**
@@ -19,7 +22,7 @@ export interface Standing {
 export async function standAgain(
   sequence: Sequence,
   held: Pick<HeldPrefix, 'leaseAgain'>,
-  { input, info, reuse, blockTokens }: Standing,
+  { input, info, reuse, blockTokens, onRestored }: Standing,
 ): Promise<number> {
   const most = input.tokens.length - 1
   if (info.layout.sliceable) {
@@ -30,7 +33,9 @@ export async function standAgain(
   await sequence.trim(0)
   const lease = held.leaseAgain()
   try {
-    return (await restore(sequence, lease)).tokenCount
+    const restored = await restore(sequence, lease)
+    onRestored(restored, lease.plan)
+    return restored.tokenCount
   } finally {
     lease.release()
   }

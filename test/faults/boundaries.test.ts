@@ -93,6 +93,19 @@ test.each(layouts)(
   },
 )
 
+test('a later choice whose restore fails is computed, and that is logged and counted', async () => {
+  const layout = 'kv+state'
+  const service = await createServiceFolder().start(fakeFlags, { layout, failRestore: true })
+  const together = await choicesOf(service, { n: 2, seed: 5 })
+  for (const [at, { text }] of together.choices.entries()) {
+    const alone = await choicesOf(service, { seed: 5 + at, cache_prompt: false })
+    expect(alone.choices[0]?.text).toBe(text)
+  }
+  expect(await service.get('/v1/cache/stats')).toMatchObject({ restores: { ok: 0, failed: 1 } })
+  const failed = service.lines.filter((line) => line.includes('a restore failed'))
+  expect(failed).toHaveLength(1)
+})
+
 test.each([
   ['kv+state', 'token', 640],
   ['state', 'token', 640],
