@@ -6,14 +6,20 @@
  */
 import type { Layout, RecordKind, ReuseMode } from './types.ts'
 
-export interface BoundaryInput {
+/** Places of a prompt that others will probably share up to. */
+export interface PromptMarks {
+  /** Where the messages of a chat end, rising: prompts leave each other there. */
+  readonly messageEnds: readonly number[]
+  /** Where the client says so, in any order; the caller bounds their number. Absent: nowhere. */
+  readonly breakpoints?: readonly number[]
+}
+
+export interface BoundaryInput extends PromptMarks {
   readonly promptTokens: number
   readonly blockTokens: number
   /** Distance of the boundaries that nobody asked for; rounded up to whole blocks. */
   readonly boundaryTokens: number
   readonly reuse: ReuseMode
-  /** Behind the messages of a chat, rising: prompts leave each other there. */
-  readonly messageEnds: readonly number[]
 }
 
 /** The kinds that are exact at one position only; empty: this layout needs no boundaries. */
@@ -44,7 +50,7 @@ export function thinned(positions: readonly number[], end: number): number[] {
  */
 const tileTokens = 64
 
-/** Messages have their boundary at a multiple of so many tokens. */
+/** Marks have their boundary at a multiple of so many tokens. */
 function unitOf({ blockTokens, reuse }: Pick<BoundaryInput, 'blockTokens' | 'reuse'>): number {
   return reuse === 'token' && blockTokens % tileTokens === 0 ? tileTokens : blockTokens
 }
@@ -52,21 +58,21 @@ function unitOf({ blockTokens, reuse }: Pick<BoundaryInput, 'blockTokens' | 'reu
 const stepOf = ({ boundaryTokens, blockTokens }: BoundaryInput): number =>
   Math.max(1, Math.ceil(boundaryTokens / blockTokens)) * blockTokens
 
-/** The boundary of a message that ends there; 0 or less: none. */
+/** The boundary of a mark there; 0 or less: none. */
 export function boundaryFor(
-  messageEnd: number,
-  { promptTokens, ...cuts }: Omit<BoundaryInput, 'boundaryTokens' | 'messageEnds'>,
+  mark: number,
+  { promptTokens, ...cuts }: Omit<BoundaryInput, 'boundaryTokens' | keyof PromptMarks>,
 ): number {
   const unit = unitOf(cuts)
-  const latest = Math.min(messageEnd, promptTokens - 1 - unit)
+  const latest = Math.min(mark, promptTokens - 1 - unit)
   return latest - (latest % unit)
 }
 
 /**
  * Positions of this prompt, rising, all before its last token, which is always computed: a repeated
  * prompt then computes nothing else. Of many messages only the first, where new sessions leave the
- * old ones, the last ones, and ever fewer between them have one, less than a tile before their end.
- * With `block` reuse none is off the grid.
+ * old ones, the last ones, and ever fewer between them have one, less than a tile before their end;
+ * of the client's breakpoints every one. With `block` reuse none is off the grid.
  */
 export function boundariesToSave(input: BoundaryInput): number[] {
   const { promptTokens, blockTokens, reuse } = input
@@ -75,8 +81,10 @@ export function boundariesToSave(input: BoundaryInput): number[] {
   const positions = [last - (last % blockTokens)]
   if (reuse === 'token') positions.push(last)
   for (let position = step; position <= last; position += step) positions.push(position)
-  const inside = input.messageEnds.filter((position) => position <= last)
-  const wishes = new Set([...inside.slice(0, 1), ...thinned(inside, promptTokens)])
+  const isInside = (position: number): boolean => position <= last
+  const ends = input.messageEnds.filter(isInside)
+  const asked = (input.breakpoints ?? []).filter(isInside)
+  const wishes = new Set([...ends.slice(0, 1), ...thinned(ends, promptTokens), ...asked])
   for (const wish of wishes) positions.push(boundaryFor(wish, input))
   return [...new Set(positions)].filter((position) => position > 0).sort((a, b) => a - b)
 }

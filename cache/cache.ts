@@ -2,7 +2,7 @@
  * The façade: plan and lease, listing and eviction, statistics. It owns the index and both tiers.
  */
 import { adoptStored } from './adopt.ts'
-import { boundariesToSave, boundaryFor, boundaryKindsOf } from './boundaries.ts'
+import { boundariesToSave, boundaryFor, boundaryKindsOf, type PromptMarks } from './boundaries.ts'
 import type { Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
@@ -54,11 +54,8 @@ export interface LeaseRequest {
   readonly rates: Rates
   /** False: the client asked not to read the cache. */
   readonly read: boolean
-  /**
-   * Behind the messages of a chat, rising; absent: it is none, or nobody knows. Called only where
-   * the layout needs boundaries.
-   */
-  readonly messageEnds?: () => readonly number[]
+  /** Absent: nobody knows. Only layouts that need boundaries are worth the search. */
+  readonly marks?: PromptMarks
   /** False: what is saved stays in RAM and is never written to the SSD. */
   readonly spill: boolean
 }
@@ -67,6 +64,8 @@ export interface CacheCounters {
   readonly corruptBlocks: number
   readonly failedWrites: number
 }
+
+const noMarks: PromptMarks = { messageEnds: [] }
 
 export class Cache {
   readonly index: PrefixIndex
@@ -121,8 +120,8 @@ export class Cache {
     const { layout, tokens } = request
     const promptTokens = tokens.length
     const needsBoundaries = boundaryKindsOf(layout).length > 0
-    const messageEnds = needsBoundaries ? (request.messageEnds?.() ?? []) : []
-    const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds }
+    const { messageEnds, breakpoints = [] } = request.marks ?? noMarks
+    const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds, breakpoints }
     const canRead = request.read && layout.kinds.length > 0
     const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, hash64) : nothingFound
     const plan = makePlan({
@@ -138,9 +137,9 @@ export class Cache {
       if (record.tier === 'ram') this.#ramReadBytes += record.sizeBytes
     }
     const root = this.index.root(request.namespace)
-    const [firstEnd] = messageEnds
-    const firstMessage = firstEnd === undefined ? null : boundaryFor(firstEnd, cuts)
-    const place = { root, spill: request.spill, kinds: layout.kinds, firstMessage }
+    const wished = [...breakpoints, ...messageEnds.slice(0, 1)]
+    const shared = wished.map((mark) => boundaryFor(mark, cuts))
+    const place = { root, spill: request.spill, kinds: layout.kinds, shared }
     return new PrefixLease(this.#host, plan, place, blocks)
   }
 

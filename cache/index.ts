@@ -1,5 +1,5 @@
 /** The only public door of the cache library. */
-export { boundariesToSave, boundaryKindsOf } from './boundaries.ts'
+export { boundariesToSave, boundaryKindsOf, type PromptMarks, thinned } from './boundaries.ts'
 export {
   Cache,
   type CacheCounters,

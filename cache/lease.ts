@@ -152,8 +152,8 @@ export class PrefixLease {
 
   /**
    * What is exact at a boundary was used where the request went on, not all along its chain. The
-   * last one is newer, since the next turn goes on there; the one behind the first message is the
-   * newest, since new sessions do.
+   * last one is newer, since the next turn goes on there; those that other sessions begin with are
+   * the newest.
    */
   #touchBoundaries(nowMs: number): void {
     const { ram, ssd, blockTokens } = this.#host
@@ -161,15 +161,17 @@ export class PrefixLease {
     const used = target?.records.filter((record) => this.#isPlanned(record)) ?? []
     const saved = this.#writer.saved.filter(({ kind }) => kind !== 'kv')
     if (used.length + saved.length === 0) return
-    const { firstMessage } = this.#place
+    const { shared } = this.#place
     const deepest = this.#writer.deepest ?? target
     const along = deepest?.gone === false ? boundariesTo(deepest, blockTokens) : []
-    for (const record of markSpare(along, firstMessage)) {
+    for (const record of markSpare(along, shared)) {
       ram.order.regroup(record)
       ssd?.order.regroup(record)
     }
-    const first = along.find(({ position }) => position === firstMessage)
-    for (const record of [...used, ...saved, ...(first?.block.records ?? [])]) {
+    const newest = shared.flatMap(
+      (place) => along.find(({ position }) => position === place)?.block.records ?? [],
+    )
+    for (const record of [...used, ...saved, ...newest]) {
       if (record.kind === 'kv' || isGone(record)) continue
       ram.touch(record)
       ssd?.touch(record, nowMs)

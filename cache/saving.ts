@@ -55,8 +55,11 @@ export interface ChainPlace {
   readonly spill: boolean
   /** Of the layout. With more than rows, tokens are saved when a boundary behind them is. */
   readonly kinds: readonly RecordKind[]
-  /** Position of the boundary behind a chat's first message; null: it is none. */
-  readonly firstMessage: number | null
+  /**
+   * Positions of the boundaries that other sessions begin with: at the client's breakpoints, then
+   * behind a chat's first message.
+   */
+  readonly shared: readonly number[]
 }
 
 interface Reservation {

@@ -26,16 +26,15 @@ export function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[]
 
 /**
  * Marks those that go first when room is short. Where other prompts branch off, or more than the
- * next turn came back to, none is spare; nor behind the first message, which new sessions begin
- * with. Returns the records whose mark has changed.
+ * next turn came back to, none is spare; nor at the positions that other sessions begin with.
+ * Returns the records whose mark has changed.
  */
 export function markSpare(
   boundaries: readonly Boundary[],
-  firstMessage: number | null,
+  shared: readonly number[],
 ): CachedRecord[] {
   const positions = boundaries.map(({ position }) => position)
-  const kept = new Set<number | null>(thinned(positions, positions.at(-1) ?? 0))
-  kept.add(firstMessage)
+  const kept = new Set([...thinned(positions, positions.at(-1) ?? 0), ...shared])
   const changed: CachedRecord[] = []
   for (const { block, position } of boundaries) {
     const isShared = block.children.size > 1 || block.hits > 1

@@ -1,10 +1,10 @@
 /**
  * Anthropic's messages → a chat as templates know it. Pure. Only what is named here reaches the
- * prompt: `cache_control`, signatures and ids of a moment never do, so that a breakpoint that moves
- * from turn to turn leaves the prompt as it is.
+ * prompt: signatures and ids of a moment never do. `cache_control` goes along with its part as a
+ * place, not as text, so that a breakpoint that moves from turn to turn leaves the prompt as it is.
  */
 import { PrefixdError } from '../errors.ts'
-import type { Chat, ChatMessage, ContentPart } from './messages.ts'
+import { type Chat, type ChatMessage, type ContentPart, isMarked } from './messages.ts'
 
 export type AnthropicBlock = Readonly<Record<string, unknown>> & { readonly type: string }
 type Content = string | readonly AnthropicBlock[]
@@ -30,6 +30,9 @@ interface Draft {
   readonly text: string[]
   readonly reasoning: string[]
   readonly toolCalls: object[]
+  /** Indexes of the texts that end at a breakpoint, and whether all of the message does. */
+  readonly marked: Set<number>
+  isMarked: boolean
   /** Of a `tool` message: which call it answers. */
   readonly call?: { readonly id: string; readonly name: string | undefined }
 }
@@ -49,7 +52,7 @@ export function fromAnthropic(chat: AnthropicChat): Chat {
     if (role === 'system' && isLate && chat.lateSystem === 'user') {
       const reminder = systemTexts(content, field).join('\n')
       const text = `<system-reminder>\n${reminder}\n</system-reminder>`
-      draftOf(drafts, 'user').text.push(text)
+      addText(draftOf(drafts, 'user'), [text], blocksOf(content).some(isMarked))
     } else if (role === 'system') addSystem(drafts, content, field)
     else if (role === 'assistant') addAssistant(drafts, content, field, toolNames)
     else addUser(drafts, content, field, toolNames)
@@ -69,16 +72,34 @@ export function fromAnthropic(chat: AnthropicChat): Chat {
 function draftOf(drafts: Draft[], role: Draft['role'], call?: Draft['call']): Draft {
   const last = drafts.at(-1)
   if (last?.role === role && role !== 'tool') return last
-  const draft: Draft = { role, text: [], reasoning: [], toolCalls: [], ...(call ? { call } : {}) }
+  const draft: Draft = {
+    role,
+    text: [],
+    reasoning: [],
+    toolCalls: [],
+    marked: new Set(),
+    isMarked: false,
+    ...(call ? { call } : {}),
+  }
   drafts.push(draft)
   return draft
+}
+
+/** A breakpoint stands behind the last text that is there by then. */
+function addText(draft: Draft, texts: readonly string[], hasMark: boolean): void {
+  draft.text.push(...texts)
+  if (hasMark) draft.marked.add(draft.text.length - 1)
 }
 
 const blocksOf = (content: Content): readonly AnthropicBlock[] =>
   typeof content === 'string' ? [{ type: 'text', text: content }] : content
 
 function addSystem(drafts: Draft[], content: Content, field: string): void {
-  draftOf(drafts, 'system').text.push(...systemTexts(content, field))
+  const texts = systemTexts(content, field)
+  const draft = draftOf(drafts, 'system')
+  for (const [index, block] of blocksOf(content).entries()) {
+    addText(draft, texts.slice(index, index + 1), isMarked(block))
+  }
 }
 
 function systemTexts(content: Content, field: string): readonly string[] {
@@ -95,14 +116,17 @@ function addUser(
   toolNames: ReadonlyMap<string, string>,
 ): void {
   for (const [block, place] of placed(content, field)) {
-    if (block.type === 'text') draftOf(drafts, 'user').text.push(text(block, 'text', place))
-    else if (block.type === 'document') {
-      draftOf(drafts, 'user').text.push(documentText(block, place))
+    const inside = Array.isArray(block.content) ? block.content : []
+    const hasMark = [block, ...inside].some(isMarked)
+    if (block.type === 'text') {
+      addText(draftOf(drafts, 'user'), [text(block, 'text', place)], hasMark)
+    } else if (block.type === 'document') {
+      addText(draftOf(drafts, 'user'), [documentText(block, place)], hasMark)
     } else if (block.type === 'tool_result') {
       const id = text(block, 'tool_use_id', place)
       const draft = draftOf(drafts, 'tool', { id, name: toolNames.get(id) })
       const result = resultText(block.content, `${place}.content`, true)
-      draft.text.push(...(block.is_error === true ? asError(result) : result))
+      addText(draft, block.is_error === true ? asError(result) : result, hasMark)
     } else throw unreadable(block, place, ['text', 'document', 'tool_result'])
   }
 }
@@ -115,7 +139,7 @@ function addAssistant(
 ): void {
   const draft = draftOf(drafts, 'assistant')
   for (const [block, place] of placed(content, field)) {
-    if (block.type === 'text') draft.text.push(text(block, 'text', place))
+    if (block.type === 'text') addText(draft, [text(block, 'text', place)], isMarked(block))
     else if (block.type === 'thinking') draft.reasoning.push(text(block, 'thinking', place))
     else if (block.type === 'tool_use') {
       const id = text(block, 'id', place)
@@ -124,6 +148,7 @@ function addAssistant(
       // An object, so that the template writes it as the model was taught to write it.
       const call = { name, arguments: objectIn(block, 'input', place) }
       draft.toolCalls.push({ id, type: 'function', function: call })
+      if (isMarked(block)) draft.isMarked = true
     } else if (block.type !== 'redacted_thinking') {
       // What is redacted was encrypted by another service; nobody here can read it.
       throw unreadable(block, place, ['text', 'thinking', 'tool_use'])
@@ -177,10 +202,14 @@ const isBlock = (value: unknown): value is AnthropicBlock =>
   value !== null &&
   typeof (value as { type?: unknown }).type === 'string'
 
-function toMessage({ role, text, reasoning, toolCalls, call }: Draft): ChatMessage {
+/** What carries a breakpoint from here to where the places of the prompt are counted. */
+const breakpointMark = { cache_control: {} }
+
+function toMessage({ role, text, reasoning, toolCalls, call, ...draft }: Draft): ChatMessage {
   return {
     role,
-    content: asLines(text),
+    content: asLines(text, draft.marked),
+    ...(draft.isMarked ? breakpointMark : {}),
     ...(reasoning.length > 0 ? { reasoning: reasoning.join('\n') } : {}),
     ...(toolCalls.length > 0 ? { tool_calls: toolCalls } : {}),
     ...(call === undefined ? {} : { tool_call_id: call.id }),
@@ -192,11 +221,12 @@ function toMessage({ role, text, reasoning, toolCalls, call }: Draft): ChatMessa
  * Blocks stand apart in Anthropic's prompts. The line break belongs to the part before it: when
  * hygiene removes a part, its line goes too.
  */
-function asLines(texts: readonly string[]): readonly ContentPart[] {
+function asLines(texts: readonly string[], marked: ReadonlySet<number>): readonly ContentPart[] {
   return texts.map((each, index) => {
     const next = texts[index + 1]
     const isApart = next === undefined || each === '' || each.endsWith('\n') || next[0] === '\n'
-    return { type: 'text', text: isApart ? each : `${each}\n` }
+    const line = isApart ? each : `${each}\n`
+    return { type: 'text', text: line, ...(marked.has(index) ? breakpointMark : {}) }
   })
 }
 
@@ -210,7 +240,8 @@ function toFunctionTool(tool: unknown, index: number): readonly object[] {
     throw invalid(`${field}.input_schema`, 'an object')
   }
   const described = typeof description === 'string' ? { description } : {}
-  return [{ type: 'function', function: { name, ...described, parameters: schema } }]
+  const mark = isMarked(tool) ? breakpointMark : {}
+  return [{ type: 'function', function: { name, ...described, parameters: schema }, ...mark }]
 }
 
 /** Qwen and GLM ask for `enable_thinking`, DeepSeek and Granite for `thinking`. */

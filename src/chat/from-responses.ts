@@ -4,7 +4,7 @@
  * prompt continues this one's.
  */
 import { PrefixdError } from '../errors.ts'
-import type { Chat, ChatMessage, ContentPart } from './messages.ts'
+import { type Chat, type ChatMessage, type ContentPart, isMarked } from './messages.ts'
 
 export type ResponsesItem = Readonly<Record<string, unknown>>
 
@@ -134,6 +134,9 @@ function readCall(item: ResponsesItem, field: string): object {
   return { id, type: 'function', function: { name, arguments: text } }
 }
 
+/** It goes with its part until the places of the prompt are counted. */
+const breakpointMark = { prompt_cache_breakpoint: {} }
+
 const textTypes: readonly string[] = ['input_text', 'output_text', 'text']
 
 function readContent(content: unknown, field: string): string | ContentPart[] {
@@ -155,7 +158,7 @@ function readContent(content: unknown, field: string): string | ContentPart[] {
     if (typeof words !== 'string') {
       throw invalid(`${place}.${type === 'refusal' ? 'refusal' : 'text'}`, 'must be a string')
     }
-    return { type: 'text', text: words }
+    return { type: 'text', text: words, ...(isMarked(part) ? breakpointMark : {}) }
   })
 }
 

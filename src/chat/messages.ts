@@ -4,7 +4,7 @@
  * those of the request, `messages[3].content[1]`.
  */
 import { PrefixdError } from '../errors.ts'
-import type { ChatInput } from '../pipeline/types.ts'
+import type { Breakpoint, ChatInput } from '../pipeline/types.ts'
 
 export type ContentPart = Readonly<Record<string, unknown>> & { readonly type: string }
 
@@ -36,8 +36,12 @@ const textFieldOf: Readonly<Record<string, string>> = { text: 'text', refusal: '
  */
 export function toRenderInput(chat: Chat): ChatInput {
   const wanted = chat.toolChoice === 'none' ? [] : (chat.tools ?? []).filter(isFunctionTool)
-  const tools = wanted.map(withoutCacheControl)
+  const tools = wanted.map(withoutMark)
   const messages = chat.messages.map(toTemplateMessage)
+  const breakpoints = [
+    ...wanted.flatMap((tool, index) => (isMarked(tool) ? [{ tool: index }] : [])),
+    ...chat.messages.flatMap(breakpointsIn),
+  ]
   if (chat.goesOn) checkGoesOn(messages)
   return {
     messages,
@@ -46,7 +50,27 @@ export function toRenderInput(chat: Chat): ChatInput {
     addGenerationPrompt: chat.addGenerationPrompt ?? true,
     ...(chat.templateArgs ? { templateArgs: chat.templateArgs } : {}),
     ...(chat.goesOn ? { goesOn: true } : {}),
+    ...(breakpoints.length > 0 ? { breakpoints } : {}),
   }
+}
+
+/** Anthropic's word, which agents send in every dialect, and OpenAI's. */
+export function isMarked(value: unknown): boolean {
+  const { cache_control: control, prompt_cache_breakpoint: breakpoint } = Object(value)
+  return control != null || breakpoint != null
+}
+
+function breakpointsIn(message: ChatMessage, index: number): Breakpoint[] {
+  const { content } = message
+  const found: Breakpoint[] = []
+  let atChar = 0
+  if (Array.isArray(content)) {
+    for (const [place, part] of content.entries()) {
+      atChar += textOf(part, `messages[${index}].content[${place}]`).length
+      if (isMarked(part)) found.push({ message: index, atChar })
+    }
+  }
+  return isMarked(message) ? [...found, { message: index, atChar: null }] : found
 }
 
 /** Only text can be gone on with: a template closes calls and thinking itself. */
@@ -68,15 +92,16 @@ export function isFunctionTool(tool: unknown): boolean {
 }
 
 /** Templates print a tool with all its keys. */
-function withoutCacheControl(tool: unknown): unknown {
-  if (typeof tool !== 'object' || tool === null || !('cache_control' in tool)) return tool
-  const { cache_control: _, ...rest } = tool
+function withoutMark(tool: unknown): unknown {
+  if (!isMarked(tool) && Object(tool).cache_control === undefined) return tool
+  const { cache_control: _, prompt_cache_breakpoint: __, ...rest } = tool as ContentPart
   return rest
 }
 
 function toTemplateMessage(message: ChatMessage, index: number): Readonly<Record<string, unknown>> {
   // A client's word to the cache is no text: it moves from turn to turn, and the prompt must not.
-  const { role, content, reasoning, cache_control: _, ...rest } = message
+  const { cache_control: _, prompt_cache_breakpoint: __, ...words } = message
+  const { role, content, reasoning, ...rest } = words
   checkCalls(rest.tool_calls, `messages[${index}].tool_calls`)
   return {
     // Templates of open models know `system`; `developer` is OpenAI's newer word for it.

@@ -22,6 +22,9 @@ export const limits = {
   contextTokensMax: 1_048_576,
   /** Part of each tier that windows and states may take where rows want the room. */
   boundaryShare: 0.25,
+  /** Breakpoints of one prompt that are heeded, and renderings that look for them at most. */
+  breakpoints: 8,
+  markRenderings: 12,
   /** Context where nobody asks for another, and the least that is taken of small machines. */
   contextTokens: 8192,
   contextTokensFloor: 2048,

@@ -11,7 +11,6 @@ import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { openReader } from './answer-reader.ts'
 import { decodeChoices } from './choices.ts'
 import { holdPrefix } from './hold.ts'
-import { messageEndsOf } from './message-ends.ts'
 import type { RateMeter } from './rates.ts'
 import type { Restored } from './restore.ts'
 import { saveThrough, settle } from './save.ts'
@@ -39,7 +38,7 @@ export async function* generate(
 ): AsyncGenerator<GenerateEvent> {
   const { engine, cache, rates } = context
   const arrivedAt = now()
-  const { info, tokens, promptEnd, maxTokens, grammar } = await tokenize(engine, request)
+  const { info, tokens, marks, promptEnd, maxTokens, grammar } = await tokenize(engine, request)
   const tokenizedAt = now()
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
@@ -51,7 +50,7 @@ export async function* generate(
       layout: info.layout,
       rates: rates.rates(),
       read: request.cache.read,
-      messageEnds: () => messageEndsOf(tokens, info),
+      marks,
       spill: request.cache.spill,
     }),
   )

@@ -16,7 +16,7 @@ const known = new WeakMap<Engine, Promise<TemplateHabits>>()
  * `PREFIXD_E_UNSUPPORTED_PARAMETER` for what this template would leave out of the prompt.
  */
 export async function render(engine: Engine, info: ModelInfo, chat: ChatInput): Promise<string> {
-  const { goesOn = false, ...input } = chat
+  const { goesOn = false, breakpoints: _, ...input } = chat
   requireText(info)
   if ((input.documents?.length ?? 0) > 0 && !/\bdocuments\b/.test(info.chatTemplate ?? '')) {
     throw unwritten('documents', 'Write their text into a message.')

@@ -2,6 +2,7 @@
  * A request is rendered and tokenised by the worker's own template: only tokens that the engine
  * itself would compute may name a block.
  */
+import type { PromptMarks } from '../../cache/index.ts'
 import type { TokenIds } from '../../cache/types.ts'
 import { checkGrammar } from '../../engines/index.ts'
 import type { Engine, ModelInfo, TokenBias } from '../../engines/types.ts'
@@ -10,12 +11,15 @@ import { answerGrammar, pathOf } from '../chat/grammar/answer-grammar.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { requireText } from './capabilities.ts'
+import { promptMarks } from './prompt-marks.ts'
 import { render } from './render.ts'
 import type { GenerateRequest, Prompt } from './types.ts'
 
 export interface TokenizedPrompt {
   readonly info: ModelInfo
   readonly tokens: TokenIds
+  /** Where others will leave it, if the layout must know. */
+  readonly marks: PromptMarks
   /** The end of a chat's rendered text, where a template may have begun the answer; else ''. */
   readonly promptEnd: string
   /** Tokens that the answer may have: what was asked for, or what the context has room for. */
@@ -33,10 +37,12 @@ export async function tokenize(
   const info = await engine.ready()
   requireText(info)
   checkBias(logitBias, info)
-  const { tokens, promptEnd } = await tokenizePrompt(engine, info, prompt)
+  const { tokens, text } = await tokenizePrompt(engine, info, prompt)
+  const promptEnd = text?.slice(-promptEndLength) ?? ''
   const grammar = grammarFor(request, promptEnd, info.chatTemplate)
   const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
-  return { info, tokens, promptEnd, maxTokens: room, grammar }
+  const marks = await promptMarks(engine, info, { prompt, tokens, text })
+  return { info, tokens, marks, promptEnd, maxTokens: room, grammar }
 }
 
 /** Throws where the constraint cannot be held to: nothing has been computed yet. */
@@ -89,24 +95,22 @@ export async function tokensOf(engine: Engine, prompt: Prompt): Promise<TokenIds
   return (await tokenizePrompt(engine, await engine.ready(), prompt)).tokens
 }
 
+/** With the rendered text of a chat. */
 async function tokenizePrompt(
   engine: Engine,
   info: ModelInfo,
   prompt: Prompt,
-): Promise<Pick<TokenizedPrompt, 'tokens' | 'promptEnd'>> {
-  if (prompt.kind === 'tokens') return { tokens: prompt.tokens, promptEnd: '' }
-  if (prompt.kind === 'gap') {
-    return { tokens: await gapTokens(engine, info, prompt), promptEnd: '' }
-  }
+): Promise<{ readonly tokens: TokenIds; readonly text: string | null }> {
+  if (prompt.kind === 'tokens') return { tokens: prompt.tokens, text: null }
+  if (prompt.kind === 'gap') return { tokens: await gapTokens(engine, info, prompt), text: null }
   if (prompt.kind === 'text') {
-    const { text } = prompt
-    const tokens = await engine.tokenize(text, { addSpecial: true, parseSpecial: true })
-    return { tokens, promptEnd: '' }
+    const whole = { addSpecial: true, parseSpecial: true }
+    return { tokens: await engine.tokenize(prompt.text, whole), text: null }
   }
   const text = await render(engine, info, prompt.input)
   // The template writes the beginning-of-text token itself where the model wants one.
   const tokens = await engine.tokenize(text, { addSpecial: false, parseSpecial: true })
-  return { tokens, promptEnd: text.slice(-promptEndLength) }
+  return { tokens, text }
 }
 
 /** Prefix, suffix, middle: the order of llama-server's `/infill`, and of most models. */

@@ -20,9 +20,18 @@ import type {
   TokenLogprobs,
 } from '../../engines/types.ts'
 
+/**
+ * Where a client says that others will share its prompt up to: behind so many characters of a
+ * message's text (null: behind all of the message), or behind a tool. No part of the prompt.
+ */
+export type Breakpoint =
+  | { readonly message: number; readonly atChar: number | null }
+  | { readonly tool: number }
+
 export interface ChatInput extends RenderInput {
   /** The last message is the beginning of the answer, which goes on where it ends. */
   readonly goesOn?: boolean
+  readonly breakpoints?: readonly Breakpoint[]
 }
 
 export type Prompt =

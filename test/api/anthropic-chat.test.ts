@@ -206,3 +206,39 @@ test.each<[string, AnthropicChat]>([
 function text(text: string) {
   return { type: 'text', text }
 }
+
+test('breakpoints go along as places: behind a tool, a block of text, and calls', () => {
+  const cache_control = { type: 'ephemeral' }
+  const input_schema = { type: 'object' }
+  const call = { type: 'tool_use', id: 't1', name: 'read', input: {}, cache_control }
+  const chat: AnthropicChat = {
+    system: [
+      { type: 'text', text: 'Be brief.', cache_control },
+      { type: 'text', text: 'It is May.' },
+    ],
+    tools: [
+      { type: 'web_search_1', name: 'w' },
+      { name: 'read', input_schema, cache_control },
+    ],
+    messages: [
+      { role: 'user', content: 'Read it.' },
+      { role: 'assistant', content: [{ type: 'text', text: 'Yes.' }, call] },
+      {
+        role: 'user',
+        content: [
+          { type: 'tool_result', tool_use_id: 't1', content: 'Blue.', cache_control },
+          { type: 'text', text: 'Go on.', cache_control },
+        ],
+      },
+    ],
+  }
+  const { breakpoints, ...input } = toRenderInput(fromAnthropic(chat))
+  expect(breakpoints).toEqual([
+    { tool: 0 },
+    { message: 0, atChar: 'Be brief.\n'.length },
+    { message: 2, atChar: null },
+    { message: 3, atChar: 'Blue.'.length },
+    { message: 4, atChar: 'Go on.'.length },
+  ])
+  expect(JSON.stringify(input)).not.toContain('cache_control')
+})

@@ -77,3 +77,34 @@ test('a text part without its text is named', () => {
     }),
   )
 })
+
+test('breakpoints of messages, parts and tools are places, and no part of what is rendered', () => {
+  const cache_control = { type: 'ephemeral' }
+  const prompt_cache_breakpoint = { mode: 'explicit' }
+  const parts = [
+    { type: 'text', text: 'one ', prompt_cache_breakpoint },
+    { type: 'text', text: 'two' },
+  ]
+  const tool = { type: 'function', function: { name: 'a' } }
+  const plain = {
+    messages: [
+      { role: 'user', content: 'one two' },
+      { role: 'user', content: 'three' },
+    ],
+    tools: [tool, tool],
+  }
+  const marked = {
+    messages: [
+      { role: 'user', content: parts },
+      { role: 'user', content: 'three', cache_control },
+    ],
+    tools: [tool, { ...tool, cache_control, prompt_cache_breakpoint }],
+  }
+  const { breakpoints, ...input } = toRenderInput(marked)
+  expect(input).toEqual(toRenderInput(plain))
+  expect(breakpoints).toEqual([
+    { tool: 1 },
+    { message: 0, atChar: 4 },
+    { message: 1, atChar: null },
+  ])
+})

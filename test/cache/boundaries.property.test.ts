@@ -86,6 +86,20 @@ describe('boundaries to save: property', () => {
     )
   })
 
+  it('have every breakpoint, however many messages stand behind it', () => {
+    const asked = fc.array(fc.integer({ min: 1, max: 5999 }), { maxLength: 8 })
+    fc.assert(
+      fc.property(prompts, asked, (prompt, breakpoints) => {
+        const found = [0, ...boundariesToSave({ ...prompt, breakpoints, reuse: 'token' })]
+        for (const position of breakpoints) {
+          if (position >= prompt.promptTokens) continue
+          const before = found.findLast((it) => it <= position) as number
+          expect(position - before).toBeLessThan(128)
+        }
+      }),
+    )
+  })
+
   it('make no small calls but the one before the last token, and that one', () => {
     fc.assert(
       fc.property(prompts, (prompt) => {
@@ -108,5 +122,7 @@ describe('boundaries to save: property', () => {
     const messageEnds = [400, 1700, 2400, 2660, 2990]
     const found = boundariesToSave({ ...given, messageEnds, reuse: 'token' })
     expect(found).toEqual([384, 1024, 1664, 2048, 2368, 2624, 2816, 2880, 2999])
+    const asked = boundariesToSave({ ...given, messageEnds, breakpoints: [700], reuse: 'token' })
+    expect(asked).toEqual([384, 640, ...found.slice(1)])
   })
 })

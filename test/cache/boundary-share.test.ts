@@ -161,9 +161,12 @@ describe('boundaries that make room', () => {
     expect(gone.filter((position) => sparse.includes(position))).toEqual([])
   })
 
-  it('go last where new sessions begin: behind the first message', async () => {
+  it.each([
+    ['behind the first message', { messageEnds: [1500] }],
+    ['at a breakpoint', { breakpoints: [1500] }],
+  ])('go last where new sessions begin: %s', async (_, marks) => {
     const cache = ramOnly(longRecords + 3, 0)
-    await serveBoundary(cache, long, { messageEnds: [1500] })
+    await serveBoundary(cache, long, marks)
     await saveRows(cache, 5_000_000, 16)
     expect(boundariesOf(cache.index.blocks())).toHaveLength(6)
     expect(boundariesOf(cache.index.blocks())).toContain(1472)

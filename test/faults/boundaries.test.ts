@@ -147,3 +147,84 @@ test('a new chat with the same system prompt goes on behind it', async () => {
   // Behind the system message, or less than two tiles before it.
   expect(await ask('And the boat?')).toBeGreaterThanOrEqual(16 * 40 - 64)
 })
+
+const shared = 'Mind the rules of the river. '.repeat(25).trimEnd()
+
+interface Dialect {
+  readonly path: string
+  /** One message: the words that both prompts begin with, then those of its own. */
+  body(own: string, isMarked: boolean): object
+  restored(reply: unknown): number
+}
+
+const mark = { prompt_cache_breakpoint: { mode: 'explicit' } }
+const control = { cache_control: { type: 'ephemeral' } }
+const parts = (type: string, own: string, marks: object) => [
+  { type, text: `${shared}\n`, ...marks },
+  // More than a tile of 64 tokens: no call in front of the last one is shorter.
+  { type, text: `${own} `.repeat(8) },
+]
+
+const dialects: Readonly<Record<string, Dialect>> = {
+  chat: {
+    path: '/v1/chat/completions',
+    body: (own, isMarked) => ({
+      messages: [{ role: 'user', content: parts('text', own, isMarked ? mark : {}) }],
+      max_tokens: 4,
+    }),
+    restored: (reply) => (reply as Choices).usage.prompt_tokens_details.cached_tokens,
+  },
+  responses: {
+    path: '/v1/responses',
+    body: (own, isMarked) => ({
+      input: [{ role: 'user', content: parts('input_text', own, isMarked ? mark : {}) }],
+      max_output_tokens: 4,
+    }),
+    restored: (reply) => {
+      const { usage } = reply as {
+        usage: { input_tokens_details: { cached_tokens: number } }
+      }
+      return usage.input_tokens_details.cached_tokens
+    },
+  },
+  messages: {
+    path: '/v1/messages',
+    body: (own, isMarked) => ({
+      model: 'fake',
+      messages: [{ role: 'user', content: parts('text', own, isMarked ? control : {}) }],
+      max_tokens: 4,
+    }),
+    restored: (reply) =>
+      (reply as { usage: { cache_read_input_tokens: number } }).usage.cache_read_input_tokens,
+  },
+}
+
+test.each(Object.entries(dialects))(
+  '%s: a prompt that shares all up to a breakpoint goes on from there, and without it from nowhere',
+  async (_, { path, body, restored }) => {
+    const ask = async (service: TestService, own: string, isMarked: boolean) =>
+      restored(await (await service.post(path, body(own, isMarked))).json())
+    const fake = { layout: 'kv+window+state' }
+    const marked = await createServiceFolder().start(fakeFlags, fake)
+    expect(await ask(marked, 'How deep is it?', true)).toBe(0)
+    const found = await ask(marked, 'And how cold?', true)
+    // One token for each letter, and one for the role before them.
+    const place = 1 + shared.length
+    expect(found).toBeLessThanOrEqual(place)
+    expect(found).toBeGreaterThan(place - 64)
+    const unmarked = await createServiceFolder().start(fakeFlags, fake)
+    expect(await ask(unmarked, 'How deep is it?', false)).toBe(0)
+    expect(await ask(unmarked, 'And how cold?', false)).toBe(0)
+  },
+)
+
+test('a breakpoint that moves leaves the prompt as it is: the next turn finds all of it', async () => {
+  const service = await createServiceFolder().start(fakeFlags, { layout: 'kv+state' })
+  const ask = async (isMarked: boolean) => {
+    const { path, body, restored } = dialects.messages as Dialect
+    return restored(await (await service.post(path, body('How deep?', isMarked))).json())
+  }
+  expect(await ask(true)).toBe(0)
+  // <|user|>, the words, <|end|>, a line break and <|assistant|>: all but the last token.
+  expect(await ask(false)).toBe(1 + shared.length + 1 + 8 * 'How deep? '.length + 2)
+})

@@ -30,6 +30,7 @@ export const boundariesOf = (blocks: Iterable<CachedBlock>): number[] =>
 export interface BoundaryRequest {
   readonly layout?: Layout
   readonly messageEnds?: readonly number[]
+  readonly breakpoints?: readonly number[]
   readonly read?: boolean
   readonly spill?: boolean
 }
@@ -40,7 +41,7 @@ export function leaseBoundary(cache: Cache, tokens: TokenIds, options: BoundaryR
     tokens,
     layout: options.layout ?? boundaryLayout,
     rates: noRates,
-    messageEnds: () => options.messageEnds ?? [],
+    marks: { messageEnds: options.messageEnds ?? [], breakpoints: options.breakpoints ?? [] },
     read: options.read ?? true,
     spill: options.spill ?? true,
   })

@@ -156,8 +156,9 @@ function readChat(body: CountTokensRequest, lateSystem: LateSystemRole): Chat {
 }
 
 /**
- * The longest time that a breakpoint asks for; null without breakpoints. Boundaries need no marks
- * here: every prompt's end is one. Throws `PREFIXD_E_INVALID_VALUE` for a time that is not known.
+ * The longest time that a breakpoint asks for; null without breakpoints. The one at the top is the
+ * prompt's end, which is kept anyway. Throws `PREFIXD_E_INVALID_VALUE` for a time that is not
+ * known.
  */
 function longestTtl({ cache_control, system, tools, messages }: MessagesRequest): Ttl | null {
   const blocks = (content: unknown): readonly unknown[] => (Array.isArray(content) ? content : [])
