@@ -91,6 +91,13 @@ describe('a tier that is full', () => {
     }
   })
 
+  it('does not pile up names of chats whose states went', async () => {
+    const cache = ramOnly(30)
+    await saveChats(cache, 100)
+    // A chat has a whole block and two tails; of the oldest one some may be left.
+    expect(cache.index.blockCount).toBeLessThanOrEqual(30 + statesPerChat)
+  })
+
   it('takes from boundaries beyond their share what new rows want, and nothing from rows', async () => {
     const cache = ramOnly(64)
     await saveRows(cache, 5_000_000, 16)
