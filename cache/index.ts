@@ -12,6 +12,7 @@ export {
   describeBlocks,
   describePrefix,
   findByBeginning,
+  isLeaf,
   leavesOf,
   type PrefixInfo,
   uniqueRun,

@@ -1,17 +1,23 @@
 /**
  * What people ask of a cache: which prefixes are stored, what they cost and what they share.
  *
- * A prefix is a chain from the start of a prompt to a leaf. Reads the index only; O(blocks).
+ * A prefix is a chain from the start of a prompt to a leaf, with the places on its way that were
+ * cut out for what is exact there. Reads the index only; O(blocks). `kinds` are those that the
+ * prefix's layout has: where they are more than rows, rows alone restore nothing.
  */
+import { boundaryKindsOf } from './boundaries.ts'
+import { isBoundary } from './boundary-match.ts'
 import { prefixIdOf } from './lease.ts'
 import { type CachedBlock, isBlock, type PrefixIndex } from './prefix-index.ts'
-import type { Namespace, PrefixId, TierName } from './types.ts'
+import type { Namespace, PrefixId, RecordKind, TierName } from './types.ts'
 
 export interface PrefixInfo {
   readonly id: PrefixId
   readonly leaf: CachedBlock
   readonly namespace: Namespace
   readonly tokenCount: number
+  /** The deepest token that a prompt can go on from; 0: all that is stored of it is of no use. */
+  readonly restorableTokens: number
   readonly sizeBytes: number
   /** Bytes that no other prefix shares: what evicting this one frees. */
   readonly uniqueBytes: number
@@ -61,17 +67,44 @@ const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind 
  * A leaf is the end of a prefix, unless it was cut out of a longer block for what is exact at its
  * end: then it is a place on that block's way.
  */
-const isLeaf = (block: CachedBlock): boolean =>
+export const isLeaf = (block: CachedBlock): boolean =>
   block.children.size === 0 &&
   !(hasBoundary(block) && block.parent.children.continuationOf(block) !== null)
 
+type Kinds = readonly RecordKind[]
+
+const hasPlaces = (kinds: Kinds): boolean => boundaryKindsOf({ kinds }).length > 0
+
+/** Places on the way of this block, the nearest to its end first. */
+const placesOn = (block: CachedBlock): CachedBlock[] =>
+  [...block.parent.children.waysTo(block)].filter((it) => it !== block && hasBoundary(it))
+
+/** In the order of their ends, as far as that is one. */
+const membersOf = (leaf: CachedBlock, kinds: Kinds): CachedBlock[] =>
+  chainOf(leaf).flatMap((block) =>
+    hasPlaces(kinds) ? [...placesOn(block).reverse(), block] : [block],
+  )
+
+function restorableTokens(leaf: CachedBlock, kinds: Kinds): number {
+  const chain = chainOf(leaf)
+  let end = chain.reduce((sum, block) => sum + block.tokenCount, 0)
+  const needed = boundaryKindsOf({ kinds })
+  if (needed.length === 0) return end
+  for (const block of chain.reverse()) {
+    const from = end - block.tokenCount
+    const at = [block, ...placesOn(block)].find((it) => isBoundary(it, needed))
+    if (at !== undefined) return from + at.tokenCount
+    end = from
+  }
+  return 0
+}
+
 /** What goes when this prefix goes: from its end up to where others branch off. */
-export function uniqueRun(leaf: CachedBlock): CachedBlock[] {
-  const hasPlaces = chainOf(leaf).some(hasBoundary)
+export function uniqueRun(leaf: CachedBlock, kinds: Kinds): CachedBlock[] {
   const run: CachedBlock[] = []
   const gone = new Set<CachedBlock>()
   for (let block = leaf; ; block = block.parent) {
-    const added = hasPlaces ? [block, ...placesBefore(block)] : [block]
+    const added = hasPlaces(kinds) ? [block, ...placesBefore(block)] : [block]
     run.push(...added)
     for (const member of added) gone.add(member)
     if (!isBlock(block.parent)) return run
@@ -87,24 +120,26 @@ function placesBefore(block: CachedBlock): CachedBlock[] {
     for (const next of children.continuationsOf(place)) if (!ways.has(next)) return true
     return false
   }
-  return [...ways].filter((place) => place !== block && hasBoundary(place) && !isShared(place))
+  return placesOn(block).filter((place) => !isShared(place))
 }
 
-export function describePrefix(leaf: CachedBlock): PrefixInfo {
+export function describePrefix(leaf: CachedBlock, kinds: Kinds): PrefixInfo {
   const chain = chainOf(leaf)
-  const unique = leaf.children.size === 0 ? uniqueRun(leaf) : []
+  const members = membersOf(leaf, kinds)
+  const unique = leaf.children.size === 0 ? uniqueRun(leaf, kinds) : []
   return {
     id: prefixIdOf(leaf),
     leaf,
     namespace: leaf.namespace,
     tokenCount: chain.reduce((sum, block) => sum + block.tokenCount, 0),
-    sizeBytes: chain.reduce((sum, block) => sum + sizeOf(block), 0),
+    restorableTokens: restorableTokens(leaf, kinds),
+    sizeBytes: members.reduce((sum, block) => sum + sizeOf(block), 0),
     uniqueBytes: unique.reduce((sum, block) => sum + sizeOf(block), 0),
-    tiers: tiersOf(chain),
+    tiers: tiersOf(members),
     hits: leaf.hits,
     createdAtMs: leaf.createdAtMs,
     lastUsedAtMs: leaf.lastUsedAtMs,
-    isLeased: chain.some((block) => block.leases > 0),
+    isLeased: members.some((block) => block.leases > 0),
   }
 }
 
@@ -112,16 +147,27 @@ export function* leavesOf(index: PrefixIndex): Generator<CachedBlock> {
   for (const block of index.blocks()) if (isLeaf(block)) yield block
 }
 
-export function describeBlocks(index: PrefixIndex, leaf: CachedBlock): BlockInfo[] {
+/** Every block once, a place before the block on whose way it lies. */
+export function describeBlocks(index: PrefixIndex, leaf: CachedBlock, kinds: Kinds): BlockInfo[] {
   let from = 0
-  return chainOf(leaf).map((block) => {
+  let depth = 0
+  return membersOf(leaf, kinds).map((block) => {
+    if (block.index > depth) from += (block.parent as CachedBlock).tokenCount
+    depth = block.index
     const to = from + block.tokenCount
-    let sharedBy = 0
-    for (const member of index.subtree(block)) if (isLeaf(member)) sharedBy++
-    const info = { block, from, to, sizeBytes: sizeOf(block), tiers: tiersOf([block]), sharedBy }
-    from = to
-    return info
+    const sharedBy = leavesBehind(index, block)
+    return { block, from, to, sizeBytes: sizeOf(block), tiers: tiersOf([block]), sharedBy }
   })
+}
+
+/** Prefixes that have this block on their way. */
+function leavesBehind(index: PrefixIndex, block: CachedBlock): number {
+  // What goes on from a place stands beside it, not below.
+  const isPlace = hasBoundary(block) && !isLeaf(block) && block.children.size === 0
+  const tops = isPlace ? block.parent.children.continuationsOf(block) : [block]
+  let count = 0
+  for (const top of tops) for (const member of index.subtree(top)) if (isLeaf(member)) count++
+  return count
 }
 
 /** Blocks whose hash begins with these hex digits; at most `limit`. */

@@ -23,8 +23,8 @@ import type { Crc32s, Extent, Plan, PlannedRecord, PrefixId } from './types.ts'
 export interface LeaseHost extends LoadingHost, SavingHost {
   /** Takes a record out of the index, with all that is useless without it. */
   discard(damaged: CachedRecord): void
-  /** Frees this tail when a longer, durable sibling begins with it. */
-  reap(tail: CachedBlock): void
+  /** Frees a block that is of no use any more; see `Removal.reap`. */
+  reap(block: CachedBlock): void
 }
 
 export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 12) as PrefixId
@@ -122,9 +122,7 @@ export class PrefixLease {
       if (!block.gone) this.#touch(block, nowMs)
     }
     this.#touchBoundaries(nowMs)
-    for (const block of blocks) {
-      if (!block.gone && block.tokenCount < this.#host.blockTokens) this.#host.reap(block)
-    }
+    for (const block of blocks) if (!block.gone) this.#host.reap(block)
     this.#leased.clear()
     this.#place.root.leases--
     this.#host.index.dropUnused(this.#place.root)

@@ -4,7 +4,13 @@
  * exact at a boundary takes only its equals of that boundary, and a tail, which exists for it.
  */
 import { isBlockFree, mayLeaveRam, mayLeaveSsd } from './evict.ts'
-import type { CachedBlock, CachedRecord, PrefixIndex } from './prefix-index.ts'
+import {
+  type CachedBlock,
+  type CachedRecord,
+  isBlock,
+  type PrefixIndex,
+  type TreeRoot,
+} from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { TierName } from './types.ts'
@@ -79,8 +85,16 @@ export class Removal {
     return block.leases > 0 || block.records.some(isBusy)
   }
 
-  /** Frees this tail when a longer, durable sibling begins with it. */
-  reap(tail: CachedBlock): void {
+  /**
+   * Frees a block that is of no use any more: a tail, when a longer, durable sibling begins with
+   * it, and one without any bytes when nothing is exact there or behind it.
+   */
+  reap(block: CachedBlock): void {
+    if (block.tokenCount < this.#host.blockTokens) this.#reapTail(block)
+    if (!block.gone) this.#takeOutNames(block, [])
+  }
+
+  #reapTail(tail: CachedBlock): void {
     const longer = tail.parent.children.continuationOf(tail)
     if (longer !== null) this.reapBefore(longer)
   }
@@ -129,11 +143,27 @@ export class Removal {
     const isTail = block.tokenCount < this.#host.blockTokens
     if (isTail && block.children.size === 0) {
       this.#takeOut(block, damaged, removals)
+      this.#takeOutNames(block.parent, removals)
       return
     }
     for (const record of block.records.filter((it) => it.kind !== 'kv')) {
       block.records.splice(block.records.indexOf(record), 1)
       this.#forget(record, damaged, removals)
+    }
+    this.#takeOutNames(block, removals)
+  }
+
+  /**
+   * Blocks whose rows have no bytes are there for what is exact behind them only. Without that they
+   * would be listed as prefixes of nothing until they are the oldest of their tier.
+   */
+  #takeOutNames(end: CachedBlock | TreeRoot, removals: Removals): void {
+    const isName = ({ kind, sizeBytes }: CachedRecord) => kind === 'kv' && sizeBytes === 0
+    let node = end
+    while (isBlock(node) && node.children.size === 0 && node.records.every(isName)) {
+      if (node.gone || this.isInUse(node)) return
+      this.#takeOut(node, null, removals)
+      node = node.parent
     }
   }
 

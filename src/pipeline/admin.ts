@@ -7,10 +7,12 @@ import {
   describeBlocks,
   describePrefix,
   findByBeginning,
+  isLeaf,
   leavesOf,
   type Namespace,
   type PrefixInfo,
   prefixIdOf,
+  type RecordKind,
   type TierName,
   uniqueRun,
   withDescendants,
@@ -33,6 +35,8 @@ export interface AdminContext {
   readonly modelOf: (namespace: Namespace) => string
   /** Name of the tenant whose key stored it; null where no keys were in use. */
   readonly tenantOf: (namespace: Namespace) => string | null
+  /** What the layout of its model has; rows alone where nobody knows. */
+  readonly kindsOf: (namespace: Namespace) => readonly RecordKind[]
   /** Sessions whose latest request ended at this prefix. */
   readonly sessionsAt: (prefix: string) => readonly string[]
   readonly now: () => number
@@ -55,13 +59,17 @@ const orders: Record<PrefixQuery['sort'], (a: PrefixInfo, b: PrefixInfo) => numb
 }
 
 export function createAdmin(context: AdminContext): CacheAdmin {
-  const { cache, modelOf } = context
+  const { cache, modelOf, kindsOf } = context
+
+  const describe = (block: CachedBlock): PrefixInfo =>
+    describePrefix(block, kindsOf(block.namespace))
 
   const summarise = (info: PrefixInfo): PrefixSummary => ({
     id: info.id,
     model: modelOf(info.namespace),
     namespace: info.namespace,
     tokens: info.tokenCount,
+    restorableTokens: info.restorableTokens,
     sizeBytes: info.sizeBytes,
     uniqueBytes: info.uniqueBytes,
     tiers: info.tiers,
@@ -116,7 +124,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
 
     prefixes(query): PrefixPage {
       const infos = [...leavesOf(cache.index)]
-        .map(describePrefix)
+        .map(describe)
         .filter((info) => query.model === undefined || modelOf(info.namespace) === query.model)
         .filter((info) => query.tier === undefined || info.tiers.includes(query.tier))
         .sort((a, b) => orders[query.sort](a, b) || (a.id < b.id ? -1 : 1))
@@ -132,11 +140,11 @@ export function createAdmin(context: AdminContext): CacheAdmin {
 
     prefix(id): PrefixDetail {
       const block = find(id)
-      const info = describePrefix(block)
+      const info = describe(block)
       return {
         ...summarise(info),
         reclaimableBytes: info.isLeased ? 0 : info.uniqueBytes,
-        blocks: describeBlocks(cache.index, block).map((item) => ({
+        blocks: describeBlocks(cache.index, block, kindsOf(block.namespace)).map((item) => ({
           hash: item.block.hash,
           from: item.from,
           to: item.to,
@@ -174,13 +182,17 @@ type Freed = { ram: number; ssd: number }
 
 /** Chosen blocks, children before parents. An id takes along what only this prefix uses. */
 function choose(
-  { cache, modelOf, now }: AdminContext,
+  { cache, modelOf, kindsOf, now }: AdminContext,
   selector: EvictSelector,
   find: (id: string) => CachedBlock,
 ): CachedBlock[] {
   const { index } = cache
   if (selector.ids !== undefined) {
-    return withDescendants(index, selector.ids.map(find).flatMap(uniqueRun))
+    const chosen = selector.ids.map(find)
+    return withDescendants(
+      index,
+      chosen.flatMap((block) => uniqueRun(block, kindsOf(block.namespace))),
+    )
   }
   const all = withDescendants(index, index.blocks())
   if (selector.model !== undefined) {
@@ -228,7 +240,7 @@ function prefixesGone(blocks: readonly CachedBlock[], tier?: 'ram' | 'ssd'): num
     block.records.every((record) =>
       tier === 'ram' ? record.ssd !== 'stored' : record.extent === null,
     )
-  return blocks.filter((block) => block.children.size === 0 && isLast(block)).length
+  return blocks.filter((block) => isLeaf(block) && isLast(block)).length
 }
 
 function countPrefixes(cache: Cache): number {

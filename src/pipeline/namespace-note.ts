@@ -2,11 +2,14 @@
  * What is remembered of a namespace beside its digest, so that `ls` and `inspect` can say whose
  * blocks these are after another model was served from the same directory.
  */
+import type { RecordKind } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
 
 export interface NamespaceNote {
   readonly model: string
   readonly fingerprint: Fingerprint
+  /** Of the layout: rows alone restore nothing where it has more. */
+  readonly kinds: readonly RecordKind[]
   /** Absent where no keys were in use. */
   readonly tenant?: string
 }
@@ -17,7 +20,8 @@ export const writeNote = (note: NamespaceNote): string => JSON.stringify(note)
 export function readNote(text: string | undefined): NamespaceNote | null {
   try {
     const note = JSON.parse(text ?? 'null') as NamespaceNote | null
-    return typeof note?.model === 'string' ? note : null
+    if (typeof note?.model !== 'string') return null
+    return Array.isArray(note.kinds) ? note : { ...note, kinds: ['kv'] }
   } catch {
     return null
   }

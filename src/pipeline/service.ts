@@ -62,14 +62,19 @@ export function createService(options: ServiceOptions): Service {
   const sessions = createSessions()
   let info: ModelInfo | null = null
 
-  const namespaceFor = ({ fingerprint }: ModelInfo, salt: string, tenant: string | null) => {
+  const namespaceFor = (
+    { fingerprint, layout }: ModelInfo,
+    salt: string,
+    tenant: string | null,
+  ) => {
     const namespace = namespaceOf({
       fingerprint,
       weightsDigest: model.weightsDigest,
       blockTokens: cache.blockTokens,
       salt,
     })
-    const note = { model: model.id, fingerprint, ...(tenant === null ? {} : { tenant }) }
+    const { kinds } = layout
+    const note = { model: model.id, fingerprint, kinds, ...(tenant === null ? {} : { tenant }) }
     cache.note(namespace, writeNote(note))
     return namespace
   }
@@ -169,6 +174,7 @@ export function createService(options: ServiceOptions): Service {
       cache,
       modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
       tenantOf: (namespace) => readNote(cache.notes.get(namespace))?.tenant ?? null,
+      kindsOf: (namespace) => readNote(cache.notes.get(namespace))?.kinds ?? ['kv'],
       sessionsAt: (prefix) => sessions.at(prefix),
       now: () => Date.now(),
       stats: () => {

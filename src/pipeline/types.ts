@@ -269,12 +269,13 @@ export interface HygieneTotal {
   readonly chars: number
 }
 
-/** One chain of stored blocks, from the start of a prompt to a leaf. */
+/** One chain of stored blocks, from a prompt's start to a leaf; prompts may go on up to a token. */
 export interface PrefixSummary {
   readonly id: string
   readonly model: string
   readonly namespace: string
   readonly tokens: number
+  readonly restorableTokens: number
   readonly sizeBytes: number
   /** Bytes that no other prefix shares. */
   readonly uniqueBytes: number

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { leavesOf, uniqueRun } from '../../cache/inventory.ts'
+import { describeBlocks, describePrefix, leavesOf, uniqueRun } from '../../cache/inventory.ts'
 import type { CachedBlock } from '../../cache/prefix-index.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import { blockTokens, mebibyte, openToyCache as open } from '../support/open-toy-cache.ts'
 import {
   boundariesOf,
+  boundaryLayout,
   leaseBoundary,
   restoreBoundary,
   saveBoundaries,
@@ -220,6 +221,63 @@ describe('a damaged window or state', () => {
 })
 
 describe('prefixes of a model with windows and states', () => {
+  const { kinds } = boundaryLayout
+  const bytesOf = (blocks: Iterable<CachedBlock>): number =>
+    [...blocks].flatMap(({ records }) => records).reduce((sum, it) => sum + it.sizeBytes, 0)
+
+  it('share and own bytes that add up to what is stored', async () => {
+    const { cache } = bigCache()
+    await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [192, 896] })
+    await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [192, 896, 1728] })
+    await serveBoundary(cache, tokensOf([0, 896], [5000, 300]))
+    await serveBoundary(cache, tokensOf([8000, 700]), { messageEnds: [128] })
+    const counted = new Set<CachedBlock>()
+    for (const leaf of leavesOf(cache.index)) {
+      const { sizeBytes, uniqueBytes } = describePrefix(leaf, kinds)
+      const blocks = describeBlocks(cache.index, leaf, kinds)
+      expect(blocks.reduce((sum, block) => sum + block.sizeBytes, 0)).toBe(sizeBytes)
+      expect(uniqueBytes).toBeLessThanOrEqual(sizeBytes)
+      const owned = blocks.filter(({ sharedBy }) => sharedBy === 1).map(({ block }) => block)
+      expect(bytesOf(owned)).toBe(uniqueBytes)
+      for (const { block, from, to } of blocks) {
+        counted.add(block)
+        expect([from, to]).toEqual([
+          block.index * blockTokens,
+          block.index * blockTokens + block.tokenCount,
+        ])
+      }
+    }
+    expect(bytesOf(counted)).toBe(bytesOf(cache.index.blocks()))
+  })
+
+  it('say up to where they restore, which is nowhere when their boundaries have gone', async () => {
+    // The rows of both prompts, and the boundaries of one of them.
+    const { cache } = open({ ssd: null, ramBlocks: 15 })
+    const restorable = () =>
+      [...leavesOf(cache.index)].map((leaf) => describePrefix(leaf, kinds).restorableTokens)
+    await serveBoundary(cache, tokensOf([0, 2500]))
+    expect(restorable()).toEqual([2500])
+    await serveBoundary(cache, tokensOf([8000, 2500]))
+    expect(restorable().sort()).toEqual([0, 2500])
+    const again = leaseBoundary(cache, tokensOf([0, 2500]))
+    expect(again.plan).toMatchObject({ outcome: 'miss', miss: { reason: 'no_boundary' } })
+    again.release()
+  })
+
+  it('do not outlive their states where they have no bytes of their own', async () => {
+    const { cache } = open({ ssd: null, ramBlocks: 64 })
+    for (let turn = 1; turn <= 40; turn += 1) {
+      const tokens = tokensOf([turn * 10_000, 2500])
+      await serveBoundary(cache, tokens, { layout: stateLayout })
+    }
+    // A state at each of them.
+    expect(cache.index.blockCount).toBeLessThanOrEqual(64)
+    const leaves = [...leavesOf(cache.index)].map((leaf) => describePrefix(leaf, stateLayout.kinds))
+    expect(leaves.filter(({ restorableTokens }) => restorableTokens === 0)).toEqual([])
+    const last = await serveBoundary(cache, tokensOf([400_000, 2500]), { layout: stateLayout })
+    expect(last.restored).toBe(2499)
+  })
+
   it('are not as many as their boundaries, and take those along', async () => {
     const { cache } = bigCache()
     await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [192, 896] })
@@ -230,13 +288,13 @@ describe('prefixes of a model with windows and states', () => {
     const deepest = leaves.find(({ index }) => index === 2)
     if (deepest === undefined) throw new Error('a prefix of three blocks was expected')
     // All of it but the beginning that both prefixes share.
-    const gone = boundariesOf(uniqueRun(deepest))
+    const gone = boundariesOf(uniqueRun(deepest, boundaryLayout.kinds))
     expect(gone).toContain(1728)
     expect(gone).not.toContain(192)
     expect(gone).not.toContain(896)
     expect(
       await cache.evict(
-        uniqueRun(deepest).sort((a, b) => b.index - a.index),
+        uniqueRun(deepest, boundaryLayout.kinds).sort((a, b) => b.index - a.index),
         null,
       ),
     ).not.toEqual([])

@@ -76,6 +76,7 @@ function summary(prefix: Partial<PrefixSummaryJson>): PrefixSummaryJson {
     model: 'qwen3.6-27b-q4',
     namespace: '6b0d4e1f00000000000000000000000000000000000000000000000000000001',
     tokens: 31_488,
+    restorable_tokens: prefix.tokens ?? 31_488,
     size_bytes: 2_641_404_887,
     unique_bytes: 332_859_965,
     tiers: ['ram', 'ssd'],

@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest'
-import { startFixtureService } from './fixture-service.ts'
+import { describe, expect, it } from 'vitest'
+import { detailFixture, prefixFixtures, startFixtureService } from './fixture-service.ts'
 import { prefixd } from './run.ts'
 
 const listings = [
@@ -48,6 +48,37 @@ it('shows whole values and every column where there is no terminal', async () =>
     'LAST USED',
     'KEEPS',
   ])
+})
+
+describe('of prefixes that rows alone do not restore', () => {
+  const [whole, ...others] = prefixFixtures.slice(0, 3)
+  const cutBack = others.map((prefix, at) => ({ ...prefix, restorable_tokens: at * 8192 }))
+  const page = { object: 'list', data: [whole, ...cutBack], total: 3, next_cursor: null }
+
+  it('ls says up to where each restores, and that some restore nothing', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes': { status: 200, body: page },
+    })
+    const { out } = await prefixd(['ls', '--url', service.url], { width: 120 })
+    const cells = out.split('\n').map((line) => line.split(/ {2,}/))
+    const at = cells[0]?.indexOf('RESTORES') ?? -1
+    expect(cells.slice(1, 4).map((line) => line[at])).toEqual(['31,488', '0', '8,192'])
+    expect(out).toContain('1 prefix has lost every window or state to go on from')
+  })
+
+  it.each([
+    [1024, 'restores   1,024 tokens: the last window or state to go on from is there'],
+    [0, 'restores   nothing: every window or state to go on from has gone'],
+  ])('inspect says that %i tokens are restored', async (restorable, line) => {
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes/9f2c': {
+        status: 200,
+        body: { ...detailFixture, restorable_tokens: restorable },
+      },
+    })
+    const { out } = await prefixd(['inspect', '9f2c', '--url', service.url])
+    expect(out.split('\n')).toContain(line)
+  })
 })
 
 it('writes out what a hostile name would do to the terminal', async () => {

@@ -16,6 +16,11 @@ const promptTokens = 2 * blockTokens + 100
 const request = { tokens: fakeTokens(1, promptTokens), answerTokens: 8 }
 const layouts = ['kv+window', 'kv+state', 'kv+window+state', 'state'] as const
 
+interface Prefix {
+  readonly tokens: number
+  readonly restorable_tokens: number
+}
+
 interface Choices {
   readonly choices: readonly { readonly text: string }[]
   readonly usage: { readonly prompt_tokens_details: { readonly cached_tokens: number } }
@@ -38,6 +43,8 @@ test.each(layouts)('%s: an answer is the same cold, warm and after kill -9', asy
   const after = await folder.start(fakeFlags, { layout })
   const again = await complete(after.url, request)
   expect(again).toMatchObject({ text: cold.text, cachedTokens: promptTokens - 1, tier: 'ssd' })
+  const { data } = (await after.get('/v1/cache/prefixes')) as { data: readonly Prefix[] }
+  expect(data.map((prefix) => [prefix.tokens, prefix.restorable_tokens])).toEqual([[end, end]])
   const longer = { ...request, tokens: fakeTokens(1, promptTokens + 40) }
   expect((await complete(after.url, longer)).text).toBe(
     (await completeCold(after.url, longer)).text,

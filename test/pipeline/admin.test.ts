@@ -17,6 +17,7 @@ async function open() {
     cache,
     modelOf: () => 'toy',
     tenantOf: () => null,
+    kindsOf: () => ['kv'],
     sessionsAt: () => [],
     now: () => nowMs,
     stats: () => ({}) as never,
@@ -45,6 +46,7 @@ describe('the list of prefixes', () => {
     expect(total).toBe(2)
     expect(prefixes.map((prefix) => prefix.tokens)).toEqual([second.length, first.length])
     expect(prefixes[1]).toMatchObject({ sizeBytes: 3 * blockBytes, uniqueBytes: blockBytes })
+    expect(prefixes[1]?.restorableTokens).toBe(first.length)
     expect(prefixes[0]).toMatchObject({ model: 'toy', tiers: ['ram', 'ssd'], leased: false })
   })
 

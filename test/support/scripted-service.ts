@@ -212,6 +212,7 @@ const prefix: PrefixDetail = {
   model: 'fake',
   namespace: 'n',
   tokens: 1024,
+  restorableTokens: 1024,
   sizeBytes: 65_552,
   uniqueBytes: 16_400,
   tiers: ['ram', 'ssd'],

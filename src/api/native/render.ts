@@ -70,6 +70,7 @@ function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
     model: prefix.model,
     namespace: prefix.namespace,
     tokens: prefix.tokens,
+    restorable_tokens: prefix.restorableTokens,
     size_bytes: prefix.sizeBytes,
     unique_bytes: prefix.uniqueBytes,
     tiers: [...prefix.tiers],

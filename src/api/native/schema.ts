@@ -103,6 +103,8 @@ const summary = {
   model: Type.String(),
   namespace: Type.String(),
   tokens: count,
+  /** The deepest token that a prompt can go on from; 0: what is stored restores nothing. */
+  restorable_tokens: count,
   size_bytes: count,
   /** Bytes that no other prefix shares. */
   unique_bytes: count,

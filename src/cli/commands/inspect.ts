@@ -36,6 +36,7 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ['prefix', prefix.id],
     ['model', prefix.model],
     ['length', `${formatPlural(prefix.tokens, 'token')} in ${blocks}`],
+    ...restoresTo(prefix),
     [
       'size',
       `${formatSize(prefix.size_bytes)}, ${formatSize(prefix.unique_bytes)} shared with no other`,
@@ -47,6 +48,16 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ['namespace', prefix.namespace],
   ]
   return pairs.map(([name, value]) => `${pad(name, 9, 'left')}  ${printable(value)}`)
+}
+
+/** Up to where a prompt can go on, if that is not to the end. */
+function restoresTo({ tokens, restorable_tokens: restorable }: PrefixDetailJson) {
+  if (restorable === tokens) return []
+  const words =
+    restorable === 0
+      ? 'nothing: every window or state to go on from has gone'
+      : `${formatPlural(restorable, 'token')}: the last window or state to go on from is there`
+  return [['restores', words] satisfies [string, string]]
 }
 
 function freeing(prefix: PrefixDetailJson): string {

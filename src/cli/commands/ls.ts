@@ -8,6 +8,7 @@ import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { formatCount, formatPlural } from '../render/count.ts'
 import { formatAge } from '../render/duration.ts'
 import { type Column, tableLines } from '../render/table.ts'
+import { wrap } from '../render/text.ts'
 
 export interface LsFlags extends ClientFlags {
   readonly model?: string
@@ -25,12 +26,24 @@ export async function ls(this: CliContext, flags: LsFlags): Promise<void> {
     return writeLines(this.out, [advice])
   }
   writeLines(this.out, [
-    ...tableLines(columns(this.now()), page.data, this.out.width, (line) =>
+    ...tableLines(columnsFor(page.data, this.now()), page.data, this.out.width, (line) =>
       style(this.out, 'bold', line),
     ),
     '',
     `${formatCount(page.data.length)} of ${formatPlural(page.total, 'prefix', 'prefixes')}`,
+    ...uselessNote(page.data).flatMap((note) => wrap(note, this.out.width)),
   ])
+}
+
+/** Rows whose windows or states have gone stay until their room is needed. */
+function uselessNote(prefixes: readonly PrefixSummaryJson[]): string[] {
+  const useless = prefixes.filter((prefix) => prefix.restorable_tokens === 0).length
+  if (useless === 0) return []
+  const have = useless === 1 ? 'prefix has' : 'prefixes have'
+  return [
+    `${formatCount(useless)} ${have} lost every window or state to go on from, and restore ` +
+      'nothing; the rest of them goes when its room is needed, or with: prefixd evict PREFIX',
+  ]
 }
 
 /** Follows the cursor until `limit` prefixes are there; each page is one request. */
@@ -54,6 +67,16 @@ async function readPages(client: Client, flags: LsFlags): Promise<PrefixPageJson
   return { object: 'list', data: prefixes, total, next_cursor: cursor }
 }
 
+/** Up to where prompts can go on, if that is not everywhere. */
+function columnsFor(
+  prefixes: readonly PrefixSummaryJson[],
+  nowMs: number,
+): Column<PrefixSummaryJson>[] {
+  const isEverywhere = prefixes.every((prefix) => prefix.restorable_tokens === prefix.tokens)
+  const hidden = isEverywhere ? 'RESTORES' : null
+  return columns(nowMs).filter(({ title }) => title !== hidden)
+}
+
 function columns(nowMs: number): Column<PrefixSummaryJson>[] {
   return [
     { title: 'PREFIX', priority: 0, value: (prefix) => prefix.id },
@@ -63,6 +86,12 @@ function columns(nowMs: number): Column<PrefixSummaryJson>[] {
       priority: 0,
       align: 'right',
       value: (prefix) => formatCount(prefix.tokens),
+    },
+    {
+      title: 'RESTORES',
+      priority: 1,
+      align: 'right',
+      value: (prefix) => formatCount(prefix.restorable_tokens),
     },
     {
       title: 'SIZE',
