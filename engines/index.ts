@@ -6,6 +6,7 @@ import type { Engine } from './types.ts'
 export { EngineError, RestoreError } from './errors.ts'
 export { parseGbnf as checkGrammar } from './gbnf.ts'
 export type { EngineLimits } from './limits.ts'
+export { type MlxDevice, mlxPythonPath, mlxRequirements } from './mlx/files.ts'
 export type { EngineOptions } from './supervisor.ts'
 export type * from './types.ts'
 

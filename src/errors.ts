@@ -110,6 +110,8 @@ export const errorKinds = {
   PREFIXD_E_ENGINE_COMPUTE: internal,
   PREFIXD_E_ENGINE_MODEL: startup,
   PREFIXD_E_ENGINE_LIBRARY: startup,
+  PREFIXD_E_ENGINE_MISSING: startup,
+  PREFIXD_E_ENGINE_INSTALL: startup,
   PREFIXD_E_CACHE_DIRECTORY: startup,
   PREFIXD_E_CACHE_LOCKED: startup,
   PREFIXD_E_CACHE_FORMAT: startup,

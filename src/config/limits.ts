@@ -88,6 +88,10 @@ export const limits = {
   /** `pip download` and the unpacking of its wheel. */
   pipMs: 30 * 60_000,
   pipOutputBytes: 64 * 1024,
+  /** `prefixd engines install`, all steps; one question to a Python; what is kept of its words. */
+  installMs: 3_600_000,
+  pythonAnswerMs: 30_000,
+  installOutputBytes: 64 * 1024,
   /** A pull that has not touched its lock for this long is taken for dead. */
   pullLockStaleMs: 60_000,
   pullLockTouchMs: 10_000,

@@ -61,6 +61,14 @@ export function modelsDir(around: Surroundings): string {
     : expandPath(named, around.workingDir, around.home)
 }
 
+/** Where engines that are installed later live: PREFIXD_ENGINES_DIR, or `prefixd/engines` there. */
+export function enginesDir(around: Surroundings): string {
+  const named = around.env.PREFIXD_ENGINES_DIR
+  return named === undefined || named === ''
+    ? join(cacheHome(around), 'prefixd', 'engines')
+    : expandPath(named, around.workingDir, around.home)
+}
+
 /** An absolute path: `~/x` starts in the home folder, anything relative in `baseDir`. */
 export function expandPath(path: string, baseDir: string, home: string): string {
   if (path === '~') return home
