@@ -3,7 +3,7 @@
  * them as src/main.ts wires it; but the logits of every sampled token can be seen.
  */
 import { openCache, type ReuseMode, type TokenIds } from '../cache/index.ts'
-import { type EngineKind, startEngine, type WorkerOptions } from '../engines/index.ts'
+import { type NodeEngine, startEngine, type WorkerOptions } from '../engines/index.ts'
 import { limits } from '../src/config/limits.ts'
 import { createService } from '../src/pipeline/service.ts'
 import type { CacheDirective, Receipt } from '../src/pipeline/types.ts'
@@ -11,7 +11,7 @@ import { greedy } from './greedy.ts'
 import { recordLogits, type SampledToken } from './logits-recorder.ts'
 
 export interface ExactServiceOptions {
-  readonly engine: EngineKind
+  readonly engine: NodeEngine
   readonly modelPath: string
   readonly directory: string
   readonly reuse: ReuseMode

@@ -3,14 +3,14 @@
  * `--reuse token`: no more than the engine's own batching does, which is measured beside it.
  */
 import type { ReuseMode, TokenIds } from '../cache/index.ts'
-import type { EngineKind } from '../engines/index.ts'
+import type { NodeEngine } from '../engines/index.ts'
 import type { Receipt } from '../src/pipeline/types.ts'
 import { type ExactAnswer, type ExactService, openExactService } from './exact-service.ts'
 import { naturalText } from './natural-text.ts'
 import { createRandom } from './random.ts'
 
 export interface ExactnessOptions {
-  readonly engine: EngineKind
+  readonly engine: NodeEngine
   readonly modelPath: string
   /** Empty; it keeps the records of all prompts. */
   readonly directory: string

@@ -12,3 +12,4 @@ export {
   type InstallProgress,
   installMlx,
 } from './install.ts'
+export { mlxRuntime } from './runtime.ts'
