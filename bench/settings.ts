@@ -2,14 +2,14 @@
 import { writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { type Engine, type EngineOptions, startEngine } from '../engines/index.ts'
+import { type Engine, type EngineOptions, type NodeEngine, startEngine } from '../engines/index.ts'
 import { limits } from '../src/config/limits.ts'
 import { type Flags, loadConfig } from '../src/config/load.ts'
 import type { Config } from '../src/config/schema.ts'
 import { resolveModel } from '../src/models/index.ts'
 
 export interface Choices {
-  readonly engine: 'llamacpp' | 'fake'
+  readonly engine: NodeEngine
   readonly model: string
   readonly reuse: 'token' | 'block'
 }
@@ -27,6 +27,7 @@ export function readChoices(flags: Readonly<Record<keyof Choices, string>>): Cho
 }
 
 export interface Settings {
+  readonly engine: NodeEngine
   readonly config: Config
   /** Command line of `prefixd serve`; nothing of this user's own settings is read. */
   readonly words: readonly string[]
@@ -56,15 +57,15 @@ export async function settingsFor(choices: Choices, directory: string): Promise<
   const words = Object.entries(flags).flatMap(([key, value]) => [`--${key}`, String(value)])
   const modelPath =
     choices.engine === 'fake' ? '' : (await resolveModel(choices.model, { pull: false })).path
-  return { config, modelPath, words: [...words, '--config', configFile] }
+  return { engine: choices.engine, config, modelPath, words: [...words, '--config', configFile] }
 }
 
 /** A worker with the options that the service gives to its own one, and nothing else around it. */
 export function startBareEngine(
-  { config, modelPath }: Settings,
+  { engine, config, modelPath }: Settings,
   memory: Pick<EngineOptions, 'arena' | 'view'>,
 ): Engine {
-  return startEngine(config.engine, {
+  return startEngine(engine, {
     worker: {
       modelPath,
       contextTokens: config.contextTokens === 'auto' ? limits.contextTokens : config.contextTokens,

@@ -36,6 +36,12 @@ export interface OpenCache {
   close(): Promise<void>
 }
 
+/** Takes the least piece of shared memory and gives it back. Throws `PREFIXD_E_CACHE_ARENA`. */
+export const probeSharedMemory = (): void =>
+  createArena({ sizeBytes: mebibyte, shared: true }).close()
+
+const mebibyte = 1024 ** 2
+
 /**
  * Serves at once: no payload is read and no memory is touched yet; `arena.warmUp()` does that in
  * the background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_ARENA`.

@@ -4,14 +4,24 @@
  */
 import { readFileSync } from 'node:fs'
 import { type OpenCache, openCache } from '../cache/index.ts'
-import { type Engine, startEngine, type WorkerOptions } from '../engines/index.ts'
+import {
+  type Engine,
+  type EngineOptions,
+  type MlxRuntime,
+  startEngine,
+  startMlxEngine,
+  type WorkerOptions,
+} from '../engines/index.ts'
 import { type KeyFile, openKeyFile } from './api/auth/key-file.ts'
 import { readServerSecret } from './api/auth/server-secret.ts'
 import { createServer } from './api/server.ts'
 import type { RunningService, ServiceIo } from './cli/service.ts'
+import { engineSettings } from './config/engine-settings.ts'
 import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
+import { currentSurroundings } from './config/paths.ts'
 import type { Config } from './config/schema.ts'
+import { mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
 import { engineRoom, type ResolvedModel, resolveModel, weightsDigest } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
@@ -78,38 +88,39 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
   })
 }
 
-/** What only llama.cpp knows; another engine refuses it by name. */
-const engineSettings = (config: Config): Record<string, string> => ({
-  ...(config.libraryDir === null ? {} : { libraryDir: config.libraryDir }),
-  ...(config.ropeScaling === 'none' ? {} : { ropeScaling: config.ropeScaling }),
-  ...(config.kvType === 'f16' ? {} : { kvType: config.kvType }),
-  ...(config.flashAttention === 'on' ? {} : { flashAttention: config.flashAttention }),
-  ...(config.lora.length === 0 ? {} : { lora: config.lora.join('\n') }),
-})
+type StartEngine = (options: EngineOptions) => Engine
 
-const startWorker = (
+/** Finds what the engine needs on this machine; a missing part stops the start here. */
+async function findEngine({ engine }: Config, log: Log): Promise<StartEngine> {
+  if (engine !== 'mlx') return (options) => startEngine(engine, options)
+  const runtime: MlxRuntime = await mlxRuntime(currentSurroundings())
+  log.debug(`mlx runs on ${runtime.python} with ${runtime.blas?.name ?? 'its own BLAS'}`)
+  return (options) => startMlxEngine(runtime, options)
+}
+
+const engineOptions = (
   config: Config,
-  worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences'>,
+  worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences' | 'engine'>,
   arena: Arena,
   log: Log,
-): Engine =>
-  startEngine(config.engine, {
-    worker: {
-      ...worker,
-      threads: config.threads,
-      blockTokens: config.blockTokens,
-      reuse: config.reuse,
-      engine: engineSettings(config),
-    },
-    arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
-    view: arena,
-    limits: { ...limits, queuedRequests: config.queuedRequests },
-    log: (line) => log.debug(`worker: ${line}`),
-  })
+): EngineOptions => ({
+  worker: {
+    ...worker,
+    threads: config.threads,
+    blockTokens: config.blockTokens,
+    reuse: config.reuse,
+  },
+  arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
+  view: arena,
+  limits: { ...limits, queuedRequests: config.queuedRequests },
+  log: (line) => log.debug(`worker: ${line}`),
+})
 
 /** Resolves when the model is loaded and the service listens; rejects with a typed error. */
 export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
   const log = createLog(config.logLevel, (line) => io.log(line))
+  const settings = engineSettings(config)
+  const start = await findEngine(config, log)
   const model = await findModel(config)
   const room = await engineRoom(config, model, machineMemory())
   for (const notice of room.notices) log.warn(notice)
@@ -127,8 +138,8 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   const warming = new AbortController()
   arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
   const { contextTokens, sequences } = room
-  const worker = { modelPath: model?.path ?? '', contextTokens, sequences }
-  const engine = startWorker(config, worker, arena, log)
+  const worker = { modelPath: model?.path ?? '', contextTokens, sequences, engine: settings }
+  const engine = start(engineOptions(config, worker, arena, log))
   const service = createService({
     version: readVersion(),
     directory: config.dir,

@@ -5,6 +5,7 @@
 import { styleText } from 'node:util'
 import type { CommandContext, StricliProcess } from '@stricli/core'
 import type { Surroundings } from '../config/paths.ts'
+import type * as environment from '../environment/index.ts'
 import type * as models from '../models/index.ts'
 import type { ServiceModule } from './service.ts'
 
@@ -34,6 +35,7 @@ export interface CliContext extends CommandContext {
   /** Fires at Ctrl-C, for commands that run until then. */
   interrupted(): AbortSignal
   loadModels(): Promise<ModelsDoor>
+  loadEnvironment(): Promise<EnvironmentDoor>
   /** Only `serve` calls it: it loads the whole server. */
   loadService(): Promise<ServiceModule>
   /**
@@ -47,6 +49,12 @@ export interface CliContext extends CommandContext {
 export type ModelsDoor = Pick<
   typeof models,
   'listModels' | 'memoryFigures' | 'pullModel' | 'removeModel' | 'resolveModel'
+>
+
+/** What the CLI asks of src/environment. */
+export type EnvironmentDoor = Pick<
+  typeof environment,
+  'examine' | 'installMlx' | 'listEngines' | 'mlxEnvironment' | 'removeMlx'
 >
 
 /** Why the process ends; both null where a test or a person asked otherwise. */

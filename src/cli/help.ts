@@ -100,6 +100,38 @@ export const commandHelp = {
     about: 'Models that belong to other programs stay. Asks on a terminal; elsewhere needs --yes.',
     examples: [['prefixd models rm smollm2-135m', 'it is pulled again when it is needed']],
   },
+  'engines install': {
+    brief: 'Install an engine that does not come with prefixd',
+    arguments: '<engine>',
+    about:
+      'mlx needs Python 3.11 or newer, or uv, which brings one; about 80 MB are loaded. It is ' +
+      'whole or not at all: Ctrl-C leaves nothing. Run it again after an update of prefixd, and ' +
+      'restart services that use it.',
+    examples: [
+      ['prefixd engines install mlx', 'Metal on Apple silicon, the CPU on Linux'],
+      ['prefixd engines install mlx --cuda', 'an NVIDIA GPU on Linux'],
+    ],
+  },
+  'engines ls': {
+    brief: 'List the engines, where they lie and what they compute on',
+    about:
+      'BLAS is what multiplies float32 on a CPU. STATE is `stale` for an engine that was ' +
+      'installed by another version of prefixd; `engines install` renews it.',
+    examples: [['prefixd engines ls', 'also those that are not installed']],
+  },
+  'engines rm': {
+    brief: 'Delete an engine that prefixd installed',
+    arguments: '<engine>',
+    about: 'What was computed with it stays stored. Asks on a terminal; elsewhere needs --yes.',
+    examples: [['prefixd engines rm mlx', 'frees about 400 MB']],
+  },
+  doctor: {
+    brief: 'Look at this machine: what prefixd needs, and what is missing',
+    about:
+      'One line for each thing, and what to do where something is wrong. Asks no service; ' +
+      'exit code 1 when something must be corrected before prefixd can run.',
+    examples: [['prefixd doctor', 'Node, engines, Python, memory, disk']],
+  },
   config: {
     brief: 'Show every setting, and where its value comes from',
     about: 'Takes the flags of `serve`, to see what they would do. Asks no service.',
@@ -131,6 +163,8 @@ LOOK
 KEEP HOUSE
   prefixd evict --older-than 7d       free what nobody used for a week
   prefixd models pull|ls|rm           the models on this disk
+  prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
+  prefixd doctor                      what this machine has, and what is missing
   prefixd config                      every setting, and where it comes from
 
   prefixd help <command>              explain a command, with examples

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { currentSurroundings } from '../config/paths.ts'
 import { runCli } from './app.ts'
 import type { CliContext, Terminal } from './context.ts'
+import { loadEnvironment } from './engine-install.ts'
 import { Interrupted } from './failure.ts'
 import { loadModels } from './model-pull.ts'
 
@@ -26,6 +27,7 @@ const context: CliContext = {
   sleep,
   interrupted: interruptedSignal(),
   loadModels,
+  loadEnvironment,
   loadService: () => import('../main.ts'),
   onShutdown: async (close) => (await import('./shutdown.ts')).onShutdown(close),
 }

@@ -3,6 +3,8 @@ import { buildCommand, buildRouteMap } from '@stricli/core'
 import type { PrefixSort } from '../api/native/schema.ts'
 import { limits } from '../config/limits.ts'
 import type { ConfigFlags } from './commands/config.ts'
+import type { DoctorFlags } from './commands/doctor.ts'
+import type { EnginesInstallFlags, EnginesLsFlags, EnginesRmFlags } from './commands/engines.ts'
 import type { EvictFlags } from './commands/evict.ts'
 import type { InspectFlags } from './commands/inspect.ts'
 import type { LsFlags } from './commands/ls.ts'
@@ -13,7 +15,7 @@ import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
 import { commandHelp } from './help.ts'
 import { parseAge } from './render/duration.ts'
-import { configFlags, settingFlags } from './setting-flags.ts'
+import { configFlags, serveFlags } from './setting-flags.ts'
 
 const docs = (name: keyof typeof commandHelp) => ({ brief: commandHelp[name].brief })
 
@@ -54,7 +56,7 @@ const json = onOff('Print JSON')
 
 const serve = buildCommand<ServeFlags, [], CliContext>({
   docs: docs('serve'),
-  parameters: { flags: settingFlags },
+  parameters: { flags: serveFlags },
   loader: async () => (await import('./commands/serve.ts')).serve,
 })
 
@@ -160,12 +162,47 @@ const config = buildCommand<ConfigFlags, [], CliContext>({
   loader: async () => (await import('./commands/config.ts')).config,
 })
 
+const enginesInstall = buildCommand<EnginesInstallFlags, [string], CliContext>({
+  docs: docs('engines install'),
+  parameters: {
+    flags: { cuda: onOff('For an NVIDIA GPU, on Linux'), json },
+    positional: { kind: 'tuple', parameters: [argument('engine', 'mlx')] },
+  },
+  loader: async () => (await import('./commands/engines.ts')).enginesInstall,
+})
+
+const enginesLs = buildCommand<EnginesLsFlags, [], CliContext>({
+  docs: docs('engines ls'),
+  parameters: { flags: { json } },
+  loader: async () => (await import('./commands/engines.ts')).enginesLs,
+})
+
+const enginesRm = buildCommand<EnginesRmFlags, [string], CliContext>({
+  docs: docs('engines rm'),
+  parameters: {
+    flags: { yes: onOff('Do not ask'), json },
+    positional: { kind: 'tuple', parameters: [argument('engine', 'mlx')] },
+  },
+  loader: async () => (await import('./commands/engines.ts')).enginesRm,
+})
+
+const doctor = buildCommand<DoctorFlags, [], CliContext>({
+  docs: docs('doctor'),
+  parameters: { flags: { json } },
+  loader: async () => (await import('./commands/doctor.ts')).doctor,
+})
+
+const engines = buildRouteMap<string, CliContext>({
+  routes: { install: enginesInstall, ls: enginesLs, rm: enginesRm },
+  docs: { brief: 'Install, list and delete engines' },
+})
+
 const models = buildRouteMap<string, CliContext>({
   routes: { pull: modelsPull, ls: modelsLs, rm: modelsRm },
   docs: { brief: 'Pull, list and delete models' },
 })
 
 export const routes = buildRouteMap<string, CliContext>({
-  routes: { serve, ps, stats, ls, inspect, evict, models, config },
+  routes: { serve, ps, stats, ls, inspect, evict, models, engines, doctor, config },
   docs: { brief: 'Never prefill the same prefix twice' },
 })

@@ -38,10 +38,23 @@ const configFileFlag: TextFlag = {
 }
 
 /** By key, e.g. `block-tokens`, and `config`; switches also take `--no-save`. */
-export const settingFlags = table({
+const settingFlags = table({
   ...Object.fromEntries(settingList.map(([, setting]) => [setting.key, flagOf(setting)])),
   config: configFileFlag,
 })
+
+/** Those of the table, and `--yes`. */
+export const serveFlags: TableFlags = {
+  ...settingFlags,
+  ...table({
+    yes: {
+      kind: 'boolean',
+      optional: true,
+      withNegated: false,
+      brief: 'Install an engine that is missing without asking',
+    },
+  }),
+}
 
 /** Those of the table, and `--json`. */
 export const configFlags: TableFlags = {

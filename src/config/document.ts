@@ -35,6 +35,7 @@ const surroundings = `## Surroundings
 | \`PREFIXD_CONFIG\` | the TOML file, as \`--config\` |
 | \`PREFIXD_API_KEY\` | key that the other commands send to a service that wants one |
 | \`PREFIXD_MODELS_DIR\` | folder of pulled models; else \`prefixd/models\` in the cache folder |
+| \`PREFIXD_ENGINES_DIR\` | folder of installed engines; else \`prefixd/engines\` in the cache folder |
 | \`XDG_CACHE_HOME\`, \`XDG_CONFIG_HOME\` | the platform's folders, where they are absolute paths |
 | \`HF_ENDPOINT\` | base URL of the hub or of a mirror |
 | \`HF_TOKEN\`, \`HF_TOKEN_PATH\` | token for the hub; else the file that its own tools wrote |
@@ -42,7 +43,7 @@ const surroundings = `## Surroundings
 | \`HF_HOME\`, \`HF_HUB_CACHE\` | where models that the hub's own tools pulled are found |
 | \`OLLAMA_MODELS\` | where models that Ollama pulled are found |
 | \`PREFIXD_FAKE\` | JSON for \`--engine fake\`: the keys of \`engines/fake/options.ts\` |
-| \`PIP_…\` | respected when the default model comes from a Python wheel |
+| \`PIP_…\`, \`UV_…\` | respected when an engine is installed, and when a model comes from a wheel |
 
 The cache folder is \`$XDG_CACHE_HOME\` or \`~/.cache\`, on macOS \`~/Library/Caches\`.
 `

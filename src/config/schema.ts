@@ -52,7 +52,7 @@ function setting<T>(
   return { key, env, kind, defaultOf, defaultText, description }
 }
 
-const engineNames = ['llamacpp', 'fake'] as const
+const engineNames = ['llamacpp', 'mlx', 'fake'] as const
 export type EngineName = (typeof engineNames)[number]
 const reuseModes = ['token', 'block'] as const
 const ropeScalings = ['none', 'linear', 'yarn'] as const
@@ -83,7 +83,8 @@ export const settings = {
   ),
   engine: setting<EngineName>(
     'engine',
-    'What computes: llama.cpp inside a worker process, or the fake engine without a model.',
+    'What computes, in a worker process: llama.cpp, mlx (after `prefixd engines install mlx`), or ' +
+      'the fake engine without a model.',
     choice(...engineNames),
     () => 'llamacpp',
     'llamacpp',
@@ -104,7 +105,7 @@ export const settings = {
   ),
   dir: setting<string>(
     'dir',
-    'Folder for everything that the service writes, pulled models aside.',
+    'Folder for everything that the service writes, pulled models and installed engines aside.',
     path('folder', 'a folder'),
     (machine) => machine.dataDir,
     "the platform's cache folder + `/prefixd/data`",
@@ -181,7 +182,8 @@ export const settings = {
     'kv-type',
     'In which type keys and values are kept, or keys and values with a slash, as `q8_0/f16`. ' +
       '`q8_0` halves the memory of a token and the bytes that are stored; on a CPU it makes ' +
-      'prefill several times slower. Each type has a cache of its own.',
+      'prefill several times slower. Each type has a cache of its own. With mlx: `f16`, which is ' +
+      'whatever the model computes in, `q8_0` or `q4_0`.',
     pairOf(...kvTypes),
     () => 'f16',
     'f16',
@@ -196,7 +198,8 @@ export const settings = {
   lora: setting<readonly string[]>(
     'lora',
     'LoRA adapters for the model, GGUF files, each with a scale behind a colon if it is not 1, ' +
-      'as `style.gguf:0.5`. What was computed with an adapter is found only with the same ones.',
+      'as `style.gguf:0.5`; with mlx one folder of an adapter. What was computed with an adapter is ' +
+      'found only with the same ones.',
     paths('files', 'GGUF files, each with `:SCALE` behind it if it is not 1'),
     () => [],
     'none',

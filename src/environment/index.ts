@@ -1,15 +1,12 @@
-/** The only door to the environment of the MLX engine: what is there, how it comes and goes. */
-export {
-  type EnvironmentRecord,
-  type MlxEnvironment,
-  mlxEnvironment,
-  type ReadyEnvironment,
-  readyEnvironment,
-} from './environment.ts'
+/** The only door to what engines need on this machine: what is there, how it comes and goes. */
+export { examine, type Finding } from './doctor.ts'
+export { type MlxEnvironment, mlxEnvironment } from './environment.ts'
 export {
   type Installed,
   type InstallOptions,
   type InstallProgress,
   installMlx,
 } from './install.ts'
+export { type ListedEngine, listEngines } from './list.ts'
+export { type RemovedEngine, removeMlx } from './remove.ts'
 export { mlxRuntime } from './runtime.ts'

@@ -3,7 +3,7 @@
  * has computed something. Whatever ends this before, nothing is left.
  */
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type MlxDevice, mlxRequirements } from '../../engines/index.ts'
 import { limits } from '../config/limits.ts'
@@ -18,6 +18,7 @@ import {
   mlxPlaces,
   type ReadyEnvironment,
 } from './environment.ts'
+import { bytesBelow } from './folder-size.ts'
 import { installError, installFailure } from './install-failure.ts'
 import { chooseInstaller, type Installer, type PackageNews, type Step } from './installer.ts'
 import { type Pins, readPins } from './pins.ts'
@@ -175,14 +176,6 @@ async function putInPlace({ dir, partial, old }: MlxPlaces): Promise<void> {
   if (existsSync(dir)) await rename(dir, old)
   await rename(partial, dir)
   await rm(old, { recursive: true, force: true, maxRetries: 3 })
-}
-
-export async function bytesBelow(dir: string): Promise<number> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile())
-  let sum = 0
-  for (const { parentPath, name } of files) sum += (await stat(join(parentPath, name))).size
-  return sum
 }
 
 function diskError(error: unknown, path: string): PrefixdError {

@@ -30,6 +30,8 @@ export async function engineRoom(
   machine: MachineMemory,
 ): Promise<EngineRoom> {
   if (model === null) return unmeasured(config, limits.sequences)
+  // What mlx takes of a model is known when it has loaded it.
+  if (config.engine === 'mlx') return unmeasured(config, limits.sequences)
   // A build of the user's own may keep weights and contexts in the memory of a device.
   if (config.libraryDir !== null) return unmeasured(config, 1)
   const memory = modelMemoryOf(await readGgufMetadata(model.path))

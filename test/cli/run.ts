@@ -1,6 +1,12 @@
 /** Runs the CLI as a function call: nothing of this process is touched. */
 import { runCli } from '../../src/cli/app.ts'
-import type { CliContext, ModelsDoor, Shutdown, Terminal } from '../../src/cli/context.ts'
+import type {
+  CliContext,
+  EnvironmentDoor,
+  ModelsDoor,
+  Shutdown,
+  Terminal,
+} from '../../src/cli/context.ts'
 import type { ServiceModule } from '../../src/cli/service.ts'
 
 export const nowMs = Date.UTC(2026, 10, 24, 13, 44, 9)
@@ -15,6 +21,7 @@ export interface RunOptions {
   readonly fetch?: CliContext['fetch']
   readonly service?: ServiceModule
   readonly models?: ModelsDoor
+  readonly environment?: Partial<EnvironmentDoor>
   /** Called for each sleep of `--watch`; return true to press Ctrl-C. */
   readonly onSleep?: (count: number) => boolean
   /** Receives what ends `serve`. */
@@ -68,6 +75,7 @@ export async function prefixd(words: readonly string[], options: RunOptions = {}
       if (options.models === undefined) throw new Error('this command must not load the models')
       return options.models
     },
+    loadEnvironment: async () => environmentDoor(options.environment),
     loadService: async () => {
       if (options.service === undefined) throw new Error('this command must not load the server')
       return options.service
@@ -79,6 +87,21 @@ export async function prefixd(words: readonly string[], options: RunOptions = {}
   }
   const exit = await runCli(words, context)
   return { exit, out: out.text(), err: err.text(), questions }
+}
+
+/** A door in which each call must be expected. */
+function environmentDoor(expected: Partial<EnvironmentDoor> = {}): EnvironmentDoor {
+  const refuse = () => {
+    throw new Error('not expected in this test')
+  }
+  return {
+    examine: refuse,
+    installMlx: refuse,
+    listEngines: refuse,
+    mlxEnvironment: refuse,
+    removeMlx: refuse,
+    ...expected,
+  }
 }
 
 function capture(

@@ -20,7 +20,9 @@ const anyOf = (...parts: readonly string[]): RegExp => new RegExp(`^(${parts.joi
 
 const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
+const enginesDoor = 'engines/index\\.ts'
 const engineTypes = 'engines/types\\.ts'
+const cliPackages = ['@stricli/core', 'close-with-grace']
 const pipelineTypes = 'src/pipeline/types\\.ts'
 
 export const importRules: readonly ImportRule[] = [
@@ -70,6 +72,18 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf('src/(models|config|observe)/.*', errors, node),
   },
   {
+    files: anyOf('src/environment/.*'),
+    values: anyOf(
+      'src/(environment|config)/.*',
+      'src/models/pull-lock\\.ts',
+      enginesDoor,
+      errors,
+      node,
+    ),
+    // `doctor` takes a piece of shared memory, as the cache does.
+    dynamic: anyOf('cache/index\\.ts'),
+  },
+  {
     files: anyOf('src/observe/.*'),
     values: anyOf('src/observe/.*', 'src/config/limits\\.ts', errors, node),
     types: anyOf(pipelineTypes, cacheTypes, engineTypes),
@@ -111,7 +125,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     files: anyOf('src/cli/.*'),
-    values: anyOf('src/(cli|config|models)/.*', errors, node, '@stricli/core', 'close-with-grace'),
+    values: anyOf('src/(cli|config|models|environment)/.*', errors, node, ...cliPackages),
     types: anyOf(pipelineTypes, 'src/api/native/schema\\.ts'),
   },
   { files: anyOf('src/(main|index)\\.ts'), values: /^(?!src\/main\.ts$)/ },

@@ -2,6 +2,7 @@
 import type { Config } from '../../config/schema.ts'
 import { createClient } from '../client.ts'
 import { type CliContext, type Shutdown, style, writeLines } from '../context.ts'
+import { ensureEngine } from '../engine-install.ts'
 import { failureText, Interrupted } from '../failure.ts'
 import { ensureModel } from '../model-pull.ts'
 import { bannerLines } from '../render/banner.ts'
@@ -25,7 +26,7 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
     ended.resolve()
   })
   try {
-    const running = await start(this, config, stopping.signal)
+    const running = await start(this, config, flags.yes === true, stopping.signal)
     starting.resolve(running)
     if (!stopping.signal.aborted) await greet(this, running)
   } catch (error) {
@@ -42,8 +43,10 @@ export async function serve(this: CliContext, flags: ServeFlags): Promise<void> 
 async function start(
   context: CliContext,
   config: Config,
+  yes: boolean,
   signal: AbortSignal,
 ): Promise<RunningService> {
+  if (config.engine === 'mlx') await ensureEngine(context, yes, signal)
   // The fake engine computes without weights.
   if (config.engine !== 'fake') await ensureModel(context, config.model, signal)
   if (signal.aborted) throw new Interrupted()

@@ -1,0 +1,70 @@
+/** Getting an engine onto this machine, with its progress on stderr. */
+import { PrefixdError } from '../errors.ts'
+import { type CliContext, type EnvironmentDoor, style, writeLines } from './context.ts'
+import { Interrupted } from './failure.ts'
+import { stepLine } from './render/step-line.ts'
+import { printable } from './render/text.ts'
+
+type Installed = Awaited<ReturnType<EnvironmentDoor['installMlx']>>
+
+export const loadEnvironment = (): Promise<EnvironmentDoor> => import('../environment/index.ts')
+
+/** Rejects with `Interrupted` when the signal ended it; nothing is left then. */
+export async function installWithProgress(
+  context: CliContext,
+  cuda: boolean,
+  signal: AbortSignal,
+): Promise<Installed> {
+  const { installMlx } = await context.loadEnvironment()
+  const line = stepLine(context.err, 'installing mlx')
+  try {
+    return await installMlx({
+      around: context.around,
+      signal,
+      cuda,
+      onProgress: line.update,
+      onNotice: (sentence) => {
+        line.end()
+        writeLines(context.err, [
+          `${style(context.err, 'yellow', 'note')}   ${printable(sentence)}`,
+        ])
+      },
+    })
+  } catch (error) {
+    throw signal.aborted ? new Interrupted() : error
+  } finally {
+    line.end()
+  }
+}
+
+/**
+ * For `serve`: installs what is missing or out of date when somebody says yes. Throws
+ * PREFIXD_E_ENGINE_MISSING where nobody can be asked, or the answer is no.
+ */
+export async function ensureEngine(
+  context: CliContext,
+  yes: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { mlxEnvironment } = await context.loadEnvironment()
+  const environment = mlxEnvironment(context.around)
+  if (environment.state === 'ready') return
+  const what =
+    environment.state === 'missing'
+      ? 'The MLX engine is not installed.'
+      : `The MLX engine is out of date: ${environment.why}.`
+  const cuda = environment.state === 'stale' && environment.record?.device === 'cuda'
+  if (!yes) {
+    const answer = await context.ask(`${printable(what)} Install it now, about 80 MB? [Y/n] `)
+    if (answer === null || !/^(y(es)?)?$/i.test(answer.trim())) throw engineMissing(what, cuda)
+  }
+  await installWithProgress(context, cuda, signal)
+}
+
+const engineMissing = (what: string, cuda: boolean): PrefixdError =>
+  new PrefixdError('PREFIXD_E_ENGINE_MISSING', what, {
+    field: 'engine',
+    next:
+      `prefixd engines install mlx${cuda ? ' --cuda' : ''} (or serve --yes), ` +
+      'or serve with --engine llamacpp',
+  })

@@ -1,0 +1,11 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Of all files below; links count nothing. */
+export async function bytesBelow(dir: string): Promise<number> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  let sum = 0
+  for (const { parentPath, name } of files) sum += (await stat(join(parentPath, name))).size
+  return sum
+}
