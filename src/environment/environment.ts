@@ -26,7 +26,7 @@ export interface MlxPlaces {
   readonly dir: string
   readonly python: string
   readonly record: string
-  /** While it is installed, and while the one before is removed. */
+  /** While it is installed, with what pip and uv write beside it; the one before, until it is gone. */
   readonly partial: string
   readonly old: string
   readonly lock: string

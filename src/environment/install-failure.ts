@@ -15,7 +15,7 @@ const offline = new RegExp(
     'NewConnectionError|Connection (refused|reset|timed out|broken)|ConnectTimeout|ReadTimeout',
     'Max retries exceeded|name resolution|Name or service not known|nodename nor servname',
     'Network is unreachable|No route to host|ProxyError|dns error|error sending request',
-    'Failed to (fetch|establish)|network connectivity is disabled|Could not connect',
+    'Failed to (fetch|establish)|network (connectivity )?(is|was) disabled|Could not connect',
   ].join('|'),
   'i',
 )
@@ -36,7 +36,7 @@ export function installFailure(
     const folder =
       installer === 'uv' ? 'UV_NO_INDEX=1 UV_FIND_LINKS=DIR' : 'PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR'
     return installError(
-      `${installer} reaches no package index: ${lastWords(output)}.`,
+      `${installer} reaches no package index.`,
       `Connect to the network and try again; or name a mirror in ${mirror}; or fetch the packages ` +
         `on a machine like this one (pip download -d DIR -r ${file}) and install with ${folder}.`,
     )
@@ -47,13 +47,16 @@ export function installFailure(
   )
 }
 
-/** The line that says most. */
+/** The last error of pip is one line; uv's goes on to the end, with a frame around it. */
 function lastWords(output: string): string {
-  const lines = output.split('\n').map((line) => line.trim())
+  const lines = output.split('\n').map((line) => line.replaceAll(/[│╰├─▶]/g, '').trim())
   const said = lines.filter((line) => line !== '')
-  const words = said.findLast((line) => /^(ERROR|error):/.test(line)) ?? said.at(-1) ?? 'no output'
-  return words
-    .replace(/^(ERROR|error): */, '')
-    .replace(/\.$/, '')
-    .slice(0, 300)
+  const start = said.findLastIndex((line) => /^(ERROR:|error:|×)/.test(line))
+  const words = said.slice(start).join(' ')
+  return (
+    words
+      .replace(/^(ERROR:|error:|×) */, '')
+      .replace(/\.$/, '')
+      .slice(0, 300) || 'no output'
+  )
 }

@@ -93,9 +93,11 @@ async function build(
   const { around, signal, onProgress } = options
   const pins = readPins(options.requirements ?? mlxRequirements(device))
   const totalCount = pins.versions.size
-  const { partial } = places
-  await rm(partial, { recursive: true, force: true, maxRetries: 3 })
-  const env = installerEnv(around, partial)
+  const dir = join(places.partial, 'environment')
+  const tempDir = join(places.partial, 'tmp')
+  await rm(places.partial, { recursive: true, force: true, maxRetries: 3 })
+  await mkdir(tempDir, { recursive: true })
+  const env = installerEnv(around, tempDir)
   const installer = await chooseInstaller({ env, signal, platform: around.platform })
   const tell = (step: InstallProgress['step'], label: string | null, doneCount: number): void =>
     onProgress({ step, label, doneCount, totalCount })
@@ -103,8 +105,7 @@ async function build(
   tell('prepares', null, 0)
   const run = (step: Step, onLine?: (line: string) => void): Promise<ChildEnd> =>
     runChild(step.command, step.args, { env, signal, ...(onLine === undefined ? {} : { onLine }) })
-  await succeed(run(installer.create(partial)), installer, pins)
-  await mkdir(join(partial, 'tmp'), { recursive: true })
+  await succeed(run(installer.create(dir)), installer, pins)
   let loadedCount = 0
   const follow = (line: string): void => {
     const news = installer.read(line)
@@ -112,10 +113,9 @@ async function build(
     if (news.step === 'loads') loadedCount = Math.min(totalCount, loadedCount + 1)
     tell(news.step, news.label, news.step === 'loads' ? loadedCount : totalCount)
   }
-  await succeed(run(installer.fill(partial, pins.file), follow), installer, pins)
-  await rm(join(partial, 'tmp'), { recursive: true, force: true })
+  await succeed(run(installer.fill(dir, pins.file), follow), installer, pins)
   tell('checks', null, totalCount)
-  const python = await checkEnvironment(partial, env, signal)
+  const python = await checkEnvironment(dir, env, signal)
   const record: EnvironmentRecord = {
     format: 1,
     device,
@@ -124,19 +124,19 @@ async function build(
     python,
     installer: installer.name,
     installedAtMs: Date.now(),
-    sizeBytes: await bytesBelow(partial),
+    sizeBytes: await bytesBelow(dir),
   }
-  await writeFile(join(partial, 'prefixd.json'), `${JSON.stringify(record, null, 2)}\n`)
-  await putInPlace(places)
+  await writeFile(join(dir, 'prefixd.json'), `${JSON.stringify(record, null, 2)}\n`)
+  await putInPlace(dir, places)
   return record
 }
 
 /** As it is (mirrors, proxies, certificates), less what would lead pip out of the environment. */
-function installerEnv({ env }: Surroundings, partial: string) {
+function installerEnv({ env }: Surroundings, tempDir: string) {
   const foreign = ['PIP_TARGET', 'PIP_PREFIX', 'PIP_USER', 'PIP_ROOT', 'VIRTUAL_ENV', 'PYTHONHOME']
   const kept = Object.entries(env).filter(([name]) => !foreign.includes(name))
   // TMPDIR: what pip leaves when it is killed goes with the folder.
-  return { ...Object.fromEntries(kept), TMPDIR: join(partial, 'tmp'), UV_NO_PROGRESS: '1' }
+  return { ...Object.fromEntries(kept), TMPDIR: tempDir }
 }
 
 async function succeed(ending: Promise<ChildEnd>, installer: Installer, pins: Pins): Promise<void> {
@@ -161,8 +161,7 @@ async function checkEnvironment(
   signal: AbortSignal,
 ): Promise<string> {
   const python = join(dir, 'bin', 'python')
-  const offline = { ...env, HF_HUB_OFFLINE: '1', TMPDIR: undefined }
-  const end = await runChild(python, ['-I', '-B', '-c', check], { env: offline, signal })
+  const end = await runChild(python, ['-I', '-B', '-c', check], { env, signal })
   const lines = end.output.trim().split('\n')
   if (end.exitCode === 0) return lines.at(-1) ?? ''
   throw installError(
@@ -171,10 +170,10 @@ async function checkEnvironment(
   )
 }
 
-async function putInPlace({ dir, partial, old }: MlxPlaces): Promise<void> {
+async function putInPlace(whole: string, { dir, old }: MlxPlaces): Promise<void> {
   await rm(old, { recursive: true, force: true, maxRetries: 3 })
   if (existsSync(dir)) await rename(dir, old)
-  await rename(partial, dir)
+  await rename(whole, dir)
   await rm(old, { recursive: true, force: true, maxRetries: 3 })
 }
 

@@ -34,10 +34,13 @@ async function llamaCpp(): Promise<ListedEngine> {
   const named = { ...nothing, name: 'llamacpp' } as const
   try {
     const { path, origin, taggedRelease } = findLlamaCpp(null)
-    const version = [taggedRelease, `(${origin})`].filter((part) => part !== null).join(' ')
     const device = /metal/.test(origin) ? 'metal' : 'cpu'
     const sizeBytes = await bytesBelow(path)
-    return { ...named, state: 'ready', version, device, path, sizeBytes }
+    return {
+      ...named,
+      ...{ state: 'ready', device, path, sizeBytes, note: origin },
+      version: taggedRelease,
+    }
   } catch (error) {
     return { ...named, state: 'missing', note: (error as Error).message }
   }

@@ -34,7 +34,7 @@ export function stepLine(terminal: Terminal, label: string): StepLine {
 
 function stepText({ step, label, doneCount, totalCount }: Step): string {
   if (step === 'prepares') return 'makes a Python environment'
-  if (step === 'unpacks') return `unpacks ${totalCount} packages`
+  if (step === 'unpacks') return `unpacks ${totalCount} packages, up to a minute`
   if (step === 'checks') return 'checks that it computes'
   const count = `${String(doneCount).padStart(String(totalCount).length)} of ${totalCount}`
   return `${count}  ${printable(label ?? '')}`
