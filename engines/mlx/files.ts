@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 /** What mlx computes on. */
 export type MlxDevice = 'cpu' | 'cuda' | 'metal'
 
-/** Beside this file; from dist/, where only JavaScript is, in the package's own folder of sources. */
+/** Beside this file; from dist/, where only JavaScript is, in the package's folder of sources. */
 function pythonSide(): string {
   const places = ['./', '../../../engines/mlx/'].map((place) =>
     fileURLToPath(new URL(place, import.meta.url)),

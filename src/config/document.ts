@@ -35,7 +35,7 @@ const surroundings = `## Surroundings
 | \`PREFIXD_CONFIG\` | the TOML file, as \`--config\` |
 | \`PREFIXD_API_KEY\` | key that the other commands send to a service that wants one |
 | \`PREFIXD_MODELS_DIR\` | folder of pulled models; else \`prefixd/models\` in the cache folder |
-| \`PREFIXD_ENGINES_DIR\` | folder of installed engines; else \`prefixd/engines\` in the cache folder |
+| \`PREFIXD_ENGINES_DIR\` | folder of installed engines; else \`prefixd/engines\` there |
 | \`XDG_CACHE_HOME\`, \`XDG_CONFIG_HOME\` | the platform's folders, where they are absolute paths |
 | \`HF_ENDPOINT\` | base URL of the hub or of a mirror |
 | \`HF_TOKEN\`, \`HF_TOKEN_PATH\` | token for the hub; else the file that its own tools wrote |

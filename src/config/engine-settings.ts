@@ -1,4 +1,4 @@
-/** What the settings mean to each engine; one that an engine does not have is refused by its name. */
+/** What the settings mean to each engine; one that it does not have is refused by its name. */
 import { PrefixdError } from '../errors.ts'
 import { type Config, type Property, settings } from './schema.ts'
 
@@ -44,8 +44,8 @@ function kvBitsOf({ kvType }: Config): { readonly kvBits?: number } {
   if (bits === undefined) {
     throw settingError(
       'kv-type',
-      `kv-type is ${kvType}; with the engine mlx it is f16 (as the model computes), q8_0 or q4_0, ` +
-        'the same for keys and values.',
+      `kv-type is ${kvType}; with the engine mlx it is f16 (as the model computes), q8_0 or ` +
+        'q4_0, the same for keys and values.',
       'Choose one of these, or serve with --engine llamacpp.',
     )
   }
@@ -58,8 +58,8 @@ function adapterOf({ lora }: Config): { readonly adapter?: string } {
   if (more.length === 0 && !/:\d+(\.\d+)?$/.test(adapter)) return { adapter }
   throw settingError(
     'lora',
-    `lora is ${lora.join(',')}; with the engine mlx it is one folder with adapters.safetensors and ` +
-      'adapter_config.json, without a scale behind it.',
+    `lora is ${lora.join(',')}; with the engine mlx it is one folder with adapters.safetensors ` +
+      'and adapter_config.json, without a scale behind it.',
     'Name one folder, or serve with --engine llamacpp.',
   )
 }

@@ -83,8 +83,8 @@ export const settings = {
   ),
   engine: setting<EngineName>(
     'engine',
-    'What computes, in a worker process: llama.cpp, mlx (after `prefixd engines install mlx`), or ' +
-      'the fake engine without a model.',
+    'What computes, in a worker process: llama.cpp, mlx (after `prefixd engines install mlx`), ' +
+      'or the fake engine without a model.',
     choice(...engineNames),
     () => 'llamacpp',
     'llamacpp',
@@ -198,8 +198,8 @@ export const settings = {
   lora: setting<readonly string[]>(
     'lora',
     'LoRA adapters for the model, GGUF files, each with a scale behind a colon if it is not 1, ' +
-      'as `style.gguf:0.5`; with mlx one folder of an adapter. What was computed with an adapter is ' +
-      'found only with the same ones.',
+      'as `style.gguf:0.5`; with mlx one folder of an adapter. What was computed with an adapter ' +
+      'is found only with the same ones.',
     paths('files', 'GGUF files, each with `:SCALE` behind it if it is not 1'),
     () => [],
     'none',

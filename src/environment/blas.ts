@@ -1,6 +1,6 @@
 /**
- * The OpenBLAS of an environment. The CPU wheel of mlx multiplies with reference BLAS, and the bits of
- * a float32 product depend on library, kernels and threads: so all of them are known before a start.
+ * The OpenBLAS of an environment. The CPU wheel of mlx multiplies with reference BLAS, and the bits
+ * of a float32 product depend on library, kernels and threads: all are known before a start.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** What prefixd needs of this machine, looked at one by one. Starts no service and writes nothing. */
+/** What prefixd needs of this machine, one by one. Starts no service and writes nothing. */
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { limits } from '../config/limits.ts'
@@ -112,7 +112,8 @@ async function disk({ dir, ssdBytes }: Pick<Config, 'dir' | 'ssdBytes'>): Promis
     const next = 'Name a folder that you can write with --dir.'
     return { name, state: 'fail', found: `${dir} cannot be looked at`, next }
   }
-  const found = `${formatSize(freeBytes)} free in ${dir}; the SSD tier takes ${formatSize(ssdBytes)}`
+  const asked = `the SSD tier takes ${formatSize(ssdBytes)}`
+  const found = `${formatSize(freeBytes)} free in ${dir}; ${asked}`
   if (freeBytes >= ssdBytes + limits.freeDiskFloorBytes) return ok(name, found)
   // What a running service has stored counts as taken, so this may be no fault at all.
   const next = 'Without records in it already, that is too little: ask for less with --ssd.'

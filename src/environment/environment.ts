@@ -26,8 +26,9 @@ export interface MlxPlaces {
   readonly dir: string
   readonly python: string
   readonly record: string
-  /** While it is installed, with what pip and uv write beside it; the one before, until it is gone. */
+  /** While it is installed, with what pip and uv write beside it. */
   readonly partial: string
+  /** The one before, until it is removed. */
   readonly old: string
   readonly lock: string
 }
@@ -98,6 +99,6 @@ export function readyEnvironment(around: Surroundings): ReadyEnvironment {
       : `The MLX engine in ${dir} cannot be used: ${environment.why}.`
   throw new PrefixdError('PREFIXD_E_ENGINE_MISSING', message, {
     field: 'engine',
-    next: 'prefixd engines install mlx (downloads about 360 MB), or serve with --engine llamacpp.',
+    next: 'prefixd engines install mlx (about 80 MB), or serve with --engine llamacpp.',
   })
 }

@@ -37,8 +37,8 @@ export function installFailure(
       installer === 'uv' ? 'UV_NO_INDEX=1 UV_FIND_LINKS=DIR' : 'PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR'
     return installError(
       `${installer} reaches no package index.`,
-      `Connect to the network and try again; or name a mirror in ${mirror}; or fetch the packages ` +
-        `on a machine like this one (pip download -d DIR -r ${file}) and install with ${folder}.`,
+      `Connect to the network and try again; or name a mirror in ${mirror}; or fetch the ` +
+        `packages on a machine like this one (pip download -d DIR -r ${file}) and install with ${folder}.`,
     )
   }
   return installError(

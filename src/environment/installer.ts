@@ -1,4 +1,4 @@
-/** How an environment is made and filled: by uv where it is on the PATH, by venv and pip elsewhere. */
+/** How an environment is made and filled: by uv where that is on the PATH, else by venv and pip. */
 import { join } from 'node:path'
 import { type ChildOptions, runChild } from './child.ts'
 import { findPython, pythonRange } from './python.ts'

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly onSleep?: (count: number) => boolean
   /** Receives what ends `serve`. */
   readonly onListening?: (end: (shutdown?: Partial<Shutdown>) => Promise<void>) => void
+  /** Ctrl-C was pressed at once. */
+  readonly isInterrupted?: boolean
   readonly home?: string
   /** Sees all of stdout so far, each time that something is written. */
   readonly onOutput?: (text: string) => void
@@ -43,6 +45,7 @@ export async function prefixd(words: readonly string[], options: RunOptions = {}
   const err = capture(options)
   const questions: string[] = []
   const interrupt = new AbortController()
+  if (options.isInterrupted === true) interrupt.abort()
   let sleeps = 0
   const context: CliContext = {
     process: {

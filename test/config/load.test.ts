@@ -164,7 +164,7 @@ describe('a wrong configuration', () => {
     ['ram', 'at least 64MiB', '1KiB'],
     ['ram', 'like 8GiB', '8 gigs'],
     ['ssd', '0 for no SSD tier', '-1'],
-    ['engine', 'one of llamacpp, fake', 'vllm'],
+    ['engine', 'one of llamacpp, mlx, fake', 'vllm'],
     ['save', 'true or false', 'maybe'],
     ['host', 'a host name', ' '],
     ['threads', 'a whole number from 1', 0],

@@ -1,4 +1,4 @@
-/** Packages with the names of those that the MLX engine needs, small enough to be installed by tests. */
+/** Packages with the names of those that the MLX engine needs, small enough for tests. */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

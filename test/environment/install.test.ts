@@ -264,8 +264,8 @@ describe('the Python of the MLX engine', () => {
       code: 'PREFIXD_E_ENGINE_INSTALL',
       field: 'PATH',
       message:
-        'The MLX engine needs Python 3.11 to 3.14 with the module venv; found: python3.12 (3.12.1) ' +
-        'lacks the modules venv and ensurepip; python3.11 is PyPy, not CPython; python3.14 is ' +
+        'The MLX engine needs Python 3.11 to 3.14 with the module venv; found: ' +
+        'python3.12 (3.12.1) lacks the modules venv and ensurepip; python3.11 is PyPy, not CPython; python3.14 is ' +
         '3.15.0, for which mlx has no packages yet; python3 is 3.9.2, too old.',
       next: expect.stringContaining('sudo apt install python3 python3-venv'),
     })

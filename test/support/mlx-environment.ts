@@ -28,8 +28,8 @@ export const mlxIsRefused: string | null = mlxRefusal(thisMachine(), false)
 const tools = fileURLToPath(new URL('./mlx-tools.txt', import.meta.url))
 
 /**
- * Installs what is missing: about 80 MB and a minute, once. Other test processes wait meanwhile. For
- * `beforeAll`; throws what the installer throws.
+ * Installs what is missing: about 80 MB and a minute, once. Other test processes wait meanwhile.
+ * For `beforeAll`; throws what the installer throws.
  */
 export async function mlxTestEnvironment(): Promise<MlxTestEnvironment> {
   const pins = readPins(mlxRequirements(mlxDevice(thisMachine(), false)))
