@@ -27,6 +27,8 @@ import { engineRoom, type ResolvedModel, resolveModel, weightsDigest } from './m
 import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
+export { probeSharedMemory } from '../cache/index.ts'
+
 /** The packed package keeps package.json one folder further up than the source tree does. */
 function readVersion(): string {
   for (const place of ['../package.json', '../../package.json']) {

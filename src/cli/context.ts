@@ -36,7 +36,7 @@ export interface CliContext extends CommandContext {
   interrupted(): AbortSignal
   loadModels(): Promise<ModelsDoor>
   loadEnvironment(): Promise<EnvironmentDoor>
-  /** Only `serve` calls it: it loads the whole server. */
+  /** Only `serve` and `doctor` call it: it loads the whole server. */
   loadService(): Promise<ServiceModule>
   /**
    * `close` is called when the process is asked to end; the process ends when it has resolved.

@@ -35,4 +35,6 @@ export interface RunningService {
 export interface ServiceModule {
   /** Resolves when the service listens. Rejects with a typed error when it cannot start. */
   serve(config: Config, io: ServiceIo): Promise<RunningService>
+  /** Throws a typed error where service and worker could not share memory. */
+  probeSharedMemory(): void
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { blasEnvironment, type OpenBlas } from '../../engines/index.ts'
+import { blasEnvironment, type OpenBlas } from '../../engines/on-disk.ts'
 import { limits } from '../config/limits.ts'
 import { runChild } from './child.ts'
 import type { ReadyEnvironment } from './environment.ts'

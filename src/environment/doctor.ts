@@ -20,10 +20,16 @@ export interface Finding {
   readonly next: string | null
 }
 
+export interface ExamineOptions {
+  readonly signal: AbortSignal
+  /** Takes a piece of shared memory as a service would; rejects with the reason. */
+  readonly probeSharedMemory: () => Promise<void>
+}
+
 export async function examine(
   config: Pick<Config, 'dir' | 'ramBytes' | 'ssdBytes'>,
   around: Surroundings,
-  signal: AbortSignal,
+  { signal, probeSharedMemory }: ExamineOptions,
 ): Promise<Finding[]> {
   const engines = await listEngines(around)
   return [
@@ -32,7 +38,7 @@ export async function examine(
     ...engines.filter(({ name, state }) => name === 'mlx' && state === 'ready').map(blas),
     await python(around, signal),
     memory(config),
-    await sharedMemory(),
+    await sharedMemory(probeSharedMemory),
     await disk(config),
   ]
 }
@@ -91,12 +97,10 @@ function memory({ ramBytes }: Pick<Config, 'ramBytes'>): Finding {
   return isShort ? { name, state: 'warn', found, next } : ok(name, found)
 }
 
-/** The RAM tier, in small: what a service would do first. */
-async function sharedMemory(): Promise<Finding> {
+async function sharedMemory(probe: () => Promise<void>): Promise<Finding> {
   const name = 'shared memory'
   try {
-    const { probeSharedMemory } = await import('../../cache/index.ts')
-    probeSharedMemory()
+    await probe()
     return ok(name, 'service and worker can share it')
   } catch (error) {
     const next = 'Raise the memory limit of the container; the RAM tier is shared memory.'

@@ -1,7 +1,7 @@
 /** The installed environment of the MLX engine: where it lies, and whether it can be used. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type MlxDevice, mlxRequirements } from '../../engines/index.ts'
+import { type MlxDevice, mlxRequirements } from '../../engines/on-disk.ts'
 import { enginesDir, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
 import { readPins } from './pins.ts'

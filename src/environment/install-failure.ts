@@ -38,7 +38,8 @@ export function installFailure(
     return installError(
       `${installer} reaches no package index.`,
       `Connect to the network and try again; or name a mirror in ${mirror}; or fetch the ` +
-        `packages on a machine like this one (pip download -d DIR -r ${file}) and install with ${folder}.`,
+        `packages on a machine like this one (pip download -d DIR -r ${file}) and install ` +
+        `with ${folder}.`,
     )
   }
   return installError(

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type MlxDevice, mlxRequirements } from '../../engines/index.ts'
+import { type MlxDevice, mlxRequirements } from '../../engines/on-disk.ts'
 import { limits } from '../config/limits.ts'
 import { enginesDir, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'

@@ -1,5 +1,5 @@
 /** Every engine of this prefixd: where it lies, and what it computes with. */
-import { findLlamaCpp } from '../../engines/index.ts'
+import { findLlamaCpp } from '../../engines/on-disk.ts'
 import type { Surroundings } from '../config/paths.ts'
 import { findBlas } from './blas.ts'
 import { mlxEnvironment } from './environment.ts'

@@ -1,5 +1,5 @@
 /** For which machines there are packages of mlx, and for which device. */
-import type { MlxDevice } from '../../engines/index.ts'
+import type { MlxDevice } from '../../engines/on-disk.ts'
 import { PrefixdError } from '../errors.ts'
 
 export interface Machine {

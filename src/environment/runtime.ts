@@ -1,5 +1,5 @@
 /** The environment as the engine is started with it. */
-import type { MlxRuntime } from '../../engines/index.ts'
+import type { MlxRuntime } from '../../engines/on-disk.ts'
 import type { Surroundings } from '../config/paths.ts'
 import { findBlas } from './blas.ts'
 import { readyEnvironment } from './environment.ts'

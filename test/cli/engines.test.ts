@@ -185,7 +185,7 @@ describe('prefixd serve --engine mlx', () => {
         return installing(options)
       },
     }
-    const service: ServiceModule = {
+    const service: Pick<ServiceModule, 'serve'> = {
       serve: async () => {
         throw new PrefixdError('PREFIXD_E_PORT_IN_USE', 'it was started')
       },

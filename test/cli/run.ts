@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly answer?: string
   readonly color?: boolean
   readonly fetch?: CliContext['fetch']
-  readonly service?: ServiceModule
+  readonly service?: Pick<ServiceModule, 'serve'>
   readonly models?: ModelsDoor
   readonly environment?: Partial<EnvironmentDoor>
   /** Called for each sleep of `--watch`; return true to press Ctrl-C. */
@@ -81,7 +81,7 @@ export async function prefixd(words: readonly string[], options: RunOptions = {}
     loadEnvironment: async () => environmentDoor(options.environment),
     loadService: async () => {
       if (options.service === undefined) throw new Error('this command must not load the server')
-      return options.service
+      return { probeSharedMemory: () => {}, ...options.service }
     },
     onShutdown: async (close) => {
       options.onListening?.((shutdown) => close({ error: null, signal: 'SIGTERM', ...shutdown }))

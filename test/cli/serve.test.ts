@@ -56,7 +56,7 @@ async function serveOnce(
   let closedCount = 0
   let io: ServiceIo | null = null
   let end: (() => Promise<void>) | null = null
-  const service: ServiceModule = {
+  const service: Pick<ServiceModule, 'serve'> = {
     serve: async (config, given) => {
       configs.push(config)
       io = given

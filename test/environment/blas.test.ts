@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { blasEnvironment, type MlxRuntime } from '../../engines/index.ts'
+import { blasEnvironment, type MlxRuntime } from '../../engines/on-disk.ts'
 import { coreTypeOf } from '../../src/environment/blas.ts'
 import { mlxRuntime } from '../../src/environment/index.ts'
 import { mlxIsRefused, mlxTestEnvironment } from '../support/mlx-environment.ts'

@@ -14,7 +14,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { mlxRequirements } from '../../engines/index.ts'
+import { mlxRequirements } from '../../engines/on-disk.ts'
 import type { Surroundings } from '../../src/config/paths.ts'
 import { mlxEnvironment } from '../../src/environment/environment.ts'
 import { type Installed, type InstallProgress, installMlx } from '../../src/environment/install.ts'
@@ -265,8 +265,9 @@ describe('the Python of the MLX engine', () => {
       field: 'PATH',
       message:
         'The MLX engine needs Python 3.11 to 3.14 with the module venv; found: ' +
-        'python3.12 (3.12.1) lacks the modules venv and ensurepip; python3.11 is PyPy, not CPython; python3.14 is ' +
-        '3.15.0, for which mlx has no packages yet; python3 is 3.9.2, too old.',
+        'python3.12 (3.12.1) lacks the modules venv and ensurepip; ' +
+        'python3.11 is PyPy, not CPython; python3.14 is 3.15.0, for which mlx has no packages ' +
+        'yet; python3 is 3.9.2, too old.',
       next: expect.stringContaining('sudo apt install python3 python3-venv'),
     })
   })

@@ -20,7 +20,6 @@ const anyOf = (...parts: readonly string[]): RegExp => new RegExp(`^(${parts.joi
 
 const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
-const enginesDoor = 'engines/index\\.ts'
 const engineTypes = 'engines/types\\.ts'
 const cliPackages = ['@stricli/core', 'close-with-grace']
 const pipelineTypes = 'src/pipeline/types\\.ts'
@@ -76,12 +75,10 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf(
       'src/(environment|config)/.*',
       'src/models/pull-lock\\.ts',
-      enginesDoor,
+      'engines/on-disk\\.ts',
       errors,
       node,
     ),
-    // `doctor` takes a piece of shared memory, as the cache does.
-    dynamic: anyOf('cache/index\\.ts'),
   },
   {
     files: anyOf('src/observe/.*'),

@@ -14,7 +14,10 @@ type Finding = Awaited<ReturnType<EnvironmentDoor['examine']>>[number]
 export async function doctor(this: CliContext, flags: DoctorFlags): Promise<void> {
   const { examine } = await this.loadEnvironment()
   const { config } = await loadWithFlags(this, {})
-  const findings = await examine(config, this.around, this.interrupted())
+  const findings = await examine(config, this.around, {
+    signal: this.interrupted(),
+    probeSharedMemory: async () => (await this.loadService()).probeSharedMemory(),
+  })
   if (flags.json) writeJson(this.out, { findings })
   else writeLines(this.out, linesOf(this, findings))
   const failed = findings.filter(({ state }) => state === 'fail').map(({ name }) => name)

@@ -1,4 +1,4 @@
-/** Progress of an installation on stderr: in place on a terminal, a line for each step elsewhere. */
+/** Progress of an installation on stderr: in place on a terminal, line by line elsewhere. */
 import { style, type Terminal } from '../context.ts'
 import { printable, shorten } from './text.ts'
 
