@@ -1,7 +1,7 @@
 /** How the Python worker is started, and what it is told of the library that multiplies for it. */
 import type { WorkerCommand } from '../process.ts'
 import type { WorkerOptions } from '../types.ts'
-import { mlxPythonPath } from './files.ts'
+import { mlxPackage, mlxPythonPath } from './files.ts'
 
 export interface OpenBlas {
   /** Path of the shared library. */
@@ -32,7 +32,7 @@ export function mlxCommand({ python, blas }: MlxRuntime, threads: number): Worke
   return {
     command: python,
     // -P: nothing is imported from the folder that the service was started in.
-    args: ['-P', '-m', 'prefixd_mlx'],
+    args: ['-P', '-m', mlxPackage],
     env: {
       PYTHONPATH: mlxPythonPath(),
       PYTHONHOME: undefined,

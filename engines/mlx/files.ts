@@ -15,8 +15,11 @@ function pythonSide(): string {
   return places.find((place) => existsSync(join(place, 'requirements.txt'))) ?? beside
 }
 
-/** The folder that PYTHONPATH takes; the package in it is `prefixd_mlx`. */
+/** The folder that PYTHONPATH takes; `mlxPackage` is in it. */
 export const mlxPythonPath = (): string => join(pythonSide(), 'python')
+
+/** What Python is asked to run. */
+export const mlxPackage = 'prefixd_mlx'
 
 /** The file of exact versions for pip and uv. */
 export const mlxRequirements = (device: MlxDevice): string =>

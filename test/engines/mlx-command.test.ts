@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { mlxCommand, mlxWorkerOptions } from '../../engines/mlx/command.ts'
 import { mlxPythonPath, mlxRequirements } from '../../engines/mlx/files.ts'
 import { readPins } from '../../src/environment/pins.ts'
+import { filesUnder, repositoryRoot } from '../support/source-files.ts'
 
 const blas = {
   library: '/env/libopenblas.so',
@@ -64,6 +65,15 @@ describe('the versions that the MLX engine is installed with', () => {
   it('have a name that changes with any of them', () => {
     const digests = devices.map((device) => readPins(mlxRequirements(device)).digest)
     expect(new Set(digests).size).toBe(devices.length)
+  })
+
+  it('are packed, with all Python that they are for', () => {
+    const { files } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as {
+      files: string[]
+    }
+    const needed = filesUnder('engines/mlx').filter((path) => /\.(py|txt)$/.test(path))
+    const isPacked = (path: string) => files.some((file) => `${path}/`.startsWith(`${file}/`))
+    expect(needed.filter((path) => !isPacked(path))).toEqual([])
   })
 
   it('lie beside the sources, wherever these run from', () => {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { blasEnvironment, type MlxRuntime } from '../../engines/on-disk.ts'
-import { coreTypeOf } from '../../src/environment/blas.ts'
-import { mlxRuntime } from '../../src/environment/index.ts'
+import { coreTypeOf, findBlas } from '../../src/environment/blas.ts'
+import { readyEnvironment } from '../../src/environment/environment.ts'
 import { mlxIsRefused, mlxTestEnvironment } from '../support/mlx-environment.ts'
 
 describe('the kernels of OpenBLAS', () => {
@@ -26,7 +26,10 @@ const isLinux = process.platform === 'linux'
 describe.skipIf(mlxIsRefused !== null || !isLinux)('the BLAS of the MLX engine', () => {
   let runtime: MlxRuntime
   beforeAll(async () => {
-    runtime = await mlxRuntime((await mlxTestEnvironment()).around)
+    const { around } = await mlxTestEnvironment()
+    const environment = readyEnvironment(around)
+    const blas = await findBlas(environment, around.env)
+    runtime = { python: environment.places.python, blas }
   })
 
   const run = (code: string): string[] => {
