@@ -109,6 +109,7 @@ export const errorKinds = {
   PREFIXD_E_ENGINE_RESTORE: internal,
   PREFIXD_E_ENGINE_COMPUTE: internal,
   PREFIXD_E_ENGINE_MODEL: startup,
+  PREFIXD_E_ENGINE_SETTINGS: { ...startup, exit: 2 },
   PREFIXD_E_ENGINE_LIBRARY: startup,
   PREFIXD_E_ENGINE_MISSING: startup,
   PREFIXD_E_ENGINE_INSTALL: startup,

@@ -5,7 +5,7 @@ import type { WorkerOptions } from '../types.ts'
 /** Name of the variable that has them, as a JSON object of `fakeDefaults`' keys. */
 export const fakeVariable = 'PREFIXD_FAKE'
 
-/** Throws PREFIXD_E_ENGINE_MODEL for what is no JSON object; the settings are checked later. */
+/** Throws PREFIXD_E_ENGINE_SETTINGS for what is no JSON object; the settings are checked later. */
 export function settingsFrom(text: string | undefined): WorkerOptions['engine'] {
   if (text === undefined || text === '') return {}
   let settings: unknown
@@ -20,7 +20,7 @@ export function settingsFrom(text: string | undefined): WorkerOptions['engine'] 
 
 function wrong(cause?: unknown): EngineError {
   return new EngineError(
-    'PREFIXD_E_ENGINE_MODEL',
+    'PREFIXD_E_ENGINE_SETTINGS',
     `${fakeVariable} must be a JSON object, like {"bytesPerToken": 4096}.`,
     { cause },
   )

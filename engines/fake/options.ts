@@ -41,7 +41,7 @@ export const fakeDefaults = {
 }
 export type FakeOptions = typeof fakeDefaults
 
-/** Throws PREFIXD_E_ENGINE_MODEL naming the setting that is unknown or wrong. */
+/** Throws PREFIXD_E_ENGINE_SETTINGS naming the setting that is unknown or wrong. */
 export function readFakeOptions(engine: WorkerOptions['engine']): FakeOptions {
   for (const [name, value] of Object.entries(engine)) {
     const known = Object.entries(fakeDefaults).find(([key]) => key === name)
@@ -76,7 +76,7 @@ export function rowBytes({ layout, bytesPerToken }: FakeOptions): number {
 
 function wrong(name: string, allowed: string): EngineError {
   return new EngineError(
-    'PREFIXD_E_ENGINE_MODEL',
+    'PREFIXD_E_ENGINE_SETTINGS',
     `Setting \`${name}\` of the fake engine must be ${allowed}.`,
   )
 }

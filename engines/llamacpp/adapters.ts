@@ -31,7 +31,7 @@ export function readAdapterFiles(setting: unknown): readonly AdapterFile[] {
 
 /**
  * Loads the adapters for this model, which owns them from then on. Throws
- * `PREFIXD_E_ENGINE_MODEL` with llama.cpp's own reason.
+ * `PREFIXD_E_ENGINE_SETTINGS` with llama.cpp's own reason.
  */
 export async function loadAdapters(
   library: LlamaLibrary,
@@ -84,6 +84,6 @@ function loadAdapter(library: LlamaLibrary, model: Pointer, path: string): Point
 
 const failed = (words: string): EngineError =>
   new EngineError(
-    'PREFIXD_E_ENGINE_MODEL',
+    'PREFIXD_E_ENGINE_SETTINGS',
     `LoRA: ${words} Name GGUF adapters that were made for this model in --lora.`,
   )

@@ -32,7 +32,7 @@ const isType = (word: string): word is KvType => Object.hasOwn(typeNumbers, word
 const isFlash = (word: string): word is FlashAttention => Object.hasOwn(flashNumbers, word)
 const isQuantised = (type: KvType): boolean => type !== 'f16' && type !== 'bf16'
 
-/** `kvType` is one type, or keys' and values' with a slash; throws `PREFIXD_E_ENGINE_MODEL`. */
+/** `kvType` is one type, or keys' and values' with a slash; throws `PREFIXD_E_ENGINE_SETTINGS`. */
 export function readAttention(engine: WorkerOptions['engine']): AttentionSettings {
   const { kvType = 'f16', flashAttention = 'on' } = engine
   const [keys = '', values = keys, ...more] = String(kvType).split('/')
@@ -60,4 +60,4 @@ export const attentionParams = (settings: AttentionSettings): Readonly<Record<st
 })
 
 const refused = (words: string): EngineError =>
-  new EngineError('PREFIXD_E_ENGINE_MODEL', `The KV cache: ${words}`)
+  new EngineError('PREFIXD_E_ENGINE_SETTINGS', `The KV cache: ${words}`)

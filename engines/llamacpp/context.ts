@@ -43,7 +43,10 @@ export interface LlamaContext {
   free(): void
 }
 
-/** Throws `PREFIXD_E_ENGINE_MODEL` when there is no memory for it. */
+/**
+ * Throws `PREFIXD_E_ENGINE_MODEL` when there is no memory for it, and `PREFIXD_E_ENGINE_SETTINGS`
+ * where llama.cpp cannot keep this model's keys and values as the settings want them.
+ */
 export async function createContext(
   library: LlamaLibrary,
   model: Pointer,
@@ -75,13 +78,7 @@ export async function createContext(
     if (context !== null) calls.llama_free(context)
     const again = listenToErrors(library, () => calls.llama_init_from_model(model, params))
     if (again.result !== null) calls.llama_free(again.result)
-    throw new EngineError(
-      'PREFIXD_E_ENGINE_MODEL',
-      `llama.cpp could not create a context of ${contextTokens} tokens for this model` +
-        `${again.firstError === null ? '' : ` ("${again.firstError}")`}. ` +
-        'It may not fit into memory (try a smaller --ctx or fewer --sequences), ' +
-        'or the model may not generate text.',
-    )
+    throw contextError(contextTokens, options.attention, again.firstError)
   }
   const batch = allocateBatch(batchTokens, sequences)
   const abortFlag = installAbortFlag(library, context)
@@ -116,4 +113,26 @@ export async function createContext(
     },
   }
   return self
+}
+
+function contextError(
+  contextTokens: number,
+  { keys, values, flashAttention }: AttentionSettings,
+  reason: string | null,
+): EngineError {
+  const words =
+    `llama.cpp could not create a context of ${contextTokens} tokens for this model` +
+    `${reason === null ? '' : ` ("${reason}")`}. `
+  const isDefault = keys === 'f16' && values === 'f16' && flashAttention === 'on'
+  if (!isDefault && /cache type|quantiz|flash/i.test(reason ?? '')) {
+    return new EngineError(
+      'PREFIXD_E_ENGINE_SETTINGS',
+      `${words}Set --kv-type f16 and --flash-attention on.`,
+    )
+  }
+  return new EngineError(
+    'PREFIXD_E_ENGINE_MODEL',
+    `${words}It may not fit into memory (try a smaller --ctx or fewer --sequences), ` +
+      'or the model may not generate text.',
+  )
 }

@@ -28,21 +28,6 @@ export function listenToErrors<T>(
   }
 }
 
-/**
- * Asks llama.cpp once more, for the vocabulary only. Null: this time it loaded, so the weights as
- * such are the problem.
- */
-export function explainLoadFailure(library: LlamaLibrary, modelPath: string): string | null {
-  const { calls } = library
-  const params = { ...calls.llama_model_default_params(), vocab_only: true }
-  const { result: model, firstError } = listenToErrors(library, () =>
-    calls.llama_model_load_from_file(modelPath, params),
-  )
-  if (model === null) return firstError ?? 'no reason given'
-  calls.llama_model_free(model)
-  return null
-}
-
 /** `llama_model_load: error loading model: tensor …` becomes `tensor …`. */
 function withoutFunctionName(text: string): string {
   return text.trim().replace(/^(?:\w+: )+(?:error loading model: )?/, '')

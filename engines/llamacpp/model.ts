@@ -15,9 +15,9 @@ import { type AttentionSettings, readAttention } from './attention-settings.ts'
 import { type LlamaCalls, onPool } from './calls.ts'
 import { createContext, type LlamaContext } from './context.ts'
 import { createEmbedder, type Embedder, type PoolingFacts, poolingOf } from './embedding.ts'
-import { explainLoadFailure } from './error-log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type LlamaLibrary, loadLibrary } from './library.ts'
+import { explainLoadFailure, loadFailureWords } from './load-failure.ts'
 import { measureMemory } from './measure-memory.ts'
 import { layoutOf, type MemoryShape } from './memory-shape.ts'
 import { createRecordMover } from './records.ts'
@@ -29,7 +29,8 @@ import { openVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /**
  * Loads libraries and weights (seconds; most of it on libuv's pool). Throws
- * `PREFIXD_E_ENGINE_LIBRARY` or `PREFIXD_E_ENGINE_MODEL`; both are final for these options.
+ * `PREFIXD_E_ENGINE_LIBRARY`, `PREFIXD_E_ENGINE_MODEL` or, where a setting and this model do not go
+ * together, `PREFIXD_E_ENGINE_SETTINGS`; all are final for these options.
  */
 export async function loadModel(
   options: WorkerOptions,
@@ -98,7 +99,9 @@ async function loadEmbedder(
 ): Promise<EngineModel> {
   const { library, options, facts, vocabulary } = shared
   if (shared.adapters.words !== 'none') {
-    throw modelError('This model makes vectors, for which adapters are not applied. Unset --lora.')
+    throw settingsError(
+      'This model makes vectors, for which adapters are not applied. Unset --lora.',
+    )
   }
   // Beyond its training a vector would be of no use, whatever the rope does.
   const rope = planRope(options.contextTokens, 'none', facts)
@@ -205,13 +208,7 @@ async function loadWeights(library: LlamaLibrary, modelPath: string): Promise<Po
   const params = calls.llama_model_default_params()
   const model = await onPool(calls.llama_model_load_from_file, modelPath, params)
   if (model !== null) return model
-  const reason = explainLoadFailure(library, modelPath)
-  throw failed(
-    reason === null
-      ? 'its weights cannot be read or do not fit into memory. Try a smaller quantisation.'
-      : `llama.cpp ${library.release} says "${reason}". ` +
-          'Download the file again if it may be incomplete, or use another model.',
-  )
+  throw failed(loadFailureWords(explainLoadFailure(library, modelPath), library.release))
 }
 
 interface ModelFacts extends RopeFacts, PoolingFacts {
@@ -267,18 +264,20 @@ function checkGenerates(calls: LlamaCalls, model: Pointer, architecture: string)
 function checkOptions(options: WorkerOptions): void {
   const { contextTokens, sequences, threads } = options
   if (!Number.isInteger(contextTokens) || contextTokens < 0) {
-    throw modelError(`contextTokens is ${contextTokens}; 0 takes what the model was trained for.`)
+    throw settingsError(
+      `contextTokens is ${contextTokens}; 0 takes what the model was trained for.`,
+    )
   }
   if (!Number.isInteger(sequences) || sequences < 1) {
-    throw modelError(`sequences is ${sequences}; at least 1 is needed. Set --sequences.`)
+    throw settingsError(`sequences is ${sequences}; at least 1 is needed. Set --sequences.`)
   }
   if (!Number.isInteger(threads) || threads < 1) {
-    throw modelError(`threads is ${threads}; at least 1 is needed. Set --threads.`)
+    throw settingsError(`threads is ${threads}; at least 1 is needed. Set --threads.`)
   }
 }
 
-function modelError(message: string): EngineError {
-  return new EngineError('PREFIXD_E_ENGINE_MODEL', message)
+function settingsError(message: string): EngineError {
+  return new EngineError('PREFIXD_E_ENGINE_SETTINGS', message)
 }
 
 interface Described {

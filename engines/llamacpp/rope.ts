@@ -26,7 +26,7 @@ export interface Rope {
   } | null
 }
 
-/** Throws `PREFIXD_E_ENGINE_MODEL` for another word, or no word. */
+/** Throws `PREFIXD_E_ENGINE_SETTINGS` for another word, or no word. */
 export function readRopeScaling(setting: unknown): RopeScaling {
   const scaling = ropeScalings.find((each) => each === (setting ?? 'none'))
   if (scaling !== undefined) return scaling
@@ -36,7 +36,7 @@ export function readRopeScaling(setting: unknown): RopeScaling {
 /**
  * `wantedTokens` 0 takes what the model was trained for. Without scaling that is also the limit;
  * within it nothing is scaled, so that the bytes stay those of a service without the setting.
- * Throws `PREFIXD_E_ENGINE_MODEL` where the model's positions cannot be scaled.
+ * Throws `PREFIXD_E_ENGINE_SETTINGS` where the model's positions cannot be scaled.
  */
 export function planRope(wantedTokens: number, scaling: RopeScaling, facts: RopeFacts): Rope {
   const { trainedContextTokens: trained, ropeType, ownScaling } = facts
@@ -45,7 +45,9 @@ export function planRope(wantedTokens: number, scaling: RopeScaling, facts: Rope
     return { contextTokens: isWithin && wantedTokens > 0 ? wantedTokens : trained, scaling: null }
   }
   if (ropeType < 0) {
-    throw refused(`this model has no rope to scale. Set --ctx to ${trained} or less.`)
+    throw refused(
+      `this model has no rope to scale. Set --rope-scaling none, or --ctx to ${trained} or less.`,
+    )
   }
   if (ownScaling !== null) {
     throw refused(
@@ -84,4 +86,4 @@ export function ropeWords({ scaling }: Rope): string {
 }
 
 const refused = (words: string): EngineError =>
-  new EngineError('PREFIXD_E_ENGINE_MODEL', `Rope scaling: ${words}`)
+  new EngineError('PREFIXD_E_ENGINE_SETTINGS', `Rope scaling: ${words}`)

@@ -4,7 +4,7 @@
  */
 import { ArgumentScannerError, formatMessageForArgumentScannerError } from '@stricli/core'
 import { closestNames } from '../config/closest-name.ts'
-import { kindOf, PrefixdError } from '../errors.ts'
+import { type ErrorCode, kindOf, PrefixdError } from '../errors.ts'
 import { type CliContext, style, type Terminal } from './context.ts'
 import { printable, printableLines } from './render/text.ts'
 
@@ -32,6 +32,12 @@ export function usageError(message: string, next: string): PrefixdError {
   return new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { next })
 }
 
+/** Of errors whose message has named what to change. */
+const advice: Partial<Record<ErrorCode, string>> = {
+  PREFIXD_E_ENGINE_SETTINGS:
+    'change the settings that are named; `prefixd config` shows where each comes from',
+}
+
 export function failureOf(error: unknown): Failure | null {
   if (error instanceof Interrupted) return null
   const { prefixdCode, exit } = kindOf(error)
@@ -40,7 +46,7 @@ export function failureOf(error: unknown): Failure | null {
   if (error instanceof PrefixdError) return { message, next: error.next, exit }
   const isOurs = error instanceof Error && 'code' in error && error.code === prefixdCode
   const next = isOurs
-    ? `look up ${prefixdCode} in docs/errors.md`
+    ? (advice[prefixdCode] ?? `look up ${prefixdCode} in docs/errors.md`)
     : 'this is a bug of prefixd: run it again with PREFIXD_DEBUG=1 and report what it says'
   return { message, next, exit }
 }

@@ -149,7 +149,7 @@ describe('the fake engine', () => {
 
   it('refuses settings that it does not know', async () => {
     const unknown = load({ crashAtTokens: 5 })
-    await expect(unknown).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_MODEL' })
+    await expect(unknown).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_SETTINGS' })
     await expect(load({ bytesPerToken: 6 })).rejects.toThrow('a multiple of 4')
   })
 

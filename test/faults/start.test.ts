@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { complete } from '../../bench/completions-client.ts'
 import { defaultModelPath } from '../support/default-model.ts'
+import { familyModelPath } from '../support/family-models.ts'
 import { type GgufValue, writeGguf } from '../support/gguf-writer.ts'
 import { createServiceFolder, fakeFlags, fakeTokens } from '../support/start-service.ts'
 
@@ -65,6 +66,15 @@ test('a context that does not fit is refused before anything is loaded or writte
   expect(said).toMatch(/error {2}The memory of .* is too small/)
   expect(said).toMatch(/1 sequence of 1,000,000 tokens \d/)
   expect(existsSync(folder.data)).toBe(false)
+})
+
+test('settings that do not go together are refused by their names, not as a broken model', async () => {
+  const model = familyModelPath('llama')
+  const flags = { model, ctx: '1024', 'flash-attention': 'off', 'kv-type': 'q8_0' }
+  const said = await refusal(createServiceFolder().start(flags))
+  expect(said).toContain('ended (exit code 2)')
+  expect(said).toMatch(/error {2}.*Set --flash-attention on, or --kv-type q8_0\/f16/)
+  expect(said).toMatch(/try {4}change the settings that are named/)
 })
 
 test('a directory that cannot be written is refused, and named', async () => {

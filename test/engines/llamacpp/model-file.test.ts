@@ -2,6 +2,7 @@ import {
   closeSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   readSync,
   rmSync,
   symlinkSync,
@@ -10,7 +11,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { loadFailureWords } from '../../../engines/llamacpp/load-failure.ts'
 import { defaultModelPath } from '../../support/default-model.ts'
+import { familyModelPath } from '../../support/family-models.ts'
 import { openDefaultModel } from '../../support/llamacpp-model.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'prefixd-model-files-'))
@@ -50,6 +53,13 @@ function ggufOf(architecture: string): Uint8Array {
   ])
 }
 
+/** The small llama with another name, as long as the old one, in its header. */
+function renamed(name: string, other: string): Uint8Array {
+  const bytes = readFileSync(familyModelPath('llama'))
+  bytes.write(other, bytes.indexOf(name), 'latin1')
+  return bytes
+}
+
 test.each([
   ['a file that is not there', async () => join(folder, 'nowhere.gguf'), 'no such file'],
   ['a folder', async () => folder, 'not a file'],
@@ -64,13 +74,29 @@ test.each([
   [
     'an architecture that llama.cpp does not know',
     async () => written('new.gguf', ggufOf('brandnew')),
-    "unknown model architecture: 'brandnew'",
+    'does not know its architecture, "brandnew". Use a newer prefixd',
+  ],
+  [
+    'a known architecture without one of its tensors',
+    async () => written('tensors.gguf', renamed('blk.1.attn_k.weight', 'blk.1.attn_x.weight')),
+    "tensor 'blk.1.attn_k.weight' not found\". The file does not have what this build expects",
+  ],
+  [
+    'a known architecture without a number that it needs',
+    async () => written('numbers.gguf', renamed('llama.block_count', 'llama.block_cuunt')),
+    'llama.block_count". The file does not have',
   ],
 ])('%s is refused with the reason', async (_, path, words) => {
   await expect(openDefaultModel({ modelPath: await path() })).rejects.toMatchObject({
     code: 'PREFIXD_E_ENGINE_MODEL',
     message: expect.stringContaining(words),
   })
+})
+
+test('memory is named only where nothing else is wrong with the file', async () => {
+  const broken = openDefaultModel({ modelPath: written('new.gguf', ggufOf('brandnew')) })
+  await expect(broken).rejects.not.toMatchObject({ message: expect.stringContaining('memory') })
+  expect(loadFailureWords(null, 'v0.5.0')).toContain('do not fit into memory')
 })
 
 test('a good file still loads after a broken one, from any path', async () => {
@@ -92,7 +118,7 @@ test.each([
   ['no threads', { threads: 0 }, 'threads'],
 ])('%s is refused by name', async (_, changes, words) => {
   await expect(openDefaultModel(changes)).rejects.toMatchObject({
-    code: 'PREFIXD_E_ENGINE_MODEL',
+    code: 'PREFIXD_E_ENGINE_SETTINGS',
     message: expect.stringContaining(words),
   })
 })

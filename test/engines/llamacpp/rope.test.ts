@@ -50,6 +50,12 @@ describe('the reach of a context', () => {
     ['that is scaled by its own file', { ownScaling: 'yarn' }, 'scales its rope itself (yarn)'],
   ])('is not scaled for a model %s', (_, facts, words) => {
     const model = { ...llama, ...facts }
+    expect(() => planRope(9000, 'linear', model)).toThrow(
+      expect.objectContaining({
+        code: 'PREFIXD_E_ENGINE_SETTINGS',
+        message: expect.stringMatching(/--ctx to 8192 or less/),
+      }),
+    )
     expect(() => planRope(9000, 'linear', model)).toThrow(words)
     expect(planRope(9000, 'none', model).contextTokens).toBe(8192)
   })

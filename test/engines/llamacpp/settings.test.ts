@@ -90,10 +90,16 @@ describe('the types of keys and values', () => {
     await refused({ kvType: 'q3_k' }).toThrow('f16, bf16, q8_0')
     await refused({ kvType: 'q8_0/f16/f16' }).toThrow('one of')
     await refused({ flashAttention: 'maybe' }).toThrow('on, off or auto')
-    await refused({ kvType: 'q8_0', flashAttention: 'off' }).toThrow('need flash attention')
     const modelPath = join(folder, 'narrow.gguf')
     writeLlamaEmbedder(modelPath)
-    await refused({ kvType: 'q8_0' }, { modelPath }).toThrow('block size 32')
+    const named = (words: string) => ({
+      code: 'PREFIXD_E_ENGINE_SETTINGS',
+      message: expect.stringContaining(words),
+    })
+    await refused({ kvType: 'q8_0', flashAttention: 'off' }).toMatchObject(
+      named('Set --flash-attention on, or --kv-type q8_0/f16.'),
+    )
+    await refused({ kvType: 'q8_0' }, { modelPath }).toMatchObject(named('block size 32'))
   })
 })
 
