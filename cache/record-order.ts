@@ -42,6 +42,10 @@ export class TierOrder implements RecordOrder {
     return this.#boundaryBytes
   }
 
+  get storedBytes(): number {
+    return this.#rowBytes + this.#boundaryBytes
+  }
+
   /** Records that take bytes here; rows of models that keep nothing for a token take none. */
   get filledCount(): number {
     return this.#filledCount

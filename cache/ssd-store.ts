@@ -6,14 +6,19 @@ import { ssdVictim } from './evict.ts'
 import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
+import { createInFlight } from './tiers/in-flight.ts'
 import type { SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
 /** Direct I/O wants lengths in multiples of this. */
 const ioBytes = 4096
 
-/** Evicting a little more than needed saves an LMDB commit per block when the tier is full. */
-const evictSlackBytes = 32 * 1024 * 1024
+/**
+ * Evicting a little more than needed saves LMDB commits, since one then serves several records. So
+ * much at most, and in a small tier this part of it: a full tier stays nearly full.
+ */
+const slackBytesMax = 32 * 1024 * 1024
+const slackShare = 1 / 32
 
 /**
  * Records under way for each write that the slab has in flight: while one waits for its commit,
@@ -43,6 +48,7 @@ export class SsdStore {
   readonly #order: TierOrder
   readonly #queue: CachedRecord[] = []
   readonly #removals = new Set<Promise<void>>()
+  readonly #entrance = createInFlight(1)
   #inFlight = 0
   #idleWaiters: (() => void)[] = []
   evictedRecords = 0
@@ -152,10 +158,8 @@ export class SsdStore {
     const { ram, onDurable, onFailed } = this.#options
     ram.pin(record)
     try {
-      if (!isGone(record)) {
-        await this.#makeRoom(record)
-        await this.#store(record)
-      }
+      const { stored } = await this.#entrance.run(() => this.#enter(record))
+      await stored
     } catch (error) {
       record.ssd = 'failed'
       onFailed(error, record)
@@ -168,6 +172,17 @@ export class SsdStore {
     if (this.#inFlight === 0 && this.#queue.length === 0) this.#wakeIdle()
   }
 
+  /**
+   * One record at a time, and its write has taken the room before another one looks. Otherwise all
+   * that are under way would evict for themselves alone, and then take each other's slots.
+   */
+  async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
+    if (isGone(record)) return { stored: Promise.resolve() }
+    await this.#makeRoom(record)
+    return { stored: this.#store(record) }
+  }
+
+  /** Calls `SsdTier.write` at once. */
   async #store(record: CachedRecord): Promise<void> {
     const { block } = record
     const stored: StoredRecord = {
@@ -192,27 +207,35 @@ export class SsdStore {
   /** Leaves the index at once and LMDB before anything is written into the slots. */
   async #makeRoom(record: CachedRecord): Promise<void> {
     const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
-    const freeBytes = this.tier.freeBytes()
-    if (freeBytes >= neededBytes) return
-    const victims = this.#takeVictims(neededBytes + evictSlackBytes - freeBytes, record)
-    if (victims.length > 0) await this.tier.remove(victims.map(keyOf))
+    // What is leaving already may be enough.
+    if (this.tier.freeBytes() < neededBytes) await Promise.all(this.#removals)
+    const missingBytes = neededBytes - this.tier.freeBytes()
+    if (missingBytes <= 0) return
+    const victims = this.#takeVictims(missingBytes, record)
+    // With what is useless without the victims.
+    await Promise.all([this.tier.remove(victims.map(keyOf)), ...this.#removals])
   }
 
-  #takeVictims(wantedBytes: number, incoming: CachedRecord): CachedRecord[] {
-    const shareBytes = this.tier.usage().capacityBytes * this.#options.boundaryShare
+  #takeVictims(missingBytes: number, incoming: CachedRecord): CachedRecord[] {
+    const { capacityBytes } = this.tier.usage()
+    const shareBytes = capacityBytes * this.#options.boundaryShare
+    const wantedBytes = missingBytes + Math.min(slackBytesMax, capacityBytes * slackShare)
     const victims: CachedRecord[] = []
+    const { storedBytes, filledCount } = this.#order
     for (let freedBytes = 0; freedBytes < wantedBytes; ) {
       const boundariesYield = this.#order.boundariesYield(incoming, shareBytes)
       const victim = ssdVictim(this.#order, boundariesYield, incoming.block)
       if (victim === null) break
-      const before = this.#order.filledCount
+      const victimBytes = this.tier.allocatedBytes(victim.sizeBytes)
+      // Slack is not worth a record that is larger than it.
+      if (freedBytes >= missingBytes && freedBytes + victimBytes > wantedBytes) break
       this.#order.remove(victim)
       victims.push(victim)
-      freedBytes += this.tier.allocatedBytes(victim.sizeBytes)
       victim.ssd = 'none'
       this.#options.onEvicted(victim)
-      this.evictedRecords += before - this.#order.filledCount
+      freedBytes = storedBytes - this.#order.storedBytes
     }
+    this.evictedRecords += filledCount - this.#order.filledCount
     return victims
   }
 

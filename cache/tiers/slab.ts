@@ -39,6 +39,8 @@ export interface Slab {
   /** What the file can hold: less than was asked for while the disk has no room for more. */
   readonly capacityBytes: number
   readonly usedBytes: number
+  /** What nobody has, and nobody who waits for the file to grow will get. */
+  readonly freeBytes: number
   /** Marks the slots of a record found at open; false when they do not exist or are taken. */
   claim(runs: readonly SlotRun[]): boolean
   /** May grow the file. Rejects with `PREFIXD_E_CACHE_FULL`, or `_IO` when growing fails. */
@@ -91,6 +93,8 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     freeDiskBytes: options.freeDiskBytes,
   })
   let growing: Promise<number> | null = null
+  /** Slots that were asked for and wait for the file to grow. */
+  let awaitedSlots = 0
   /** Where the last failed write ended: the lowest free slots must not fail for ever. */
   let allocateFrom = 0
 
@@ -107,18 +111,28 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     }
   }
 
+  const capacityNow = () => (growth.stopped ? slots.size : capacitySlots) * slotBytes
+
   return {
     directIo,
     get capacityBytes() {
-      return (growth.stopped ? slots.size : capacitySlots) * slotBytes
+      return capacityNow()
     },
     get usedBytes() {
       return slots.used * slotBytes
     },
+    get freeBytes() {
+      return Math.max(0, capacityNow() - (slots.used + awaitedSlots) * slotBytes)
+    },
     claim: slots.claim,
     async allocate(count) {
       let runs = slots.allocate(count, allocateFrom)
-      while (runs === null && (await grow(count))) runs = slots.allocate(count, allocateFrom)
+      awaitedSlots += count
+      try {
+        while (runs === null && (await grow(count))) runs = slots.allocate(count, allocateFrom)
+      } finally {
+        awaitedSlots -= count
+      }
       if (runs === null) {
         throw slabFull(`${slots.free} of ${slots.size} slots are free, ${count} are needed`)
       }

@@ -183,7 +183,7 @@ function createTier(parts: TierParts): SsdTier {
     },
     tokens: (hash) => index.tokens(hash),
     allocatedBytes: (sizeBytes) => slotsFor(sizeBytes) * slotBytes,
-    freeBytes: () => slab.capacityBytes - slab.usedBytes,
+    freeBytes: () => slab.freeBytes,
     write: (...given) => track(() => write(...given)),
     read: (key, into) => track(() => read(key, into)),
     remove: (keys) =>

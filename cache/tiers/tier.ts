@@ -63,10 +63,12 @@ export interface SsdTier {
   tokens(hash: BlockHash): TokenIds | null
   /** Slab bytes that a record of this size takes. */
   allocatedBytes(sizeBytes: number): number
+  /** What writes that have begun will take is not free. */
   freeBytes(): number
   /**
    * Resolves when the record is durable against the death of the process. `bytes` is a view that is
    * 4 KiB-aligned and as long as `sizeBytes` rounded up to 4 KiB; it must not change until then.
+   * Its room is taken before the call returns.
    * A record of the same key is replaced in the same commit. Rejects with `PREFIXD_E_CACHE_FULL`
    * (no slots) or `PREFIXD_E_CACHE_IO`.
    */

@@ -138,6 +138,16 @@ describe('a record', () => {
     expect(tier.freeBytes()).toBe(15 * MiB)
   })
 
+  test('has taken its room when its write begins, though the file has yet to grow', async () => {
+    const tier = await open({ stepBytes: MiB })
+    const { record, tokens, bytes } = makePayload(1, 3 * MiB)
+    const { capacityBytes } = tier.usage()
+    const writing = tier.write(record, tokens, bytes)
+    expect(tier.freeBytes()).toBe(capacityBytes - 3 * MiB)
+    await writing
+    expect(tier.freeBytes()).toBe(capacityBytes - 3 * MiB)
+  })
+
   test('is removed once, however many ask for it at the same time', async () => {
     const tier = await open()
     const record = await store(tier, 1, 2 * MiB)

@@ -34,6 +34,8 @@ export function createMemorySsd(
   let gate: Promise<void> = Promise.resolve()
   let readBytes = 0
   let writtenBytes = 0
+  /** Of writes and removals that are under way. */
+  let takenBytes = 0
 
   const allocatedBytes = (sizeBytes: number) => Math.ceil(sizeBytes / slotBytes) * slotBytes
   const usedBytes = () => {
@@ -41,6 +43,7 @@ export function createMemorySsd(
     for (const { record } of stored.values()) sum += allocatedBytes(record.sizeBytes)
     return sum
   }
+  const freeBytes = () => capacityBytes - usedBytes() - takenBytes
 
   return {
     usage: () => ({
@@ -57,13 +60,17 @@ export function createMemorySsd(
       return null
     },
     allocatedBytes,
-    freeBytes: () => capacityBytes - usedBytes(),
+    freeBytes,
     async write(record, tokens, bytes) {
-      await gate
-      await new Promise((resolve) => setImmediate(resolve))
-      if (writeError !== null) throw writeError
-      if (capacityBytes - usedBytes() < allocatedBytes(record.sizeBytes)) {
-        throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')
+      const neededBytes = allocatedBytes(record.sizeBytes)
+      if (freeBytes() < neededBytes) throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')
+      takenBytes += neededBytes
+      try {
+        await gate
+        await new Promise((resolve) => setImmediate(resolve))
+        if (writeError !== null) throw writeError
+      } finally {
+        takenBytes -= neededBytes
       }
       stored.set(nameOf(record), { record, tokens: tokens.slice(), bytes: bytes.slice() })
       writtenBytes += record.sizeBytes
@@ -85,7 +92,11 @@ export function createMemorySsd(
     async remove(keys) {
       const before = usedBytes()
       for (const key of keys) stored.delete(nameOf(key))
-      return before - usedBytes()
+      const freedBytes = before - usedBytes()
+      takenBytes += freedBytes
+      await new Promise((resolve) => setImmediate(resolve))
+      takenBytes -= freedBytes
+      return freedBytes
     },
     async quarantine(key) {
       stored.delete(nameOf(key))
