@@ -1,0 +1,1 @@
+"""The MLX worker of prefixd."""
