@@ -8,7 +8,13 @@ from itertools import groupby
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache, QuantizedKVCache
+from mlx_lm.models.cache import (
+    ArraysCache,
+    ChunkedKVCache,
+    KVCache,
+    QuantizedKVCache,
+    RotatingKVCache,
+)
 
 from prefixd_mlx.caches.errors import UnknownCache
 from prefixd_mlx.caches.parts import (
@@ -21,7 +27,9 @@ from prefixd_mlx.caches.parts import (
     leaves,
 )
 from prefixd_mlx.caches.rows import PlainRows, QuantizedRows
+from prefixd_mlx.caches.states import Slots
 from prefixd_mlx.caches.tensors import is_known_dtype, writes_through
+from prefixd_mlx.caches.windows import Chunk, Ring
 
 MakeCache = Callable[[], list[ModelCache]]
 
@@ -78,7 +86,7 @@ def _part_of(cache: ModelCache) -> Part:
     name = type(cache).__name__
     if type(cache) not in _readers:
         raise UnknownCache(f'the cache class {name} of mlx-lm is not known to prefixd')
-    if cache.empty():
+    if _is_empty(cache):
         return UnusedPart(name)
     part = _readers[type(cache)](cache)
     unknown = next((it.dtype for it in part.tensors if not is_known_dtype(it.dtype)), None)
@@ -87,10 +95,20 @@ def _part_of(cache: ModelCache) -> Part:
     return part
 
 
+def _is_empty(cache: ModelCache) -> bool:
+    # mlx-lm looks at the first slot only, which a model may leave unused.
+    if type(cache) is ArraysCache:
+        return all(slot is None for slot in cache.cache)
+    return bool(cache.empty())
+
+
 # Exact classes: one that is derived from these may do anything.
-_readers: dict[type, Callable[[ModelCache], PlainRows | QuantizedRows]] = {
+_readers: dict[type, Callable[[ModelCache], Part]] = {
     KVCache: PlainRows.of,
     QuantizedKVCache: QuantizedRows.of,
+    RotatingKVCache: Ring.of,
+    ChunkedKVCache: Chunk.of,
+    ArraysCache: Slots.of,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeGuard
 import mlx.core as mx
 from mlx_lm.models.cache import CacheList
 
+from prefixd_mlx.caches.errors import ImportRefused
 from prefixd_mlx.caches.tensors import TensorShape
 
 Kind = Literal['kv', 'window', 'state']
@@ -28,6 +29,10 @@ class Part(Protocol):
     def kind(self) -> Kind: ...
 
     @property
+    def tensors(self) -> tuple[TensorShape, ...]:
+        """Its arrays; of those with a row for each token, the shape of a row: (heads, width)."""
+
+    @property
     def batches(self) -> bool:
         """Does mlx-lm's batch take such a cache with its history, whole?"""
 
@@ -40,10 +45,6 @@ class Part(Protocol):
 
 class RowPart(Part, Protocol):
     """Rows of single tokens: any range of them can be stored, and cut."""
-
-    @property
-    def tensors(self) -> tuple[TensorShape, ...]:
-        """Shapes of one row of each array: (heads, width)."""
 
     def live(self, cache: ModelCache) -> list[mx.array]:
         """The arrays as they stand in memory, (1, heads, capacity, width) each."""
@@ -76,6 +77,7 @@ class UnusedPart:
 
     class_name: str
     kind: Kind = 'kv'
+    tensors: tuple[TensorShape, ...] = ()
     # mlx-lm takes an empty cache out of a batch with a TypeError.
     batches: bool = False
 
@@ -117,3 +119,14 @@ def offset_fault(cache: ModelCache, class_name: str, position: int) -> str | Non
     if wrong_class is not None or cache.offset == position:
         return wrong_class
     return f'a {class_name} holds {cache.offset} tokens, the sequence has {position}'
+
+
+def require_fields(class_name: str, fields: Fields, wanted: Fields) -> None:
+    """Does a header say of a cache exactly what this model has at this position?"""
+    for name, value in wanted.items():
+        if fields.get(name) != value:
+            raise ImportRefused(
+                f'the {name} of a {class_name} is {fields.get(name)!r}, this model has {value!r}'
+            )
+    if fields.keys() != wanted.keys():
+        raise ImportRefused(f'it says more of a {class_name} than this version knows')

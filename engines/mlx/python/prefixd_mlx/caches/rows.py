@@ -7,20 +7,8 @@ from dataclasses import dataclass, field
 
 import mlx.core as mx
 
-from prefixd_mlx.caches.errors import UnknownCache
 from prefixd_mlx.caches.parts import Kind, ModelCache, offset_fault
-from prefixd_mlx.caches.tensors import TensorShape, dtype_name
-
-
-def row_shape(array: mx.array) -> TensorShape:
-    """Shape of one token's row of a (1, heads, tokens, width) array."""
-    if array.ndim != 4 or array.shape[0] != 1:
-        raise UnknownCache(f'the model keeps rows of the shape {array.shape}')
-    return TensorShape((array.shape[1], array.shape[3]), dtype_name(array))
-
-
-def spell_shapes(shapes: Sequence[TensorShape]) -> str:
-    return ', '.join(f'{"x".join(map(str, it.shape))} {it.dtype}' for it in shapes)
+from prefixd_mlx.caches.tensors import TensorShape, row_shape, spell_shapes
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 import numpy as np
 
+from prefixd_mlx.caches.errors import CacheFault
 from prefixd_mlx.caches.parts import ModelCache, RowPart
 from prefixd_mlx.caches.tensors import (
     Host,
@@ -18,6 +19,7 @@ from prefixd_mlx.caches.tensors import (
     finished,
     host_dtype,
     host_view,
+    row_shape,
 )
 
 # As in all classes of mlx-lm.
@@ -41,7 +43,7 @@ class RowStaging:
         self._views = [host_view(array) for array in self._arrays]
         self.token_count = 0
 
-    def take_live(self, caches: Sequence[ModelCache], token_count: int) -> None:
+    def take_live(self, pairs: RowPairs, token_count: int) -> None:
         """Starts with the rows that stand in live caches, which may then go."""
         live = [array for part, cache in pairs for array in part.live(cache)]
         for view, array in zip(self._views, live, strict=True):
@@ -68,12 +70,8 @@ class RowStaging:
         """Gives the arrays to fresh caches; this object is done then."""
         # A held view makes mlx copy the whole array at the next token.
         self._views = []
-        arrays = iter(
-            [
-                finished(array, it.dtype)
-                for array, it in zip(self._arrays, self._shapes, strict=True)
-            ]
-        )
+        written = zip(self._arrays, self._shapes, strict=True)
+        arrays = iter([finished(array, shape.dtype) for array, shape in written])
         self._arrays = []
         for part, cache in pairs:
             part.install(cache, [next(arrays) for _ in part.tensors], self.token_count)
@@ -102,16 +100,13 @@ def _rows_in(data: memoryview, shape: TensorShape, record_tokens: int) -> Host:
     return host.reshape(heads, record_tokens, width)
 
 
-def export_rows(
-    pairs: RowPairs,
-    start: int,
-    stop: int,
-    into: memoryview,
-) -> None:
+def export_rows(pairs: RowPairs, start: int, stop: int, into: memoryview) -> None:
     """Writes tokens [start, stop) of all rows, as `RowStaging.append` reads them."""
     at = 0
     for part, cache in pairs:
         for shape, array in zip(part.tensors, part.live(cache), strict=True):
+            if row_shape(array) != shape:
+                raise CacheFault(f'a cache of {part.describe()} has rows of {row_shape(array)}')
             size = shape.size_bytes * (stop - start)
             rows = array[0, :, start:stop, :]
             np.copyto(_rows_in(into[at : at + size], shape, stop - start), host_view(rows))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
+
+from prefixd_mlx.caches.errors import UnknownCache
 
 Host = NDArray[Any]
 
@@ -44,13 +47,23 @@ class TensorShape:
     def size_bytes(self) -> int:
         return math.prod(self.shape) * _dtypes[self.dtype][1].itemsize
 
+    def __str__(self) -> str:
+        return f'{"x".join(map(str, self.shape))} {self.dtype}'
+
 
 def shape_of(array: mx.array) -> TensorShape:
     return TensorShape(tuple(array.shape), dtype_name(array))
 
 
-def item_bytes(dtype: str) -> int:
-    return _dtypes[dtype][1].itemsize
+def row_shape(array: mx.array) -> TensorShape:
+    """Shape of one token's row of a (1, heads, tokens, width) array."""
+    if array.ndim != 4 or array.shape[0] != 1:
+        raise UnknownCache(f'the model keeps rows of the shape {array.shape}')
+    return TensorShape((array.shape[1], array.shape[3]), dtype_name(array))
+
+
+def spell_shapes(shapes: Sequence[TensorShape]) -> str:
+    return ', '.join(map(str, shapes))
 
 
 def host_dtype(dtype: str) -> np.dtype[Any]:
