@@ -1,9 +1,13 @@
-"""`python -m mlx_families <family> <dtype> <folder>`: for tests that are not written in Python."""
+"""`python -m mlx_families <type> <folder>` writes every family into a folder of its name.
+
+All at once, since most of the time goes into mlx-lm's imports."""
 
 import sys
 from pathlib import Path
 
+from mlx_families.configs import family_names
 from mlx_families.folder import write_family
 
-name, dtype, folder = sys.argv[1:]
-write_family(name, dtype, Path(folder))
+dtype, folder = sys.argv[1:]
+for name in family_names:
+    write_family(name, dtype, Path(folder) / name)
