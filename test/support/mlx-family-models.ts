@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-export const mlxFamilyNames = [
+const families = [
   'llama',
   'gemma3',
   'gpt-oss',
@@ -22,7 +22,7 @@ export const mlxFamilyNames = [
   'recurrent-gemma',
   'falcon-h1',
 ] as const
-export type MlxFamilyName = (typeof mlxFamilyNames)[number]
+export type MlxFamily = (typeof families)[number]
 
 const support = fileURLToPath(new URL('.', import.meta.url))
 
@@ -37,24 +37,20 @@ function sourcesDigest(): string {
 }
 
 /**
- * Folder of a family's model. All families of a type are written at once, once a machine: some MB,
- * and the seconds that mlx-lm takes to start. `python` has the MLX engine's packages.
+ * Folder of a family's model, in float32. All are written at once, once a machine: some MB, and the
+ * seconds that mlx-lm takes to start. `python` has the MLX engine's packages.
  */
-export function mlxFamilyPath(
-  python: string,
-  name: MlxFamilyName,
-  dtype: 'float32' | 'bfloat16' = 'float32',
-): string {
-  const folder = join(tmpdir(), `prefixd-mlx-families-${sourcesDigest()}-${dtype}`)
-  if (!existsSync(folder)) writeFamilies(python, dtype, folder)
-  return join(folder, name)
+export function mlxFamilyPath(python: string, family: MlxFamily): string {
+  const folder = join(tmpdir(), `prefixd-mlx-families-${sourcesDigest()}`)
+  if (!existsSync(folder)) writeFamilies(python, folder)
+  return join(folder, family)
 }
 
 /** Test files run beside each other: a half-written model must have no name that is looked for. */
-function writeFamilies(python: string, dtype: string, folder: string): void {
+function writeFamilies(python: string, folder: string): void {
   const writing = mkdtempSync(join(tmpdir(), 'prefixd-mlx-families-writing-'))
   try {
-    execFileSync(python, ['-m', 'mlx_families', dtype, writing], {
+    execFileSync(python, ['-m', 'mlx_families', writing], {
       env: { ...process.env, PYTHONPATH: support, PYTHONDONTWRITEBYTECODE: '1' },
     })
     renameSync(writing, folder)

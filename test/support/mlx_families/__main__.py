@@ -1,4 +1,4 @@
-"""`python -m mlx_families <type> <folder>` writes every family into a folder of its name.
+"""`python -m mlx_families <folder>` writes every family into a folder of its name.
 
 All at once, since most of the time goes into mlx-lm's imports."""
 
@@ -8,6 +8,6 @@ from pathlib import Path
 from mlx_families.configs import family_names
 from mlx_families.folder import write_family
 
-dtype, folder = sys.argv[1:]
+(folder,) = sys.argv[1:]
 for name in family_names:
-    write_family(name, dtype, Path(folder) / name)
+    write_family(name, 'float32', Path(folder) / name)

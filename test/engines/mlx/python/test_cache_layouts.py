@@ -6,7 +6,7 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
-from mlx_families.runs import FamilyCase, case_with, family_case, noise_tokens
+from family_runs import FamilyCase, case_with, family_case, noise_tokens
 from mlx_lm.models.cache import ArraysCache, CacheList, ConcatenateKVCache, KVCache
 from mlx_lm.models.deepseek_v41 import LayerCache
 from prefixd_mlx.caches import CacheFault, probe_layout

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 import pytest
-from mlx_families.runs import (
+from family_runs import (
     FamilyCase,
     SavedRecord,
     block_tokens,

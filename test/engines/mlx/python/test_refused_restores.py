@@ -10,8 +10,7 @@ from typing import Any
 import mlx.core as mx
 import msgpack
 import pytest
-from mlx_families.configs import window_tokens
-from mlx_families.runs import (
+from family_runs import (
     FamilyCase,
     SavedRecord,
     block_tokens,
@@ -22,6 +21,7 @@ from mlx_families.runs import (
     noise_tokens,
     restore,
 )
+from mlx_families.configs import window_tokens
 from mlx_lm.models.cache import RotatingKVCache
 from prefixd_mlx.caches import CacheFault, ImportRefused, SequenceCache
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 import pytest
-from mlx_families.runs import (
+from family_runs import (
     SavedRecord,
     block_tokens,
     case_names,

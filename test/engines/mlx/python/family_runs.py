@@ -11,12 +11,11 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx_families.folder import write_family
+from mlx_families.vocabulary import vocabulary_size
 from mlx_lm.models.cache import QuantizedKVCache, RotatingKVCache, make_prompt_cache
 from mlx_lm.utils import load_model
 from prefixd_mlx.caches import CacheLayout, Kind, SequenceCache, probe_layout
-
-from mlx_families.folder import write_family
-from mlx_families.vocabulary import vocabulary_size
 
 block_tokens = 16
 keep_tokens = 4
