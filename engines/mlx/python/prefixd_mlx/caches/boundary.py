@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 import msgpack
+import numpy as np
 
 from prefixd_mlx.caches.errors import ImportRefused
 from prefixd_mlx.caches.parts import BoundaryPart, Fields, Kind, ModelCache
-from prefixd_mlx.caches.tensors import TensorShape, from_bytes, into_bytes, shape_of
+from prefixd_mlx.caches.tensors import TensorShape, blanks, finished, host_views, shape_of
 
 _format = 'prefixd boundary 1'
 _alignment = 64
@@ -65,12 +66,10 @@ def write_boundary(kind: Kind, position: int, pairs: Pairs, into: memoryview) ->
     """Fills exactly `boundary_bytes`, gaps included: the same state gives the same bytes."""
     header = _header_bytes(kind, position, pairs)
     at = _fill(into, 0, header)
-    arrays = _arrays_of(pairs, position)
-    mx.eval(arrays)
-    for array in arrays:
-        size = shape_of(array).size_bytes
-        into_bytes(array, into[at : at + size])
-        at = _zero_gap(into, at + size)
+    for view in host_views(_arrays_of(pairs, position)):
+        host = np.frombuffer(into[at : at + view.nbytes], dtype=view.dtype)
+        np.copyto(host.reshape(view.shape), view)
+        at = _zero_gap(into, at + view.nbytes)
 
 
 def _fill(into: memoryview, at: int, data: bytes) -> int:
@@ -101,19 +100,18 @@ def read_boundary(
     size_bytes = at + sum(_aligned(it.size_bytes) for it in flat)
     if len(data) != size_bytes:
         raise ImportRefused(f'it has {len(data)} bytes, what its header names takes {size_bytes}')
-    arrays = []
-    for tensors in wanted:
-        arrays.append(_read_arrays(data, at, tensors))
-        at += sum(_aligned(it.size_bytes) for it in tensors)
-    return Boundary(parts, fields, arrays, position)
+    arrays = iter(_read_arrays(data, at, flat))
+    return Boundary(parts, fields, [[next(arrays) for _ in it] for it in wanted], position)
 
 
 def _read_arrays(data: memoryview, at: int, tensors: Sequence[TensorShape]) -> list[mx.array]:
-    arrays = []
-    for tensor in tensors:
-        arrays.append(from_bytes(data[at : at + tensor.size_bytes], tensor))
+    """Copies of what lies there, one behind the other."""
+    arrays = blanks(tensors)
+    for tensor, view in zip(tensors, host_views(arrays), strict=True):
+        host = np.frombuffer(data[at : at + tensor.size_bytes], dtype=view.dtype)
+        np.copyto(view, host.reshape(tensor.shape))
         at += _aligned(tensor.size_bytes)
-    return arrays
+    return finished(arrays, [tensor.dtype for tensor in tensors])
 
 
 def _read_header(data: memoryview) -> tuple[Fields, int]:

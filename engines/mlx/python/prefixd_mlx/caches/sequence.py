@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import mlx.core as mx
-
 from prefixd_mlx.caches.boundary import Boundary, boundary_bytes, read_boundary, write_boundary
 from prefixd_mlx.caches.errors import CacheFault, ImportRefused
 from prefixd_mlx.caches.layout import CacheLayout, MakeCache
@@ -215,6 +213,4 @@ class SequenceCache:
         self._staged = None
         self._boundaries = {}
         self._live = fresh
-        # What was computed is not needed again, and neither is the memory that imports went by.
-        mx.clear_cache()
         self._take(fresh, self._token_count)

@@ -15,11 +15,12 @@ from prefixd_mlx.caches.parts import ModelCache, RowPart
 from prefixd_mlx.caches.tensors import (
     Host,
     TensorShape,
-    blank,
+    blanks,
     finished,
     host_dtype,
-    host_view,
+    host_views,
     row_shape,
+    spell_shapes,
 )
 
 # As in all classes of mlx-lm.
@@ -38,17 +39,18 @@ class RowStaging:
 
     def __init__(self, parts: Sequence[RowPart], expected_tokens: int) -> None:
         self._shapes: list[TensorShape] = [it for part in parts for it in part.tensors]
-        self._room = _room_for(expected_tokens)
-        self._arrays = [self._blank(shape) for shape in self._shapes]
-        self._views = [host_view(array) for array in self._arrays]
+        self._room = 0
+        self._arrays: list[mx.array] = []
+        self._views: list[Host] = []
         self.token_count = 0
+        self._take_room(_room_for(expected_tokens))
 
     def take_live(self, pairs: RowPairs, token_count: int) -> None:
         """Starts with the rows that stand in live caches, which may then go."""
         live = [array for part, cache in pairs for array in part.live(cache)]
-        for view, array in zip(self._views, live, strict=True):
-            rows = array[..., :token_count, :]
-            view[..., :token_count, :] = host_view(rows)
+        rows = host_views([array[..., :token_count, :] for array in live])
+        for view, held in zip(self._views, rows, strict=True):
+            view[..., :token_count, :] = held
         self.token_count = token_count
 
     def append(self, record: memoryview, record_tokens: int, keep_tokens: int) -> None:
@@ -70,27 +72,30 @@ class RowStaging:
         """Gives the arrays to fresh caches; this object is done then."""
         # A held view makes mlx copy the whole array at the next token.
         self._views = []
-        written = zip(self._arrays, self._shapes, strict=True)
-        arrays = iter([finished(array, shape.dtype) for array, shape in written])
+        arrays = iter(finished(self._arrays, [shape.dtype for shape in self._shapes]))
         self._arrays = []
         for part, cache in pairs:
             part.install(cache, [next(arrays) for _ in part.tensors], self.token_count)
-
-    def _blank(self, shape: TensorShape) -> mx.array:
-        heads, width = shape.shape
-        return blank((1, heads, self._room, width), shape.dtype)
 
     def _make_room(self, token_count: int) -> None:
         if token_count < self._room:
             return
         # Doubled, so that many small records cost two copies of everything at most.
-        self._room = max(_room_for(token_count), 2 * self._room)
-        held = self.token_count
-        for index, shape in enumerate(self._shapes):
-            array = self._blank(shape)
-            view = host_view(array)
-            view[..., :held, :] = self._views[index][..., :held, :]
-            self._arrays[index], self._views[index] = array, view
+        held = self._views
+        self._take_room(max(_room_for(token_count), 2 * self._room))
+        for view, rows in zip(self._views, held, strict=True):
+            view[..., : self.token_count, :] = rows[..., : self.token_count, :]
+
+    def _take_room(self, room: int) -> None:
+        self._room = room
+        self._arrays = blanks(
+            [
+                TensorShape((1, heads, room, width), it.dtype)
+                for it in self._shapes
+                for heads, width in [it.shape]
+            ]
+        )
+        self._views = host_views(self._arrays)
 
 
 def _rows_in(data: memoryview, shape: TensorShape, record_tokens: int) -> Host:
@@ -102,12 +107,14 @@ def _rows_in(data: memoryview, shape: TensorShape, record_tokens: int) -> Host:
 
 def export_rows(pairs: RowPairs, start: int, stop: int, into: memoryview) -> None:
     """Writes tokens [start, stop) of all rows, as `RowStaging.append` reads them."""
+    shapes = [shape for part, _ in pairs for shape in part.tensors]
+    live = [array for part, cache in pairs for array in part.live(cache)]
+    found = [row_shape(array) for array in live]
+    if found != shapes:
+        raise CacheFault(f'the rows are {spell_shapes(found)}, they were {spell_shapes(shapes)}')
     at = 0
-    for part, cache in pairs:
-        for shape, array in zip(part.tensors, part.live(cache), strict=True):
-            if row_shape(array) != shape:
-                raise CacheFault(f'a cache of {part.describe()} has rows of {row_shape(array)}')
-            size = shape.size_bytes * (stop - start)
-            rows = array[0, :, start:stop, :]
-            np.copyto(_rows_in(into[at : at + size], shape, stop - start), host_view(rows))
-            at += size
+    rows = host_views([array[0, :, start:stop, :] for array in live])
+    for shape, each in zip(shapes, rows, strict=True):
+        size = shape.size_bytes * (stop - start)
+        np.copyto(_rows_in(into[at : at + size], shape, stop - start), each)
+        at += size

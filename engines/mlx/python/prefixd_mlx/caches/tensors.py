@@ -71,45 +71,36 @@ def host_dtype(dtype: str) -> np.dtype[Any]:
     return _dtypes[dtype][1]
 
 
-def host_view(array: mx.array) -> Host:
-    """The memory of an evaluated array. Drop it before the array is written to by mlx: a held view
-    makes it copy the whole buffer."""
-    raw = array.view(mx.uint16) if array.dtype == mx.bfloat16 else array
-    mx.eval(raw)
-    return np.array(raw, copy=False)
+def host_views(arrays: Sequence[mx.array]) -> list[Host]:
+    """The memory of arrays, evaluated all at once. Drop the views before mlx writes to the arrays:
+    a held one makes it copy the whole buffer."""
+    raws = [it.view(mx.uint16) if it.dtype == mx.bfloat16 else it for it in arrays]
+    mx.eval(raws)
+    return [np.array(raw, copy=False) for raw in raws]
 
 
-def blank(shape: tuple[int, ...], dtype: str) -> mx.array:
-    """An evaluated array whose memory `host_view` writes to; `finished` gives it its type."""
-    writable = mx.uint16 if dtype == 'bfloat16' else _dtypes[dtype][0]
-    array = mx.zeros(shape, dtype=writable)
-    mx.eval(array)
-    return array
+def blanks(tensors: Sequence[TensorShape]) -> list[mx.array]:
+    """Arrays whose memory `host_views` writes to; `finished` gives them their types."""
+    arrays = [mx.zeros(it.shape, dtype=_writable(it.dtype)) for it in tensors]
+    mx.eval(arrays)
+    return arrays
 
 
-def finished(array: mx.array, dtype: str) -> mx.array:
-    """The same memory as an array of `dtype`."""
-    typed = array.view(mx.bfloat16) if dtype == 'bfloat16' else array
+def finished(arrays: Sequence[mx.array], dtypes: Sequence[str]) -> list[mx.array]:
+    """The same memory as arrays of these types."""
+    pairs = zip(arrays, dtypes, strict=True)
+    typed = [it.view(mx.bfloat16) if dtype == 'bfloat16' else it for it, dtype in pairs]
     mx.eval(typed)
     return typed
 
 
-def from_bytes(data: memoryview, tensor: TensorShape) -> mx.array:
-    """A copy of the bytes as an evaluated array."""
-    array = blank(tensor.shape, tensor.dtype)
-    host = np.frombuffer(data, dtype=host_dtype(tensor.dtype))
-    np.copyto(host_view(array), host.reshape(tensor.shape))
-    return finished(array, tensor.dtype)
-
-
-def into_bytes(array: mx.array, into: memoryview) -> None:
-    """Writes an array's elements, in order; `into` has exactly its size."""
-    view = host_view(array)
-    np.copyto(np.frombuffer(into, dtype=view.dtype).reshape(view.shape), view)
+def _writable(dtype: str) -> mx.Dtype:
+    return mx.uint16 if dtype == 'bfloat16' else _dtypes[dtype][0]
 
 
 def writes_through() -> bool:
     """Does this device's memory take what numpy writes? All that is restored rests on it."""
-    array = blank((2, 2), 'float32')
-    host_view(array)[1, :] = 3.0
+    (array,) = blanks([TensorShape((2, 2), 'float32')])
+    (view,) = host_views([array])
+    view[1, :] = 3.0
     return bool(mx.array_equal(array + 1, mx.array([[1.0, 1.0], [4.0, 4.0]])).item())
