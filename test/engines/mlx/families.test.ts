@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { MlxRuntime } from '../../../engines/index.ts'
-import type { Engine } from '../../../engines/types.ts'
+import type { Engine, WorkerOptions } from '../../../engines/types.ts'
 import { type Answer, generate, promptOf } from '../../support/ask-engine.ts'
 import {
   type CollectingSink,
@@ -25,7 +25,7 @@ const never = new AbortController().signal
 
 interface FamilyCase {
   readonly family: MlxFamily
-  readonly engine?: Readonly<Record<string, unknown>>
+  readonly engine?: WorkerOptions['engine']
 }
 
 /** Every class once; pytest has more families, and every class on its own. */
