@@ -136,3 +136,15 @@ def test_a_cache_that_the_model_does_not_use_stays_as_it_is() -> None:
     used, unused = restored.caches[0].caches
     assert used.offset == 20
     assert unused.empty()
+
+
+@pytest.mark.parametrize('name', ['gemma3', 'llama4', 'qwen35', 'recurrent-gemma', 'llama'])
+def test_a_layout_says_how_much_a_boundary_takes_with_a_full_window(name: str) -> None:
+    case = family_case(name, 'float32')
+    sequence = case.sequence()
+    tokens = noise_tokens(160, seed=3)
+    case.prefill(sequence, tokens, [])
+    boundary = [kind for kind in case.layout.kinds if kind != 'kv']
+    stored = sum(sequence.record_bytes(kind, 0, sequence.token_count) for kind in boundary)
+    header_bytes = 8192 * len(boundary)
+    assert case.layout.boundary_bytes <= stored <= case.layout.boundary_bytes + header_bytes

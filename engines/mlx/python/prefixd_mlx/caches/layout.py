@@ -23,6 +23,7 @@ from prefixd_mlx.caches.parts import (
     Part,
     RowPart,
     UnusedPart,
+    is_boundary_part,
     is_row_part,
     leaves,
 )
@@ -52,6 +53,12 @@ class CacheLayout:
     description: str
     # In the order of the model's caches, those of lists in their places.
     parts: tuple[Part, ...]
+
+    @property
+    def boundary_bytes(self) -> int:
+        """What is stored at one boundary beside rows and headers, with a full window."""
+        full = [it for part in self.parts if is_boundary_part(part) for it in part.full()]
+        return sum(tensor.size_bytes for tensor in full)
 
     @property
     def row_parts(self) -> list[RowPart]:

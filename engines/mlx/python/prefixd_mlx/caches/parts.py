@@ -66,6 +66,10 @@ class BoundaryPart(Part, Protocol):
     def expected(self, fields: Fields, position: int) -> list[TensorShape]:
         """Arrays behind a header that fits this model and position; raises ImportRefused."""
 
+    def full(self) -> list[TensorShape]:
+        """Arrays of a record where a window has all its tokens."""
+        ...
+
     def install(
         self, cache: ModelCache, fields: Fields, arrays: Sequence[mx.array], position: int
     ) -> None: ...

@@ -63,6 +63,9 @@ class Slots:
         require_fields('ArraysCache', fields, self._fields(position))
         return list(self.tensors)
 
+    def full(self) -> list[TensorShape]:
+        return list(self.tensors)
+
     def install(
         self, cache: ModelCache, fields: Fields, arrays: Sequence[mx.array], position: int
     ) -> None:

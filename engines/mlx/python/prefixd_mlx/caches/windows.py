@@ -83,6 +83,9 @@ class Ring:
         require_fields('RotatingKVCache', fields, self._fields(position, wanted))
         return _with_rows(self.tensors, min(position, self.max_size))
 
+    def full(self) -> list[TensorShape]:
+        return _with_rows(self.tensors, self.max_size)
+
     def install(
         self, cache: ModelCache, fields: Fields, arrays: Sequence[mx.array], position: int
     ) -> None:
@@ -158,6 +161,9 @@ class Chunk:
     def expected(self, fields: Fields, position: int) -> list[TensorShape]:
         require_fields('ChunkedKVCache', fields, self._fields(position))
         return _with_rows(self.tensors, min(position, self.chunk_size))
+
+    def full(self) -> list[TensorShape]:
+        return _with_rows(self.tensors, self.chunk_size)
 
     def install(
         self, cache: ModelCache, fields: Fields, arrays: Sequence[mx.array], position: int
