@@ -48,9 +48,8 @@ class RowStaging:
     def take_live(self, pairs: RowPairs, token_count: int) -> None:
         """Starts with the rows that stand in live caches, which may then go."""
         live = [array for part, cache in pairs for array in part.live(cache)]
-        rows = host_views([array[..., :token_count, :] for array in live])
-        for view, held in zip(self._views, rows, strict=True):
-            view[..., :token_count, :] = held
+        for view, held in zip(self._views, host_views(live), strict=True):
+            view[..., :token_count, :] = held[..., :token_count, :]
         self.token_count = token_count
 
     def append(self, record: memoryview, record_tokens: int, keep_tokens: int) -> None:
@@ -113,8 +112,8 @@ def export_rows(pairs: RowPairs, start: int, stop: int, into: memoryview) -> Non
     if found != shapes:
         raise CacheFault(f'the rows are {spell_shapes(found)}, they were {spell_shapes(shapes)}')
     at = 0
-    rows = host_views([array[0, :, start:stop, :] for array in live])
-    for shape, each in zip(shapes, rows, strict=True):
+    for shape, view in zip(shapes, host_views(live), strict=True):
         size = shape.size_bytes * (stop - start)
-        np.copyto(_rows_in(into[at : at + size], shape, stop - start), each)
+        rows = view[0, :, start:stop, :]
+        np.copyto(_rows_in(into[at : at + size], shape, stop - start), rows)
         at += size

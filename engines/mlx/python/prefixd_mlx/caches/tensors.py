@@ -74,9 +74,19 @@ def host_dtype(dtype: str) -> np.dtype[Any]:
 def host_views(arrays: Sequence[mx.array]) -> list[Host]:
     """The memory of arrays, evaluated all at once. Drop the views before mlx writes to the arrays:
     a held one makes it copy the whole buffer."""
-    raws = [it.view(mx.uint16) if it.dtype == mx.bfloat16 else it for it in arrays]
-    mx.eval(raws)
-    return [np.array(raw, copy=False) for raw in raws]
+    mx.eval(list(arrays))
+    return [_host_view(array) for array in arrays]
+
+
+def _host_view(array: mx.array) -> Host:
+    if array.dtype != mx.bfloat16:
+        return np.array(array, copy=False)
+    # The stubs of mlx do not say that arrays have a buffer.
+    memory = memoryview(array)  # type: ignore[arg-type]
+    if array.size > 0 and memory.c_contiguous:
+        return np.frombuffer(memory, np.uint16).reshape(array.shape)
+    # Through an operation of mlx, which goes over to another thread and back.
+    return np.array(array.view(mx.uint16), copy=False)
 
 
 def blanks(tensors: Sequence[TensorShape]) -> list[mx.array]:
