@@ -11,13 +11,16 @@ import queue
 import signal
 import socket
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefixd_mlx import messages as m
 from prefixd_mlx.arena import Arena
 from prefixd_mlx.errors import EngineError, protocol_error
 from prefixd_mlx.frames import Bytes, read_frame, write_frame
 from prefixd_mlx.settings import read_options
+
+if TYPE_CHECKING:
+    from prefixd_mlx.calls import Calls
 
 PROTOCOL_VERSION = 1
 _ARENA_FD = 4
@@ -80,7 +83,7 @@ class Worker:
                 calls.handle(message, payload)
             calls.step()
 
-    def _load(self, hello: m.Hello) -> Any:
+    def _load(self, hello: m.Hello) -> Calls:
         if hello.protocol != PROTOCOL_VERSION:
             raise protocol_error(
                 f'the service speaks version {hello.protocol}, this worker {PROTOCOL_VERSION}'
