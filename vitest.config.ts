@@ -13,7 +13,8 @@ export default defineConfig({
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // Generous, for tests that run a real model on a slow machine; no test measures time.
     testTimeout: 180_000,
-    hookTimeout: 240_000,
+    // The first test of the MLX engine installs it.
+    hookTimeout: 600_000,
     teardownTimeout: 20_000,
     restoreMocks: true,
     unstubEnvs: true,

@@ -1,5 +1,6 @@
 /** The installed environment of the MLX engine: where it lies, and whether it can be used. */
 import { existsSync, readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MlxDevice, mlxRequirements } from '../../engines/on-disk.ts'
 import { enginesDir, type Surroundings } from '../config/paths.ts'
@@ -26,7 +27,10 @@ export interface MlxPlaces {
   readonly dir: string
   readonly python: string
   readonly record: string
-  /** While it is installed, with what pip and uv write beside it. */
+  /**
+   * While it is installed, with what pip and uv write beside it. Of this process alone: a pip whose
+   * installer was killed may still write to the one before.
+   */
   readonly partial: string
   /** The one before, until it is removed. */
   readonly old: string
@@ -42,13 +46,22 @@ export type MlxEnvironment = { readonly places: MlxPlaces } & (
 
 export type ReadyEnvironment = Extract<MlxEnvironment, { state: 'ready' }>
 
+const partialBeginning = 'mlx.partial-'
+
+/** What installations have left that were killed. */
+export async function partialsLeft(around: Surroundings): Promise<string[]> {
+  const dir = enginesDir(around)
+  const names = await readdir(dir).catch(() => [])
+  return names.filter((name) => name.startsWith(partialBeginning)).map((name) => join(dir, name))
+}
+
 export function mlxPlaces(around: Surroundings): MlxPlaces {
   const at = (name: string): string => join(enginesDir(around), name)
   return {
     dir: at('mlx'),
     python: at('mlx/bin/python'),
     record: at('mlx/prefixd.json'),
-    partial: at('mlx.partial'),
+    partial: at(`${partialBeginning}${process.pid}`),
     old: at('mlx.old'),
     lock: at('mlx.lock'),
   }

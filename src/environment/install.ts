@@ -16,6 +16,7 @@ import {
   type MlxPlaces,
   mlxEnvironment,
   mlxPlaces,
+  partialsLeft,
   type ReadyEnvironment,
 } from './environment.ts'
 import { bytesBelow } from './folder-size.ts'
@@ -65,7 +66,7 @@ export async function installMlx(options: InstallOptions): Promise<Installed> {
       const record = await build(places, device, { ...options, signal: limited })
       return { places, state: 'ready', record, wasPresent: false }
     } finally {
-      await rm(places.partial, { recursive: true, force: true, maxRetries: 3 })
+      for (const path of await partialsLeft(around)) await removeFolder(path)
       await lock.release()
     }
   } catch (error) {
@@ -95,7 +96,7 @@ async function build(
   const totalCount = pins.versions.size
   const dir = join(places.partial, 'environment')
   const tempDir = join(places.partial, 'tmp')
-  await rm(places.partial, { recursive: true, force: true, maxRetries: 3 })
+  for (const path of await partialsLeft(around)) await removeFolder(path)
   await mkdir(tempDir, { recursive: true })
   const env = installerEnv(around, tempDir)
   const installer = await chooseInstaller({ env, signal, platform: around.platform })
@@ -170,11 +171,14 @@ async function checkEnvironment(
   )
 }
 
+const removeFolder = (path: string): Promise<void> =>
+  rm(path, { recursive: true, force: true, maxRetries: 3 })
+
 async function putInPlace(whole: string, { dir, old }: MlxPlaces): Promise<void> {
-  await rm(old, { recursive: true, force: true, maxRetries: 3 })
+  await removeFolder(old)
   if (existsSync(dir)) await rename(dir, old)
   await rename(whole, dir)
-  await rm(old, { recursive: true, force: true, maxRetries: 3 })
+  await removeFolder(old)
 }
 
 function diskError(error: unknown, path: string): PrefixdError {

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { enginesDir, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
 import { takePullLock } from '../models/pull-lock.ts'
-import { mlxPlaces } from './environment.ts'
+import { mlxPlaces, partialsLeft } from './environment.ts'
 import { bytesBelow } from './folder-size.ts'
 import { installError } from './install-failure.ts'
 
@@ -18,8 +18,9 @@ export interface RemovedEngine {
  * what it has in memory, and cannot start a new worker.
  */
 export async function removeMlx(around: Surroundings, signal: AbortSignal): Promise<RemovedEngine> {
-  const { dir, partial, old, lock } = mlxPlaces(around)
-  const present = [dir, partial, old].filter((path) => existsSync(path))
+  const { dir, old, lock } = mlxPlaces(around)
+  const partials = await partialsLeft(around)
+  const present = [dir, old, ...partials].filter((path) => existsSync(path))
   if (present.length === 0) {
     throw new PrefixdError(
       'PREFIXD_E_ENGINE_MISSING',

@@ -188,7 +188,7 @@ describe.skipIf(mlxIsRefused !== null)('installing the MLX engine', () => {
     const controller = new AbortController()
     const installing = install({ env: fromIndex(index.url), signal: controller.signal })
     await index.asked
-    expect(left()).toContain('mlx.partial')
+    expect(left()).toContain(`mlx.partial-${process.pid}`)
     controller.abort(new Error('Ctrl-C'))
     await expect(installing).rejects.toThrow('Ctrl-C')
     expect(left()).toEqual([])
@@ -196,7 +196,7 @@ describe.skipIf(mlxIsRefused !== null)('installing the MLX engine', () => {
   })
 
   it('clears away what a killed installation left', async () => {
-    mkdirSync(join(engines, 'mlx.partial', 'environment'), { recursive: true })
+    mkdirSync(join(engines, 'mlx.partial-7', 'environment'), { recursive: true })
     const dead = { pid: 1, host: 'elsewhere', token: 'x' }
     writeFileSync(join(engines, 'mlx.lock'), JSON.stringify(dead))
     utimesSync(join(engines, 'mlx.lock'), 0, 0)
@@ -282,9 +282,9 @@ describe('deleting the MLX engine', () => {
 
   it('takes all of it, and says how much that was', async () => {
     mkdirSync(join(engines, 'mlx'), { recursive: true })
-    mkdirSync(join(engines, 'mlx.partial'))
+    mkdirSync(join(engines, 'mlx.partial-7'))
     writeFileSync(join(engines, 'mlx', 'weights'), Buffer.alloc(1000))
-    writeFileSync(join(engines, 'mlx.partial', 'half'), Buffer.alloc(24))
+    writeFileSync(join(engines, 'mlx.partial-7', 'half'), Buffer.alloc(24))
     const removed = await removeMlx(around(), signal)
     expect(removed).toEqual({ path: join(engines, 'mlx'), freedBytes: 1024 })
     expect(left()).toEqual([])

@@ -25,6 +25,10 @@ export interface MlxTestEnvironment {
 /** Why this machine cannot run MLX; null where it can. Tests are left out with it, and say so. */
 export const mlxIsRefused: string | null = mlxRefusal(thisMachine(), false)
 
+if (mlxIsRefused !== null) {
+  process.stderr.write(`The tests of the MLX engine are left out: ${mlxIsRefused}.\n`)
+}
+
 const tools = fileURLToPath(new URL('./mlx-tools.txt', import.meta.url))
 
 /**
