@@ -23,7 +23,13 @@ import { currentSurroundings } from './config/paths.ts'
 import type { Config } from './config/schema.ts'
 import { mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
-import { engineRoom, type ResolvedModel, resolveModel, weightsDigest } from './models/index.ts'
+import {
+  engineRoom,
+  kindOfEngine,
+  type ResolvedModel,
+  resolveModel,
+  weightsDigest,
+} from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
@@ -49,8 +55,10 @@ interface ServedWeights {
 }
 
 /** Null: the fake engine computes without weights; its own version stands in its fingerprint. */
-const findModel = async ({ engine, model }: Config): Promise<ResolvedModel | null> =>
-  engine === 'fake' ? null : resolveModel(model, { pull: false })
+async function findModel({ engine, model }: Config): Promise<ResolvedModel | null> {
+  const kind = kindOfEngine(engine)
+  return kind === null ? null : resolveModel(model, { pull: false, kind })
+}
 
 /** Reads the whole file, unless its digest is known already. */
 async function weightsOf(config: Config, model: ResolvedModel | null): Promise<ServedWeights> {

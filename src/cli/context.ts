@@ -48,13 +48,19 @@ export interface CliContext extends CommandContext {
 /** What the CLI asks of src/models. */
 export type ModelsDoor = Pick<
   typeof models,
-  'listModels' | 'memoryFigures' | 'pullModel' | 'removeModel' | 'resolveModel'
+  | 'kindOfEngine'
+  | 'listModels'
+  | 'memoryFigures'
+  | 'placeFolder'
+  | 'pullModel'
+  | 'removeModel'
+  | 'resolveModel'
 >
 
 /** What the CLI asks of src/environment. */
 export type EnvironmentDoor = Pick<
   typeof environment,
-  'examine' | 'installMlx' | 'listEngines' | 'mlxEnvironment' | 'removeMlx'
+  'convertGguf' | 'examine' | 'installMlx' | 'listEngines' | 'mlxEnvironment' | 'removeMlx'
 >
 
 /** Why the process ends; both null where a test or a person asked otherwise. */

@@ -83,6 +83,9 @@ export const limits = {
   /** Silence of a hub or mirror in the middle of a download. */
   pullSilenceMs: 60_000,
   pullRedirects: 8,
+  /** The hub's list of a repository's files, and a config.json or an index of shards. */
+  hubListingBytes: 16 * 1024 * 1024,
+  modelJsonBytes: 32 * 1024 * 1024,
   /** A download is synced to the disk, and may be resumed, in steps of this. */
   pullSyncBytes: 8 * 1024 * 1024,
   /** `pip download` and the unpacking of its wheel. */

@@ -10,6 +10,7 @@ import { limits } from '../config/limits.ts'
 import { modelsDir, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
 import { weightFiles } from './gguf.ts'
+import { readMlxFolder } from './mlx-folder.ts'
 import type { PullProgress } from './pull-types.ts'
 
 interface RememberedDigest {
@@ -94,6 +95,18 @@ export function digestFromName(path: string): string | null {
 
 /** A digest that is known without reading the weights; null when there is none. */
 export async function knownDigest(around: Surroundings, path: string): Promise<string | null> {
+  const folder = await folderFiles(path).catch(() => null)
+  if (folder === null) return knownFileDigest(around, path)
+  const digests: string[] = []
+  for (const name of folder) {
+    const digest = await knownFileDigest(around, join(path, name))
+    if (digest === null) return null
+    digests.push(digest)
+  }
+  return folderDigest(folder, digests)
+}
+
+async function knownFileDigest(around: Surroundings, path: string): Promise<string | null> {
   try {
     const real = await realpath(path)
     const named = digestFromName(real)
@@ -105,19 +118,36 @@ export async function knownDigest(around: Surroundings, path: string): Promise<s
   }
 }
 
+/** Files of an MLX model; null: `path` is no folder. */
+async function folderFiles(path: string): Promise<readonly string[] | null> {
+  if (!(await stat(path)).isDirectory()) return null
+  return (await readMlxFolder(path)).files
+}
+
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** Config and tokenizer count as the weights do: other ones make other tokens, and other rows. */
+const folderDigest = (names: readonly string[], digests: readonly string[]): string =>
+  digestOf(names.map((name, index) => `${name} ${digests[index]}`).join('\n'))
+
 /**
- * sha256 of the weights as hex digits; of a split model, over the digests of its parts. Reads only
- * what is not known yet, about 1 GB/s. Throws PREFIXD_E_MODEL_FILE, or the signal's reason.
+ * sha256 of the weights as hex digits; of a split model, over the digests of its parts; of a
+ * folder, over the names and digests of its files. Reads only what is not known yet, about 1 GB/s.
+ * Throws PREFIXD_E_MODEL_FILE, or the signal's reason.
  */
 export async function weightsDigest(path: string, options: DigestOptions): Promise<string> {
-  const files = weightFiles(path)
+  const folder = await folderFiles(path).catch((error: unknown) => {
+    if (error instanceof PrefixdError) throw error
+    return null
+  })
+  const files = folder?.map((name) => join(path, name)) ?? weightFiles(path)
   const digests: string[] = []
   for (const file of files) {
-    digests.push((await knownDigest(options.around, file)) ?? (await readDigest(file, options)))
+    digests.push((await knownFileDigest(options.around, file)) ?? (await readDigest(file, options)))
   }
+  if (folder !== null) return folderDigest(folder, digests)
   const [only] = digests
-  if (files.length === 1 && only !== undefined) return only
-  return createHash('sha256').update(digests.join('\n')).digest('hex')
+  return files.length === 1 && only !== undefined ? only : digestOf(digests.join('\n'))
 }
 
 async function readDigest(path: string, options: DigestOptions): Promise<string> {

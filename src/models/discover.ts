@@ -1,11 +1,13 @@
 /** Models that other programs have on this disk already. Only read, never changed; all bounded. */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
-import { basename, join, relative, sep } from 'node:path'
+import { basename, dirname, join, relative, sep } from 'node:path'
 import { limits } from '../config/limits.ts'
 import type { Surroundings } from '../config/paths.ts'
 import { digestFromName } from './digest.ts'
 import { isModelFile, modelIdOf } from './gguf.ts'
 import { hubHome } from './hub-token.ts'
+import { readMlxFolder } from './mlx-folder.ts'
+import type { ModelKind } from './model-kind.ts'
 
 export type DiscoveryOrigin = 'ollama' | 'lmstudio' | 'hub'
 
@@ -14,6 +16,7 @@ export interface DiscoveredModel {
   readonly name: string
   /** Unique among what `origin` has, e.g. `owner/repo/file`; equal to `name` for Ollama. */
   readonly fullName: string
+  readonly kind: ModelKind
   readonly path: string
   readonly sizeBytes: number
   readonly origin: DiscoveryOrigin
@@ -75,11 +78,24 @@ async function describe(path: string, naming: Naming): Promise<DiscoveredModel[]
     if (!(await isModelFile(path))) return []
     const real = await realpath(path)
     const { size } = await stat(real)
-    return [{ ...naming, path, sizeBytes: size, digest: digestFromName(real) }]
+    return [{ ...naming, kind: 'gguf', path, sizeBytes: size, digest: digestFromName(real) }]
   } catch {
     return []
   }
 }
+
+/** Folders of MLX models; pictures and other files of other kinds of models make none. */
+async function describeFolder(path: string, naming: Naming): Promise<DiscoveredModel[]> {
+  try {
+    const { sizeBytes } = await readMlxFolder(path)
+    return [{ ...naming, kind: 'mlx', path, sizeBytes, digest: null }]
+  } catch {
+    return []
+  }
+}
+
+const foldersWithConfig = (files: readonly string[]): string[] =>
+  files.filter((file) => basename(file) === 'config.json').map((file) => dirname(file))
 
 interface OllamaManifest {
   readonly layers?: readonly { readonly mediaType?: unknown; readonly digest?: unknown }[]
@@ -132,7 +148,13 @@ const slashed = (path: string): string => path.split(sep).join('/')
 
 async function lmStudioModels(root: string): Promise<DiscoveredModel[]> {
   const models: DiscoveredModel[] = []
-  for (const file of (await filesBelow(root)).filter(isWeightsName)) {
+  const files = await filesBelow(root)
+  for (const folder of foldersWithConfig(files)) {
+    const fullName = slashed(folder)
+    const naming: Naming = { name: basename(folder), fullName, origin: 'lmstudio', revision: null }
+    models.push(...(await describeFolder(join(root, folder), naming)))
+  }
+  for (const file of files.filter(isWeightsName)) {
     const fullName = slashed(file).replace(/\.gguf$/i, '')
     const naming: Naming = { name: modelIdOf(file), fullName, origin: 'lmstudio', revision: null }
     models.push(...(await describe(join(root, file), naming)))
@@ -147,10 +169,22 @@ async function hubCacheModels(root: string): Promise<DiscoveredModel[]> {
   for (const repo of repos.slice(0, limits.discoveryEntries)) {
     const snapshots = join(root, repo, 'snapshots')
     const main = (await readFile(join(root, repo, 'refs', 'main'), 'utf8').catch(() => '')).trim()
-    for (const file of (await filesBelow(snapshots)).filter(isWeightsName)) {
+    const files = await filesBelow(snapshots)
+    const repoName = repo.slice('models--'.length).replace('--', '/')
+    const suffixOf = (revision: string): string => (revision === main ? '' : `@${revision}`)
+    for (const revision of foldersWithConfig(files).filter((folder) => !folder.includes(sep))) {
+      const suffix = suffixOf(revision)
+      const naming: Naming = {
+        name: `${repoName.split('/').at(-1)}${suffix}`,
+        fullName: repoName + suffix,
+        origin: 'hub',
+        revision,
+      }
+      models.push(...(await describeFolder(join(snapshots, revision), naming)))
+    }
+    for (const file of files.filter(isWeightsName)) {
       const [revision = '', ...inside] = file.split(sep)
-      const suffix = revision === main ? '' : `@${revision}`
-      const repoName = repo.slice('models--'.length).replace('--', '/')
+      const suffix = suffixOf(revision)
       const naming: Naming = {
         name: modelIdOf(file) + suffix,
         fullName: `${repoName}/${inside.join('/').replace(/\.gguf$/i, '')}${suffix}`,

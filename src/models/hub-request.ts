@@ -1,16 +1,25 @@
 /** One request to the hub, through its redirects, and what its answers mean. */
 import type { Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
-import { formatHubRef, type HubRef } from './hub-ref.ts'
+import { formatHubRef, type HubPlace, type HubRef, type HubRepo } from './hub-ref.ts'
+import { hubToken } from './hub-token.ts'
 import type { RemoteIdentity } from './partial-file.ts'
 import { pullError } from './pull-types.ts'
 
-export interface HubRequest {
-  readonly ref: HubRef
+/** Where the hub is, and what it is told of the person who asks. */
+export interface Hub {
   readonly base: URL
   readonly token: { readonly value: string; readonly from: string } | null
+}
+
+interface Asking extends Hub {
+  readonly ref: HubPlace
   readonly maxRedirects: number
   readonly signal: AbortSignal
+}
+
+export interface HubRequest extends Asking {
+  readonly ref: HubRef
   /** Continue here, as long as the remote file still has this entity tag. */
   readonly resume: { readonly fromByte: number; readonly etag: string | null } | null
 }
@@ -22,8 +31,16 @@ export interface HubAnswer {
   readonly fromByte: number | null
 }
 
+/** Throws PREFIXD_E_MODEL_PULL where nothing may be asked, and PREFIXD_E_CONFIG. */
+export async function openHub(around: Surroundings): Promise<Hub> {
+  if (around.env.HF_HUB_OFFLINE && around.env.HF_HUB_OFFLINE !== '0') {
+    throw pullError('HF_HUB_OFFLINE forbids pulling from the hub.', 'Unset it, and try again.')
+  }
+  return { base: hubBase(around), token: await hubToken(around) }
+}
+
 /** HF_ENDPOINT, or the public hub. */
-export function hubBase({ env }: Surroundings): URL {
+function hubBase({ env }: Surroundings): URL {
   const endpoint = env.HF_ENDPOINT || 'https://huggingface.co'
   const base = URL.canParse(endpoint) ? new URL(endpoint) : null
   if (base !== null && /^https?:$/.test(base.protocol)) return base
@@ -34,12 +51,21 @@ export function hubBase({ env }: Surroundings): URL {
   )
 }
 
-function fileUrl(base: URL, { owner, repo, file, revision }: HubRef): URL {
-  const segments = [owner, repo, 'resolve', encodeURIComponent(revision), ...encodedSegments(file)]
+function urlOf(base: URL, segments: readonly string[]): URL {
   return new URL(`${base.pathname.replace(/\/+$/, '')}/${segments.join('/')}`, base)
 }
 
-const encodedSegments = (file: string): string[] => file.split('/').map(encodeURIComponent)
+const fileUrl = (base: URL, { owner, repo, file, revision }: HubRef): URL =>
+  urlOf(base, [
+    ...[owner, repo, 'resolve', encodeURIComponent(revision)],
+    ...file.split('/').map(encodeURIComponent),
+  ])
+
+const listingUrl = (base: URL, { owner, repo, revision }: HubRepo): URL =>
+  new URL(
+    '?blobs=true',
+    urlOf(base, ['api', 'models', owner, repo, 'revision', encodeURIComponent(revision)]),
+  )
 
 /**
  * Asks for the file's bytes. The token goes to the hub's own origin only, and what the hub declares
@@ -47,27 +73,47 @@ const encodedSegments = (file: string): string[] => file.split('/').map(encodeUR
  * network errors on.
  */
 export async function requestFile(request: HubRequest): Promise<HubAnswer> {
-  const { base, ref, signal } = request
-  let url = fileUrl(base, ref)
+  const { response, sha256 } = await follow(request, fileUrl(request.base, request.ref))
+  return readAnswer(response, sha256, request)
+}
+
+/** Asks which files a repository has. Throws as `requestFile` does. */
+export async function requestListing(asking: Asking): Promise<Response> {
+  const { response } = await follow(asking, listingUrl(asking.base, asking.ref))
+  if (response.status === 200) return response
+  await response.body?.cancel()
+  throw refusal(response.status, response.headers, asking)
+}
+
+type Resuming = Asking & Partial<Pick<HubRequest, 'resume'>>
+
+interface Followed {
+  readonly response: Response
+  readonly sha256: string | null
+}
+
+async function follow(asking: Resuming, first: URL): Promise<Followed> {
+  const { base, ref, signal } = asking
+  let url = first
   let sha256: string | null = null
-  for (let redirects = 0; redirects <= request.maxRedirects; redirects += 1) {
-    const headers = headersFor(request, url)
+  for (let redirects = 0; redirects <= asking.maxRedirects; redirects += 1) {
+    const headers = headersFor(asking, url)
     const response = await fetch(url, { headers, redirect: 'manual', signal })
     if (url.origin === base.origin) sha256 ??= declaredSha256(response.headers)
     const location = response.headers.get('location')
     if (response.status < 300 || response.status >= 400 || location === null) {
-      return readAnswer(response, sha256, request)
+      return { response, sha256 }
     }
     await response.body?.cancel()
     url = nextUrl(url, location, ref)
   }
   throw pullError(
-    `The hub redirects ${formatHubRef(ref)} more than ${request.maxRedirects} times.`,
+    `The hub redirects ${formatHubRef(ref)} more than ${asking.maxRedirects} times.`,
     'Check HF_ENDPOINT, and proxies that ask for a login.',
   )
 }
 
-function headersFor({ base, token, resume }: HubRequest, url: URL): Record<string, string> {
+function headersFor({ base, token, resume = null }: Resuming, url: URL): Record<string, string> {
   return {
     'user-agent': 'prefixd',
     // A compressed body would make byte positions meaningless.
@@ -80,7 +126,7 @@ function headersFor({ base, token, resume }: HubRequest, url: URL): Record<strin
   }
 }
 
-function nextUrl(from: URL, location: string, ref: HubRef): URL {
+function nextUrl(from: URL, location: string, ref: HubPlace): URL {
   const next = URL.canParse(location, from.href) ? new URL(location, from.href) : null
   const weaker = from.protocol === 'https:' && next?.protocol !== 'https:'
   if (next !== null && /^https?:$/.test(next.protocol) && !weaker) return next
@@ -123,7 +169,7 @@ export class PassingRefusal extends Error {
   }
 }
 
-function refusal(status: number, headers: Headers, { ref, token, base }: HubRequest): Error {
+function refusal(status: number, headers: Headers, { ref, token, base }: Asking): Error {
   const name = formatHubRef(ref)
   if (status === 408 || status === 429 || status >= 500) {
     const seconds = Number(headers.get('retry-after') ?? '0')

@@ -1,13 +1,12 @@
 /** Downloads of single files from the hub: resumable, verified, bounded. */
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Surroundings } from '../config/paths.ts'
 import { formatSize } from '../config/sizes.ts'
-import { PrefixdError } from '../errors.ts'
+import type { PrefixdError } from '../errors.ts'
 import { formatHubRef, type HubRef } from './hub-ref.ts'
-import { type HubAnswer, hubBase, PassingRefusal, requestFile } from './hub-request.ts'
-import { hubToken } from './hub-token.ts'
+import { type Hub, type HubAnswer, openHub, requestFile } from './hub-request.ts'
+import { causeCode, withRetries } from './hub-retry.ts'
 import {
   openPartial,
   type PartialFile,
@@ -34,10 +33,8 @@ export interface HubDownload {
   readonly onProgress: (progress: PullProgress) => void
 }
 
-interface Running extends HubDownload {
+interface Running extends HubDownload, Hub {
   readonly partial: PartialFile
-  readonly base: URL
-  readonly token: Awaited<ReturnType<typeof hubToken>>
 }
 
 /**
@@ -48,11 +45,7 @@ interface Running extends HubDownload {
 export async function downloadFromHub(download: HubDownload): Promise<Downloaded> {
   const { around, partialPath, patience, ref, signal } = download
   signal.throwIfAborted()
-  if (around.env.HF_HUB_OFFLINE && around.env.HF_HUB_OFFLINE !== '0') {
-    throw pullError('HF_HUB_OFFLINE forbids pulling from the hub.', 'Unset it, and try again.')
-  }
-  const base = hubBase(around)
-  const token = await hubToken(around)
+  const hub = await openHub(around)
   const partial = await openPartial(partialPath, formatHubRef(ref), patience.pullSyncBytes).catch(
     (error: unknown) => {
       throw diskError(error, partialPath)
@@ -60,7 +53,7 @@ export async function downloadFromHub(download: HubDownload): Promise<Downloaded
   )
   let wrong = false
   try {
-    const running = { ...download, partial, base, token }
+    const running = { ...download, ...hub, partial }
     await receiveAll(running)
     const sha256 = await partial.finish()
     wrong = !isExpected(running, sha256)
@@ -82,35 +75,14 @@ const wrongDigest = (ref: HubRef, sha256: string): PrefixdError =>
     'Try again; if it stays wrong, do not use this source.',
   )
 
-async function receiveAll(running: Running): Promise<void> {
-  const { partial, patience, signal } = running
-  let fruitless = 0
-  for (let tries = 1; ; tries += 1) {
-    const before = partial.receivedBytes()
-    let failure: unknown
+const receiveAll = (running: Running): Promise<true> =>
+  withRetries(running, running.partial.receivedBytes, async () => {
     try {
-      if (await receiveOnce(running)) return
-      failure = new Error('the remote file changed')
+      return (await receiveOnce(running)) || null
     } catch (error) {
-      signal.throwIfAborted()
-      if (error instanceof PrefixdError) throw error
-      if (isDiskFull(error)) throw diskError(error, running.partialPath)
-      failure = error
+      throw isDiskFull(error) ? diskError(error, running.partialPath) : error
     }
-    fruitless = partial.receivedBytes() > before ? 0 : fruitless + 1
-    const allowed = isUnreachable(failure)
-      ? patience.pullUnreachableTries
-      : patience.pullFruitlessTries
-    if (fruitless >= allowed || tries >= patience.pullTries) throw gaveUp(running, failure)
-    await delay(backoffMs(patience, fruitless, failure), undefined, { signal })
-  }
-}
-
-function backoffMs(patience: Patience, fruitless: number, failure: unknown): number {
-  const asked = failure instanceof PassingRefusal ? failure.retryAfterMs : 0
-  const doubled = patience.pullBackoffMinMs * 2 ** Math.max(0, fruitless - 1)
-  return Math.min(Math.max(doubled, asked), patience.pullBackoffMaxMs)
-}
+  })
 
 /** One connection. True: the file is whole; false: what was there belonged to another version. */
 async function receiveOnce(running: Running): Promise<boolean> {
@@ -204,58 +176,22 @@ function refuseWrongVersion(ref: HubRef, expected: Expected, now: RemoteIdentity
   )
 }
 
-async function refuseFullDisk({ partial, partialPath }: Running): Promise<void> {
+function refuseFullDisk({ partial, partialPath }: Running): Promise<void> {
   const totalBytes = partial.identity()?.totalBytes ?? 0
-  const { bavail, bsize } = await statfs(dirname(partialPath))
-  const missingBytes = totalBytes - partial.receivedBytes()
+  return refuseWithoutRoom(dirname(partialPath), totalBytes - partial.receivedBytes())
+}
+
+/** Throws PREFIXD_E_MODEL_PULL where a folder's disk has not so much room. */
+export async function refuseWithoutRoom(folder: string, missingBytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder)
   if (bavail * bsize >= missingBytes) return
   throw pullError(
-    `The model needs ${formatSize(missingBytes)} more, but ${dirname(partialPath)} has only ` +
+    `The model needs ${formatSize(missingBytes)} more, but ${folder} has only ` +
       `${formatSize(bavail * bsize)} free.`,
     'Free some space, or set PREFIXD_MODELS_DIR to a larger disk.',
     Object.assign(new Error('no space'), { code: 'ENOSPC' }),
   )
 }
 
-const causeCode = (error: unknown): string | undefined => {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
-  const found = code ?? cause?.code
-  return typeof found === 'string' ? found : undefined
-}
-
 const isDiskFull = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'].includes(causeCode(error) ?? '')
-
-const unreachableCodes = new Set([
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-/** No connection at all: trying five times would only keep somebody waiting. */
-const isUnreachable = (error: unknown): boolean => {
-  const code = causeCode(error) ?? ''
-  return unreachableCodes.has(code) || code.startsWith('CERT_') || code.includes('CERTIFICATE')
-}
-
-function gaveUp({ base, partial, ref }: Running, failure: unknown): PrefixdError {
-  const code = causeCode(failure)
-  if (isUnreachable(failure)) {
-    return pullError(
-      `The hub at ${base.host} cannot be reached (${code}).`,
-      'Check the network and HF_ENDPOINT (behind a proxy also set NODE_USE_ENV_PROXY=1), ' +
-        'or give --model the path of a GGUF file.',
-      failure,
-    )
-  }
-  const why = code ?? (failure instanceof Error ? failure.message : String(failure))
-  return pullError(
-    `The download of ${formatHubRef(ref)} broke off after ` +
-      `${formatSize(partial.receivedBytes())} (${why}).`,
-    'Try again: it goes on where it stopped.',
-    failure,
-  )
-}

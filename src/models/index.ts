@@ -3,22 +3,21 @@ import { currentSurroundings, modelsDir, type Surroundings } from '../config/pat
 import { type CatalogueModel, catalogue } from './catalogue.ts'
 import { type DigestOptions, weightsDigest as digestOf } from './digest.ts'
 import { type DiscoveredModel, discoverModels } from './discover.ts'
-import {
-  listStored,
-  type PartialModel,
-  type RemovedModel,
-  removeStored,
-  type StoredModel,
-} from './store.ts'
+import { listStored, type RemovedModel, removeStored } from './store.ts'
+import type { PartialModel, StoredModel } from './store-paths.ts'
 
 export { type CatalogueModel, defaultModelName } from './catalogue.ts'
 export type { DiscoveredModel } from './discover.ts'
 export { type EngineRoom, engineRoom } from './engine-room.ts'
 export { type MemoryFigures, memoryFigures } from './memory-figures.ts'
-export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
-export type { PullProgress } from './pull-types.ts'
+export { kindOfEngine, type ModelKind } from './model-kind.ts'
+export { type PlacedFolder, type Placing, placeFolder } from './place-folder.ts'
+export { pullModel } from './pull.ts'
+export type { PulledModel } from './pull-once.ts'
+export type { PullOptions, PullProgress } from './pull-types.ts'
 export { type ResolvedModel, type ResolveOptions, resolveModel } from './resolve.ts'
-export type { PartialModel, RemovedModel, StoredModel } from './store.ts'
+export type { RemovedModel } from './store.ts'
+export type { PartialModel, StoredModel } from './store-paths.ts'
 
 export interface ModelList {
   /** The folder of pulled models. */
@@ -47,7 +46,7 @@ export const removeModel = (
   around: Surroundings = currentSurroundings(),
 ): Promise<RemovedModel> => removeStored(around, spec)
 
-/** sha256 of the weights for the namespace; reads the file once in its life (about 1 GB/s). */
+/** sha256 of the weights for the namespace; reads each file once in its life (about 1 GB/s). */
 export const weightsDigest = (
   path: string,
   { around = currentSurroundings(), ...options }: Partial<DigestOptions> = {},

@@ -1,8 +1,11 @@
 /** What people compare models by, before they choose one for their machine. */
+import { stat } from 'node:fs/promises'
 import { PrefixdError } from '../errors.ts'
 import { contextBytes } from './context-bytes.ts'
 import { readGgufMetadata } from './gguf-metadata.ts'
 import { halfPrecision } from './kv-types.ts'
+import { readMlxFolder } from './mlx-folder.ts'
+import { mlxMemoryOf } from './mlx-memory.ts'
 import { kvBytesPerToken, type MemoryKind, modelMemoryOf } from './model-memory.ts'
 
 /** With keys and values in f16. */
@@ -21,10 +24,13 @@ export interface MemoryFigures {
 const tokensAt8k = 8192
 const tokensAt32k = 32_768
 
-/** Reads the file's header. Null where that cannot be read, or does not tell. */
+/** Reads the file's header, or the folder's config. Null where that tells nothing. */
 export async function memoryFigures(path: string): Promise<MemoryFigures | null> {
   try {
-    const memory = modelMemoryOf(await readGgufMetadata(path))
+    const isFolder = (await stat(path)).isDirectory()
+    const memory = isFolder
+      ? mlxMemoryOf((await readMlxFolder(path)).config)
+      : modelMemoryOf(await readGgufMetadata(path))
     if (memory === null) return null
     return {
       layers: memory.layers,

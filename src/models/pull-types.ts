@@ -1,5 +1,7 @@
 import type { Limits } from '../config/limits.ts'
+import type { Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
+import type { CatalogueModel } from './catalogue.ts'
 
 export interface PullProgress {
   readonly receivedBytes: number
@@ -24,6 +26,22 @@ export type Patience = Readonly<
     number
   >
 >
+
+export interface PullOptions {
+  readonly around?: Surroundings
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: PullProgress) => void
+  /** Sentences for people: a source that failed, a process that is waited for. */
+  readonly onNotice?: (sentence: string) => void
+  readonly patience?: Partial<Patience>
+  /** In place of the catalogue's own; for mirrors and tests. */
+  readonly catalogueModels?: readonly CatalogueModel[]
+}
+
+/** What a pull works with, all of it said. */
+export type Settled = Required<Omit<PullOptions, 'patience' | 'catalogueModels'>> & {
+  readonly patience: Patience
+}
 
 /** What was asked for; null where nobody knows. */
 export interface Expected {

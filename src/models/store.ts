@@ -1,9 +1,10 @@
 /**
- * The folder of pulled models: `NAME.gguf` with `NAME.json` beside it. A weights file without the
- * second one was put there by hand and is a model too. Downloads end in `.partial`.
+ * The folder of pulled models: `NAME.gguf` with `NAME.json` beside it, and folders of MLX models. A
+ * weights file without the second one was put there by hand and is a model too. Downloads end in
+ * `.partial`.
  */
 import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join } from 'node:path'
+import { basename, dirname, isAbsolute } from 'node:path'
 import { closestNames } from '../config/closest-name.ts'
 import { limits } from '../config/limits.ts'
 import { expandPath, modelsDir, type Surroundings } from '../config/paths.ts'
@@ -11,28 +12,12 @@ import { PrefixdError } from '../errors.ts'
 import { knownDigest, rememberDigest } from './digest.ts'
 import { checkModelFile, isModelFile } from './gguf.ts'
 import { isHubRef, parseHubRef, storeNameOf } from './hub-ref.ts'
+import type { ModelKind } from './model-kind.ts'
 import { readPartial, removePartial } from './partial-file.ts'
 import { liveHolder } from './pull-lock.ts'
 import { type Downloaded, pullError } from './pull-types.ts'
-
-export interface StoredModel {
-  readonly name: string
-  readonly path: string
-  readonly sizeBytes: number
-  /** sha256, where it is known without reading the weights. */
-  readonly digest: string | null
-  /** `hf:…`, `pip:…`, or `file` for one that was put there by hand. */
-  readonly source: string
-  readonly pulledAtMs: number | null
-}
-
-/** A download that was cut; pulling the same model again goes on with it. */
-export interface PartialModel {
-  readonly name: string
-  readonly receivedBytes: number
-  readonly totalBytes: number | null
-  readonly source: string
-}
+import { findStoredFolder, partialFolder, removeFolder } from './store-folder.ts'
+import { type PartialModel, type StoredModel, storePaths } from './store-paths.ts'
 
 export interface StoreContents {
   readonly models: readonly StoredModel[]
@@ -52,29 +37,21 @@ interface PullRecord {
   readonly pulledAtMs: number
 }
 
-/** Where everything of one model lies. */
-export interface StorePaths {
-  readonly weights: string
-  readonly record: string
-  readonly partial: string
-  readonly wheelDir: string
-  readonly lock: string
+/**
+ * One pulled model; null when it is not there, or when its file is not a model. Without a kind the
+ * GGUF file comes first.
+ */
+export async function findStored(
+  around: Surroundings,
+  name: string,
+  kind: ModelKind | null = null,
+): Promise<StoredModel | null> {
+  if (name !== basename(name) || name === '') return null
+  const file = kind === 'mlx' ? null : await findStoredFile(around, name)
+  return file === null && kind !== 'gguf' ? findStoredFolder(around, name) : file
 }
 
-export function storePaths(around: Surroundings, name: string): StorePaths {
-  const at = (ending: string): string => join(modelsDir(around), `${name}${ending}`)
-  return {
-    weights: at('.gguf'),
-    record: at('.json'),
-    partial: at('.gguf.partial'),
-    wheelDir: at('.wheel.tmp'),
-    lock: at('.lock'),
-  }
-}
-
-/** One pulled model; null when it is not there, or when its file is not a model. */
-export async function findStored(around: Surroundings, name: string): Promise<StoredModel | null> {
-  if (name !== basename(name)) return null
+async function findStoredFile(around: Surroundings, name: string): Promise<StoredModel | null> {
   const paths = storePaths(around, name)
   if (!(await isModelFile(paths.weights))) return null
   const { size } = await lstat(paths.weights)
@@ -83,6 +60,7 @@ export async function findStored(around: Surroundings, name: string): Promise<St
   const isOurs = record?.sizeBytes === size
   return {
     name,
+    kind: 'gguf',
     path: paths.weights,
     sizeBytes: size,
     digest: await knownDigest(around, paths.weights),
@@ -110,17 +88,24 @@ export async function listStored(around: Surroundings): Promise<StoreContents> {
   const partial: PartialModel[] = []
   for (const entry of names) {
     if (entry.endsWith('.gguf')) {
-      const model = await findStored(around, entry.slice(0, -'.gguf'.length))
+      const model = await findStored(around, entry.slice(0, -'.gguf'.length), 'gguf')
       if (model !== null) models.push(model)
     } else if (entry.endsWith('.gguf.partial')) {
       const name = entry.slice(0, -'.gguf.partial'.length)
       const record = await readPartial(storePaths(around, name).partial)
       partial.push({
         name,
+        kind: 'gguf',
         receivedBytes: record?.syncedBytes ?? 0,
         totalBytes: record?.totalBytes ?? null,
         source: record?.source ?? 'unknown',
       })
+    } else if (entry.endsWith('.partial')) {
+      const half = await partialFolder(around, entry.slice(0, -'.partial'.length))
+      if (half !== null) partial.push(half)
+    } else {
+      const model = await findStored(around, entry, 'mlx')
+      if (model !== null) models.push(model)
     }
   }
   return { models, partial }
@@ -174,8 +159,9 @@ export async function makeModelsDir(around: Surroundings): Promise<void> {
 export async function removeStored(around: Surroundings, spec: string): Promise<RemovedModel> {
   const { models, partial } = await listStored(around)
   const name = storedNameOf(around, spec)
-  const known = [...models, ...partial].find((model) => model.name === name)?.name
-  if (known === undefined) {
+  const found = [...models, ...partial].find((model) => model.name === name)
+  const isBoth = models.filter((model) => model.name === name).length > 1
+  if (found === undefined) {
     const names = [...new Set([...models, ...partial].map((model) => model.name))]
     const close = closestNames(name, names)
     throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `No model "${spec}" was pulled.`, {
@@ -186,6 +172,14 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
           : 'See `prefixd models ls`; models of other programs are theirs to remove.',
     })
   }
+  if (isBoth) {
+    throw new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `"${name}" is a file and a folder in ${modelsDir(around)}.`,
+      { field: 'model', next: `Remove or rename ${name}.gguf or ${name} there yourself.` },
+    )
+  }
+  const { name: known, kind } = found
   const paths = storePaths(around, known)
   const holder = await liveHolder(paths.lock)
   if (holder !== null) {
@@ -193,6 +187,11 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
       `Process ${holder.pid} on ${holder.host} is pulling ${known} now.`,
       'Stop it, or wait until it is done.',
     )
+  }
+  if (kind === 'mlx') {
+    const freedBytes = await removeFolder(around, known)
+    await rm(paths.lock, { force: true })
+    return { name: known, path: paths.folder, freedBytes }
   }
   const sizes = await Promise.all([paths.weights, paths.partial].map(ownBytes))
   await rm(paths.weights, { force: true })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { EnvironmentDoor } from '../../src/cli/context.ts'
 import type { ServiceModule } from '../../src/cli/service.ts'
 import { PrefixdError } from '../../src/errors.ts'
+import { kindOfEngine } from '../../src/models/index.ts'
 import { prefixd } from './run.ts'
 
 type Engines = Awaited<ReturnType<EnvironmentDoor['listEngines']>>
@@ -195,6 +196,7 @@ describe('prefixd serve --engine mlx', () => {
     }
     const models = {
       ...{ listModels: refuse, memoryFigures: refuse, pullModel: refuse, removeModel: refuse },
+      ...{ kindOfEngine, placeFolder: refuse },
       resolveModel: async () => ({ id: 'm', path: '/m', digest: null, sizeBytes: 1 }) as never,
     }
     const options = { environment: door, service, models }

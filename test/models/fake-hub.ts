@@ -65,12 +65,15 @@ export async function startFakeHub(file: Buffer): Promise<FakeHub> {
   return hub
 }
 
-export function headersOf(hub: FakeHub): Record<string, string> {
+/** What is sent of one file. */
+export type SentFile = Pick<FakeHub, 'file' | 'etag' | 'declaredSha256'>
+
+export function headersOf(hub: SentFile): Record<string, string> {
   const declared = hub.declaredSha256
   return { etag: hub.etag, ...(declared === null ? {} : { 'x-linked-etag': `"${declared}"` }) }
 }
 
-export function sendFile(hub: FakeHub, request: IncomingMessage, response: ServerResponse): void {
+export function sendFile(hub: SentFile, request: IncomingMessage, response: ServerResponse): void {
   const { file } = hub
   const wanted = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')
   const ifRange = request.headers['if-range']

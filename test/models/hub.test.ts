@@ -100,7 +100,7 @@ describe('a pull from the hub', () => {
     const { stored: whole, partial } = await listModels(folder.around())
     expect(whole).toEqual([])
     expect(partial).toEqual([
-      { name, receivedBytes: 50_000, totalBytes: model.length, source: spec },
+      { name, kind: 'gguf', receivedBytes: 50_000, totalBytes: model.length, source: spec },
     ])
     await pull()
     expect(rangeOf(1)).toBe('bytes=50000-')

@@ -158,7 +158,8 @@ describe('the catalogue', () => {
       expect(known.name).toBe(known.name.toLowerCase())
       expect(known.sha256 ?? '0'.repeat(64)).toMatch(/^[0-9a-f]{64}$/)
       for (const source of known.sources) {
-        if (source.kind === 'hub') expect(parseHubRef(source.ref).file).toMatch(/\.gguf$/)
+        if (source.kind === 'hub')
+          expect(parseHubRef(source.ref)).toMatchObject({ file: expect.stringMatching(/\.gguf$/) })
       }
     }
   })

@@ -46,7 +46,8 @@ const setMain = (repo: string, revision: string): string =>
 describe('a model of another program', () => {
   it('is found in Ollama’s folder by its name, with or without its tag', async () => {
     const path = ollamaModel('registry.ollama.ai/library/llama3.2/1b', weights)
-    const found = { path, sizeBytes: 3000, digest: sha256(weights), origin: 'ollama' }
+    const bytes = { path, sizeBytes: 3000, digest: sha256(weights) }
+    const found = { kind: 'gguf', ...bytes, origin: 'ollama' }
     for (const spec of ['llama3.2:1b', 'llama3.2', 'ollama:Llama3.2:1B']) {
       expect(await resolve(spec)).toEqual({ id: 'llama3.2:1b', ...found })
     }
@@ -120,6 +121,7 @@ describe('a model', () => {
     for (const spec of [path, './my models/tiny.Q4.gguf', '~/my models/tiny.Q4.gguf']) {
       expect(await resolve(spec)).toEqual({
         id: 'tiny.Q4',
+        kind: 'gguf',
         path,
         sizeBytes: 3000,
         digest: null,
@@ -190,9 +192,10 @@ describe('a model', () => {
     expect(error.message).toContain(message)
   })
 
-  it('that is a folder is refused', async () => {
+  it('that is a folder of something else is refused', async () => {
     const error = await refusal(resolve(`${folder.home}/`), 'PREFIXD_E_MODEL_FILE')
-    expect(error.message).toContain('is a folder')
+    expect(error.message).toContain('has no config.json')
+    expect(error.next).toContain('of a GGUF model name the file itself')
   })
 
   it('in parts needs all of them, and the first one named', async () => {

@@ -28,7 +28,7 @@ export async function modelsPull(
   spec: string,
 ): Promise<void> {
   const { pullModel } = await this.loadModels()
-  const pulled = await withProgress(this, spec, this.interrupted(), (options) =>
+  const pulled = await withProgress(this, `pulling ${spec}`, this.interrupted(), (options) =>
     pullModel(spec, options),
   )
   if (flags.json) {
@@ -38,9 +38,12 @@ export async function modelsPull(
   const size = formatSize(pulled.sizeBytes)
   writeLines(this.out, [
     `${printable(pulled.name)} ${verb}: ${size} at ${printable(pulled.path)}`,
-    `${style(this.out, 'bold', 'try')}    prefixd serve --model ${printable(pulled.name)}`,
+    `${style(this.out, 'bold', 'try')}    prefixd serve ${serveWords(pulled)}`,
   ])
 }
+
+const serveWords = ({ kind, name }: StoredModel): string =>
+  `${kind === 'mlx' ? '--engine mlx ' : ''}--model ${printable(name)}`
 
 export async function modelsLs(this: CliContext, flags: ModelsLsFlags): Promise<void> {
   const models = await this.loadModels()
@@ -91,8 +94,9 @@ export async function modelsRm(
   ])
 }
 
-const storedJson = ({ name, path, sizeBytes, digest, source, pulledAtMs }: StoredModel) => ({
+const storedJson = ({ name, kind, path, sizeBytes, digest, source, pulledAtMs }: StoredModel) => ({
   name,
+  kind,
   path,
   size_bytes: sizeBytes,
   sha256: digest,
@@ -104,15 +108,17 @@ const storedJson = ({ name, path, sizeBytes, digest, source, pulledAtMs }: Store
 const listJson = (list: ModelList) => ({
   directory: list.directory,
   stored: list.stored.map(storedJson),
-  partial: list.partial.map(({ name, receivedBytes, totalBytes, source }) => ({
+  partial: list.partial.map(({ name, kind, receivedBytes, totalBytes, source }) => ({
     name,
+    kind,
     received_bytes: receivedBytes,
     total_bytes: totalBytes,
     source,
   })),
-  discovered: list.discovered.map(({ name, fullName, path, sizeBytes, origin, digest }) => ({
+  discovered: list.discovered.map(({ name, fullName, kind, path, sizeBytes, origin, digest }) => ({
     name,
     full_name: fullName,
+    kind,
     path,
     size_bytes: sizeBytes,
     origin,
@@ -129,6 +135,7 @@ const listJson = (list: ModelList) => ({
 
 interface Row {
   readonly name: string
+  readonly kind: string
   readonly size: string
   readonly where: string
   readonly about: string
@@ -140,24 +147,28 @@ function rows(list: ModelList): Row[] {
   return [
     ...list.stored.map((model) => ({
       name: model.name,
+      kind: model.kind,
       size: formatSize(model.sizeBytes),
       where: 'here',
       about: model.path,
     })),
     ...list.partial.map((model) => ({
       name: model.name,
+      kind: model.kind,
       size: model.totalBytes === null ? '-' : formatSize(model.totalBytes),
       where: half(model.receivedBytes, model.totalBytes),
       about: model.source,
     })),
     ...list.discovered.map((model) => ({
       name: model.name,
+      kind: model.kind,
       size: formatSize(model.sizeBytes),
       where: `here, ${model.origin}`,
       about: model.path,
     })),
     ...list.available.map((model) => ({
       name: model.name,
+      kind: 'gguf',
       size: formatSize(model.sizeBytes),
       where: 'can be pulled',
       about: `${model.title}, ${model.licence}`,
@@ -167,6 +178,7 @@ function rows(list: ModelList): Row[] {
 
 const columns: readonly Column<Row>[] = [
   { title: 'NAME', priority: 0, minCells: 24, value: (row) => row.name },
+  { title: 'KIND', priority: 3, value: (row) => row.kind },
   { title: 'SIZE', priority: 1, align: 'right', value: (row) => row.size },
   { title: 'WHERE', priority: 0, value: (row) => row.where },
   { title: 'ABOUT', priority: 2, minCells: 20, value: (row) => row.about },

@@ -48,7 +48,7 @@ async function start(
 ): Promise<RunningService> {
   if (config.engine === 'mlx') await ensureEngine(context, yes, signal)
   // The fake engine computes without weights.
-  if (config.engine !== 'fake') await ensureModel(context, config.model, signal)
+  if (config.engine !== 'fake') await ensureModel(context, config, signal)
   if (signal.aborted) throw new Interrupted()
   const { serve: startService } = await context.loadService()
   // Large weights take a while; without a word that looks like a hang.
