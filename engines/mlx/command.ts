@@ -27,18 +27,32 @@ export function mlxWorkerOptions({ blas }: MlxRuntime, worker: WorkerOptions): W
   return { ...worker, engine: { ...worker.engine, blas: `${blas.name}, ${threads}` } }
 }
 
+/** Runs a module of the Python side. */
+const moduleCommand = (python: string, words: readonly string[]): WorkerCommand => ({
+  command: python,
+  // -P: nothing is imported from the folder that the service was started in.
+  args: ['-P', '-m', ...words],
+  env: {
+    PYTHONPATH: mlxPythonPath(),
+    PYTHONHOME: undefined,
+    // The package may lie in a folder that this user cannot write.
+    PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONUNBUFFERED: '1',
+  },
+})
+
+/** The converter from GGUF, with its own arguments. */
+export const convertCommand = (python: string, words: readonly string[]): WorkerCommand =>
+  moduleCommand(python, [`${mlxPackage}.convert`, ...words])
+
 export function mlxCommand({ python, blas }: MlxRuntime, threads: number): WorkerCommand {
   const count = String(threads)
+  const { command, args, env } = moduleCommand(python, [mlxPackage])
   return {
-    command: python,
-    // -P: nothing is imported from the folder that the service was started in.
-    args: ['-P', '-m', mlxPackage],
+    command,
+    args,
     env: {
-      PYTHONPATH: mlxPythonPath(),
-      PYTHONHOME: undefined,
-      // The package may lie in a folder that this user cannot write.
-      PYTHONDONTWRITEBYTECODE: '1',
-      PYTHONUNBUFFERED: '1',
+      ...env,
       OMP_NUM_THREADS: count,
       OPENBLAS_NUM_THREADS: count,
       MKL_NUM_THREADS: count,

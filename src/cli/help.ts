@@ -82,6 +82,19 @@ export const commandHelp = {
     examples: [
       ['prefixd models pull smollm2-135m', 'a name of the catalogue'],
       ['prefixd models pull hf:owner/repo/file.gguf', 'a file of the hub'],
+      ['prefixd models pull hf:owner/repo', 'a repository for mlx'],
+    ],
+  },
+  'models convert': {
+    brief: 'Make a model for mlx out of a GGUF file',
+    arguments: '<model>',
+    about:
+      'Of llama, qwen2 and qwen3 models in Q4_0, Q4_1, Q8_0, F16, BF16 or F32; what cannot be ' +
+      'converted exactly is refused by name. The result is called NAME-mlx, and serve --engine ' +
+      'mlx finds it as NAME too. Ctrl-C leaves nothing.',
+    examples: [
+      ['prefixd models convert smollm2-135m --to mlx', 'becomes smollm2-135m-mlx'],
+      ['prefixd models convert qwen.gguf --to mlx --out qwen', 'a folder of yours'],
     ],
   },
   'models ls': {
@@ -162,7 +175,7 @@ LOOK
 
 KEEP HOUSE
   prefixd evict --older-than 7d       free what nobody used for a week
-  prefixd models pull|ls|rm           the models on this disk
+  prefixd models pull|convert|ls|rm   the models on this disk
   prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
   prefixd doctor                      what this machine has, and what is missing
   prefixd config                      every setting, and where it comes from

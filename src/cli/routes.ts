@@ -9,6 +9,7 @@ import type { EvictFlags } from './commands/evict.ts'
 import type { InspectFlags } from './commands/inspect.ts'
 import type { LsFlags } from './commands/ls.ts'
 import type { ModelsLsFlags, ModelsPullFlags, ModelsRmFlags } from './commands/models.ts'
+import type { ModelsConvertFlags } from './commands/models-convert.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { StatsFlags } from './commands/stats.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
@@ -134,9 +135,35 @@ const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
   docs: docs('models pull'),
   parameters: {
     flags: { json },
-    positional: { kind: 'tuple', parameters: [argument('model', 'Name, or hf:owner/repo/file')] },
+    positional: {
+      kind: 'tuple',
+      parameters: [argument('model', 'Name, hf:owner/repo/file or hf:owner/repo')],
+    },
   },
   loader: async () => (await import('./commands/models.ts')).modelsPull,
+})
+
+const modelsConvert = buildCommand<ModelsConvertFlags, [string], CliContext>({
+  docs: docs('models convert'),
+  parameters: {
+    flags: {
+      to: { kind: 'enum', values: ['mlx'] as const, brief: 'What it becomes' },
+      dtype: {
+        kind: 'enum',
+        values: ['stored', 'float32', 'float16'] as const,
+        optional: true,
+        brief: 'Type of the weights; stored, the default: as the file has them',
+      },
+      out: text('folder', 'Where the folder is made, in place of the models folder'),
+      yes: onOff('Install the engine that is missing without asking'),
+      json,
+    },
+    positional: {
+      kind: 'tuple',
+      parameters: [argument('model', 'Path or name of a GGUF file')],
+    },
+  },
+  loader: async () => (await import('./commands/models-convert.ts')).modelsConvert,
 })
 
 const modelsLs = buildCommand<ModelsLsFlags, [], CliContext>({
@@ -198,8 +225,8 @@ const engines = buildRouteMap<string, CliContext>({
 })
 
 const models = buildRouteMap<string, CliContext>({
-  routes: { pull: modelsPull, ls: modelsLs, rm: modelsRm },
-  docs: { brief: 'Pull, list and delete models' },
+  routes: { pull: modelsPull, convert: modelsConvert, ls: modelsLs, rm: modelsRm },
+  docs: { brief: 'Pull, convert, list and delete models' },
 })
 
 export const routes = buildRouteMap<string, CliContext>({

@@ -76,8 +76,8 @@ export const settings = {
   model: setting<string>(
     'model',
     'The model to serve: a name of `prefixd models ls`, a path of a GGUF file, ' +
-      'or `hf:owner/repo/file.gguf`.',
-    text('model', 'a model name, a path, or hf:owner/repo/file.gguf'),
+      'or `hf:owner/repo/file.gguf`; with mlx a path of a folder, or `hf:owner/repo`.',
+    text('model', 'a model name, a path, hf:owner/repo/file.gguf or hf:owner/repo'),
     () => 'smollm2-135m',
     'smollm2-135m',
   ),

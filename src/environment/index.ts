@@ -1,4 +1,5 @@
 /** The only door to what engines need on this machine: what is there, how it comes and goes. */
+export { type Conversion, convertedDtypes, convertGguf } from './convert.ts'
 export { examine, type Finding } from './doctor.ts'
 export { type MlxEnvironment, mlxEnvironment } from './environment.ts'
 export {

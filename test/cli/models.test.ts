@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import type { ModelsDoor } from '../../src/cli/context.ts'
+import type { EnvironmentDoor, ModelsDoor } from '../../src/cli/context.ts'
 import { PrefixdError } from '../../src/errors.ts'
+import { kindOfEngine } from '../../src/models/index.ts'
 import { prefixd } from './run.ts'
 
 const mebibyte = 1024 ** 2
 const stored = {
   name: 'smollm2-135m',
+  kind: 'gguf' as const,
   path: '/home/ada/.cache/prefixd/models/smollm2-135m.gguf',
   sizeBytes: 98_362_432,
   digest: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
@@ -19,8 +21,10 @@ function door(expected: Partial<ModelsDoor>): ModelsDoor {
     throw new Error('not expected in this test')
   }
   return {
+    kindOfEngine,
     listModels: refuse,
     memoryFigures: refuse,
+    placeFolder: refuse,
     pullModel: refuse,
     removeModel: refuse,
     resolveModel: refuse,
@@ -34,6 +38,7 @@ const list: ModelsDoor['listModels'] = async () => ({
   partial: [
     {
       name: 'qwen3-0.6b',
+      kind: 'gguf',
       receivedBytes: 320 * mebibyte,
       totalBytes: 610 * mebibyte,
       source: 'hf:owner/qwen/file.gguf',
@@ -43,6 +48,7 @@ const list: ModelsDoor['listModels'] = async () => ({
     {
       name: 'llama3.2:1b',
       fullName: 'llama3.2:1b',
+      kind: 'gguf',
       path: '/usr/share/ollama/blobs/sha256-aa',
       sizeBytes: 1300 * mebibyte,
       origin: 'ollama',
@@ -199,6 +205,81 @@ describe('prefixd models pull', () => {
       'pulling smollm2-135m  100% of 1 MiB\nerror  No source has it.\ntry    Go online.\n',
     )
   })
+})
+
+describe('prefixd models convert', () => {
+  const ready = { state: 'ready' } as ReturnType<EnvironmentDoor['mlxEnvironment']>
+
+  /** Everything that the command asked for, in order. */
+  async function convert(words: readonly string[], code?: 'PREFIXD_E_MODEL_CONVERT') {
+    const asked: unknown[] = []
+    const models = door({
+      resolveModel: async (spec, { pull, kind }) => {
+        asked.push(['resolve', spec, { pull, kind }])
+        return { ...stored, id: 'tiny', origin: 'store' }
+      },
+      placeFolder: async ({ id, source, out }, make) => {
+        asked.push(['place', { id, source, out }])
+        await make('/models/tiny-mlx.partial')
+        return { name: out ?? 'tiny-mlx', path: '/models/tiny-mlx', sizeBytes: 90 * mebibyte }
+      },
+    })
+    const environment: Partial<EnvironmentDoor> = {
+      mlxEnvironment: () => ready,
+      convertGguf: async ({ gguf, folder, dtype, onProgress }) => {
+        asked.push(['convert', { gguf, folder, dtype }])
+        onProgress({ receivedBytes: mebibyte, totalBytes: mebibyte })
+        if (code !== undefined) throw new PrefixdError(code, 'It is a mamba.', { next: 'No.' })
+      },
+    }
+    const ran = await prefixd(['models', 'convert', ...words], { models, environment })
+    return { ran, asked }
+  }
+
+  it('makes a model for mlx out of a GGUF file, and says how it is served', async () => {
+    const { ran, asked } = await convert(['tiny', '--to', 'mlx'])
+    expect(asked).toEqual([
+      ['resolve', 'tiny', { pull: true, kind: 'gguf' }],
+      ['place', { id: 'tiny', source: 'gguf:tiny', out: null }],
+      ['convert', { gguf: stored.path, folder: '/models/tiny-mlx.partial', dtype: 'stored' }],
+    ])
+    expect(ran).toEqual({
+      exit: 0,
+      out:
+        'tiny-mlx converted: 90 MiB at /models/tiny-mlx\n' +
+        'try    prefixd serve --engine mlx --model tiny-mlx\n',
+      err: 'converting tiny  100% of 1 MiB\n',
+      questions: [],
+    })
+  })
+
+  it('takes another type of the weights and another folder, and prints JSON', async () => {
+    const words = ['tiny', '--to', 'mlx', '--dtype', 'float32', '--out', 'here', '--json']
+    const { ran, asked } = await convert(words)
+    expect(asked[1]).toEqual(['place', { id: 'tiny', source: 'gguf:tiny as float32', out: 'here' }])
+    expect(asked[2]).toMatchObject(['convert', { dtype: 'float32' }])
+    expect(JSON.parse(ran.out)).toEqual({
+      name: 'here',
+      path: '/models/tiny-mlx',
+      size_bytes: 90 * mebibyte,
+      source: 'gguf:tiny as float32',
+    })
+  })
+
+  it('ends as the error says', async () => {
+    const { ran } = await convert(['tiny', '--to', 'mlx'], 'PREFIXD_E_MODEL_CONVERT')
+    expect(ran).toMatchObject({ exit: 1, out: '' })
+    expect(ran.err).toContain('error  It is a mamba.\ntry    No.\n')
+  })
+
+  it.each([[['tiny']], [['tiny', '--to', 'onnx']], [['tiny', '--to', 'mlx', '--dtype', 'int3']]])(
+    'asks for what it needs: %j',
+    async (words) => {
+      const { ran, asked } = await convert(words)
+      expect(ran.exit).toBe(2)
+      expect(asked).toEqual([])
+    },
+  )
 })
 
 describe('prefixd models rm', () => {

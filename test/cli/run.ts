@@ -98,6 +98,7 @@ function environmentDoor(expected: Partial<EnvironmentDoor> = {}): EnvironmentDo
     throw new Error('not expected in this test')
   }
   return {
+    convertGguf: refuse,
     examine: refuse,
     installMlx: refuse,
     listEngines: refuse,

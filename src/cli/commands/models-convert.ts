@@ -1,0 +1,44 @@
+/** `prefixd models convert`: a model of one engine becomes one of another. Asks no service. */
+import { formatSize } from '../../config/sizes.ts'
+import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { ensureEngine } from '../engine-install.ts'
+import { withProgress } from '../model-pull.ts'
+import { printable } from '../render/text.ts'
+
+export interface ModelsConvertFlags {
+  readonly to: 'mlx'
+  readonly dtype?: 'stored' | 'float32' | 'float16'
+  readonly out?: string
+  readonly yes?: boolean
+  readonly json?: boolean
+}
+
+export async function modelsConvert(
+  this: CliContext,
+  flags: ModelsConvertFlags,
+  spec: string,
+): Promise<void> {
+  const { dtype = 'stored', out = null } = flags
+  const signal = this.interrupted()
+  await ensureEngine(this, flags.yes === true, signal)
+  const { placeFolder, resolveModel } = await this.loadModels()
+  const { convertGguf } = await this.loadEnvironment()
+  const { id, path } = await withProgress(this, `pulling ${spec}`, signal, (options) =>
+    resolveModel(spec, { ...options, pull: true, kind: 'gguf' }),
+  )
+  const source = `gguf:${id}${dtype === 'stored' ? '' : ` as ${dtype}`}`
+  const placed = await withProgress(this, `converting ${id}`, signal, (options) =>
+    placeFolder({ ...options, id, source, out }, (folder) =>
+      convertGguf({ ...options, gguf: path, folder, dtype }),
+    ),
+  )
+  if (flags.json) {
+    const { name, sizeBytes } = placed
+    return writeJson(this.out, { name, path: placed.path, size_bytes: sizeBytes, source })
+  }
+  const name = printable(placed.name)
+  writeLines(this.out, [
+    `${name} converted: ${formatSize(placed.sizeBytes)} at ${printable(placed.path)}`,
+    `${style(this.out, 'bold', 'try')}    prefixd serve --engine mlx --model ${name}`,
+  ])
+}
