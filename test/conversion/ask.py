@@ -14,17 +14,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 from mlx_lm.utils import dequantize_model, load_model
+from prefixd_mlx.tokens import Vocabulary
 from transformers import AutoTokenizer
 
 
 def tokens_of(folder: str, asked: list[tuple[str, bool]]) -> list[list[int]]:
-    """As transformers loads it, with special tokens read or taken for text."""
-    backend = AutoTokenizer.from_pretrained(folder).backend_tokenizer
-    answers: list[list[int]] = []
-    for text, special in asked:
-        backend.encode_special_tokens = not special
-        answers.append(backend.encode(text, add_special_tokens=special).ids)
-    return answers
+    """By the worker's own class, with special tokens read or taken for text."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    vocabulary = Vocabulary(tokenizer, [], len(tokenizer))
+    return [vocabulary.tokenize(text, special, special) for text, special in asked]
 
 
 def logits_of(folder: str, tokens: list[int]) -> Any:

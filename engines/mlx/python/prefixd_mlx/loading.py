@@ -79,6 +79,8 @@ def _convert(network: Any, settings: EngineSettings, blas: str | None) -> None:
     if wanted == 'stored':
         return
     if wanted == 'float32':
+        # First, or the products of steps and scales would be rounded to the type of the scales.
+        network.set_dtype(mx.float32)
         dequantize_model(network)
     network.set_dtype(mx.float32 if wanted == 'float32' else mx.bfloat16)
     mx.eval(network.parameters())

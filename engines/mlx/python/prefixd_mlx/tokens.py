@@ -39,7 +39,10 @@ class Vocabulary:
         self._backend = backend
         backend.no_truncation()
         backend.no_padding()
-        self._bos: int | None = tokenizer.bos_token_id
+        bos: int | None = tokenizer.bos_token_id
+        self._added_bos = (
+            bos if backend.encode('', add_special_tokens=True).ids[:1] == [bos] else None
+        )
         texts: dict[str, int] = backend.get_vocab(with_added_tokens=True)
         self.pieces = _pieces_of(backend, texts, size)
         named = (texts[text] for text in _END_TEXTS if text in texts)
@@ -50,7 +53,7 @@ class Vocabulary:
         self._backend.encode_special_tokens = not parse_special
         ids: list[int] = self._backend.encode(text, add_special_tokens=add_special).ids
         # Templates write the beginning-of-text token out, and the tokenizer adds it again.
-        doubled = add_special and len(ids) > 1 and ids[0] == ids[1] == self._bos
+        doubled = add_special and len(ids) > 1 and ids[0] == ids[1] == self._added_bos
         return ids[1:] if doubled else ids
 
     def piece(self, token: int) -> bytes:

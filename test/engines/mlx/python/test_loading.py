@@ -13,18 +13,22 @@ from mlx.utils import tree_flatten
 from mlx_families.folder import write_family
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import load_model, quantize_model
+from prefixd_mlx.loading import load_folder
 from prefixd_mlx.model import Model
-from prefixd_mlx.settings import read_options
+from prefixd_mlx.settings import WorkerOptions, read_options
 
 prompt = [5, 6, 7, 8, 9]
 
 
-def loaded(folder: Path, **engine: Any) -> Model:
-    options = {
+def options_for(folder: Path, **engine: Any) -> WorkerOptions:
+    return read_options({
         'modelPath': str(folder), 'contextTokens': 0, 'sequences': 1, 'threads': 1,
         'blockTokens': 32, 'reuse': 'token', 'engine': engine,
-    }  # fmt: skip
-    return Model(read_options(options), lambda fraction: None)
+    })  # fmt: skip
+
+
+def loaded(folder: Path, **engine: Any) -> Model:
+    return Model(options_for(folder, **engine), lambda fraction: None)
 
 
 def logits_of(model: Model) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -67,6 +71,18 @@ def adapter(quantised: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {'fine_tune_type': 'lora', 'num_layers': 3, 'lora_parameters': lora}
     (folder / 'adapter_config.json').write_text(json.dumps(config))
     return folder
+
+
+def test_float32_weights_are_those_of_the_file_to_the_last_bit(quantised: Path) -> None:
+    """Products in the type of the scales would have eight bits here."""
+    stored: Any = mx.load(str(quantised / 'model.safetensors'))
+    name = 'model.layers.0.mlp.up_proj'
+    scales, biases = (stored[f'{name}.{part}'].astype(mx.float32) for part in ('scales', 'biases'))
+    exact = mx.dequantize(stored[f'{name}.weight'], scales, biases, group_size=64, bits=4)
+    weights: Any = tree_flatten(
+        load_folder(options_for(quantised, dtype='float32')).network.parameters()
+    )
+    assert mx.array_equal(dict(weights)[f'{name}.weight'], exact).item()
 
 
 def test_weights_are_computed_as_they_are_stored_unless_something_else_is_wanted(

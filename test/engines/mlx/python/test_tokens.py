@@ -94,6 +94,15 @@ def test_a_beginning_that_is_written_out_is_not_added_again(tmp_path: Path) -> N
     assert vocabulary.tokenize('<s>x', add_special=True, parse_special=False).count(1) == 1
 
 
+def test_two_beginnings_stay_where_the_tokenizer_adds_none(tmp_path: Path) -> None:
+    """As llama.cpp has it: chats of some models begin with the token that is named as one."""
+    write_tokenizer(tmp_path)
+    content = json.loads((tmp_path / 'tokenizer.json').read_text())
+    tokenizer = load(tmp_path, content, {'bos_token': '<|im_end|>'})
+    vocabulary = Vocabulary(tokenizer, [], len(content['model']['vocab']) + 10)
+    assert len(vocabulary.tokenize('<|im_end|><|im_end|>', True, True)) == 2
+
+
 def test_tokens_of_the_users_of_a_vocabulary_are_parsed_always(tmp_path: Path) -> None:
     """Not special: llama.cpp's user-defined ones, which are parsed in any text."""
     vocabulary = Vocabulary(sentencepiece_like(tmp_path), [], 300)
