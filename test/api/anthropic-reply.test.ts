@@ -230,6 +230,12 @@ test.each([
   })
 })
 
+const toolResult = {
+  type: 'tool_result',
+  tool_use_id: 't1',
+  content: [{ type: 'text', text: 'Blue.', cache_control: { type: 'permanent' } }],
+}
+
 test.each([
   [{ tool_choice: { type: 'any' } }, /^tool_choice/],
   [{ tool_choice: { type: 'tool', name: 'x' } }, /^tool_choice/],
@@ -242,6 +248,12 @@ test.each([
   [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, /^messages\[0\]\.content\[0\]/],
   [{ messages: [{ role: 'tool', content: '' }] }, /^messages\[0\]\.role/],
   [{ cache_control: { type: 'ephemeral', ttl: '1w' } }, /^cache_control\.ttl/],
+  [{ cache_control: { type: 'permanent' } }, /^cache_control\.type must be "ephemeral"/],
+  [{ cache_control: {} }, /^cache_control\.type/],
+  [
+    { messages: [{ role: 'user', content: [toolResult] }] },
+    /^messages\[0\]\.content\[0\]\.content\[0\]/,
+  ],
 ])('a bad body is refused by the field’s name: %j', async (bad, message) => {
   const { reply, json, service } = await post({ ...body, ...bad })
   expect(reply.statusCode).toBe(400)

@@ -89,6 +89,7 @@ export function messageRoutes(server: Server, context: ApiContext): void {
     async (request) => {
       const { body } = request
       const { id } = chooseModel(service.models(), body.model)
+      longestTtl(body)
       const { prompt } = await readPrompt(body, id, request)
       const text = await service.render(id, prompt.input)
       // As the pipeline does it: a template writes the beginning-of-text token itself.
@@ -157,24 +158,23 @@ function readChat(body: CountTokensRequest, lateSystem: LateSystemRole): Chat {
 
 /**
  * The longest time that a breakpoint asks for; null without breakpoints. The one at the top is the
- * prompt's end, which is kept anyway. Throws `PREFIXD_E_INVALID_VALUE` for a time that is not
- * known.
+ * prompt's end, which is kept anyway. Throws `PREFIXD_E_INVALID_VALUE` for a type or a time that is
+ * not known, as Anthropic's API does.
  */
-function longestTtl({ cache_control, system, tools, messages }: MessagesRequest): Ttl | null {
-  const blocks = (content: unknown): readonly unknown[] => (Array.isArray(content) ? content : [])
+function longestTtl({ cache_control, system, tools, messages }: CountTokensRequest): Ttl | null {
   const marked = [
-    { cache_control, field: 'cache_control' },
-    ...blocks(system).map((block, at) => markOf(block, `system[${at}]`)),
-    ...(tools ?? []).map((tool, at) => markOf(tool, `tools[${at}]`)),
-    ...messages.flatMap(({ content }, message) =>
-      blocks(content).map((block, at) => markOf(block, `messages[${message}].content[${at}]`)),
-    ),
+    markOf({ cache_control }, ''),
+    ...marksIn(system, 'system'),
+    ...marksIn(tools, 'tools'),
+    ...messages.flatMap(({ content }, at) => marksIn(content, `messages[${at}].content`)),
   ]
   let longest: Ttl | null = null
-  for (const { cache_control: control, field } of marked) {
+  for (const { control, field } of marked) {
     if (control == null) continue
-    const ttl = control.ttl ?? '5m'
-    if (ttl !== '5m' && ttl !== '1h') throw unknownTtl(`${field}.ttl`, ttl)
+    const { type, ttl: asked } = control
+    if (type !== 'ephemeral') throw unknownWord(`${field}.type`, type, ['ephemeral'])
+    const ttl = asked ?? '5m'
+    if (ttl !== '5m' && ttl !== '1h') throw unknownWord(`${field}.ttl`, ttl, ['5m', '1h'])
     if (longest !== '1h') longest = ttl
   }
   return longest
@@ -182,14 +182,22 @@ function longestTtl({ cache_control, system, tools, messages }: MessagesRequest)
 
 type CacheControl = NonNullable<MessagesRequest['cache_control']>
 
-const markOf = (block: unknown, field: string) => ({
-  cache_control: (block as { readonly cache_control?: CacheControl | null }).cache_control,
-  field: `${field}.cache_control`,
+const markOf = (block: unknown, place: string) => ({
+  control: Object(block).cache_control as CacheControl | null | undefined,
+  field: `${place}${place === '' ? '' : '.'}cache_control`,
 })
 
-const unknownTtl = (field: string, ttl: string): PrefixdError =>
-  new PrefixdError(
-    'PREFIXD_E_INVALID_VALUE',
-    `${field} must be "5m" or "1h", not "${ttl.slice(0, 40)}".`,
-    { field },
-  )
+/** Of every block, and of those inside a tool's result. */
+function marksIn(blocks: unknown, field: string): ReturnType<typeof markOf>[] {
+  if (!Array.isArray(blocks)) return []
+  return blocks.flatMap((block: unknown, at) => {
+    const place = `${field}[${at}]`
+    return [markOf(block, place), ...marksIn(Object(block).content, `${place}.content`)]
+  })
+}
+
+function unknownWord(field: string, word: string, allowed: readonly string[]): PrefixdError {
+  const words = allowed.map((each) => `"${each}"`).join(' or ')
+  const message = `${field} must be ${words}, not "${String(word).slice(0, 40)}".`
+  return new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })
+}
