@@ -187,18 +187,27 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
 
   try {
     const url = await listen(server, config)
-    const info = await engine.ready()
-    if (config.contextTokens !== 'auto' && info.contextTokens < config.contextTokens) {
-      log.info(
-        `the context is ${info.contextTokens} tokens: the model was trained for no more; ` +
-          '--rope-scaling yarn goes beyond',
-      )
-    }
-    return { url, apiKey: keys?.ownKey ?? null, close }
+    const warnings = contextWarnings(config, await engine.ready())
+    return { url, apiKey: keys?.ownKey ?? null, warnings, close }
   } catch (error) {
     await close()
     throw error
   }
+}
+
+/** Whoever asks for a context relies on it: a shorter one must be seen. */
+function contextWarnings(
+  { engine, contextTokens: asked, ropeScaling }: Config,
+  info: Awaited<ReturnType<Engine['ready']>>,
+): string[] {
+  const { contextTokens } = info
+  if (asked === 'auto' || contextTokens >= asked) return []
+  const grouped = (count: number): string => count.toLocaleString('en-US')
+  const beyond = engine === 'llamacpp' && ropeScaling === 'none' && info.generates
+  return [
+    `the context is ${grouped(contextTokens)} tokens instead of ${grouped(asked)}: the model was ` +
+      `trained for no more${beyond ? '; --rope-scaling yarn goes beyond, if it has a rope' : ''}`,
+  ]
 }
 
 async function listen(

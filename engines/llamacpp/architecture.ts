@@ -93,7 +93,7 @@ export function memoryOf(facts: ArchitectureFacts): MemoryChoice {
   const hasWindow = windowTokens > 0
   const refuse = (words: string): MemoryChoice => ({
     memory: null,
-    refusal: `Architecture ${name} ${words}. It is served without cache.`,
+    refusal: `Architecture ${name} ${words}.`,
   })
   const known = refused[name]
   if (known !== undefined) return refuse(known)

@@ -44,9 +44,7 @@ export function measureMemory(llama: LlamaContext, facts: MemoryFacts): Measured
     const mover = typeof shape === 'string' ? null : createRecordMover(llama, shape)
     const fault = mover === null ? String(shape) : roundTripFault(llama, mover)
     if (mover !== null && fault === null) return { mover, refusal: null }
-    const refusal =
-      `State bytes are not laid out as in the known releases of llama.cpp: ${fault}. ` +
-      'The model is served without cache.'
+    const refusal = `State bytes are not laid out as in the known releases of llama.cpp: ${fault}.`
     return { mover: null, refusal }
   } finally {
     llama.wipe()

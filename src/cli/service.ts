@@ -28,6 +28,8 @@ export interface RunningService {
   readonly url: string
   /** An admin key of this run alone; null while no keys are in use. */
   readonly apiKey: string | null
+  /** What was asked for and is not so, for the banner. */
+  readonly warnings: readonly string[]
   /** Drains the requests under way and writes what is acknowledged. */
   close(): Promise<void>
 }

@@ -3,7 +3,17 @@
  * weights file without the second one was put there by hand and is a model too. Downloads end in
  * `.partial`.
  */
-import { lstat, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { basename, dirname, isAbsolute } from 'node:path'
 import { closestNames } from '../config/closest-name.ts'
 import { limits } from '../config/limits.ts'
@@ -54,7 +64,8 @@ export async function findStored(
 async function findStoredFile(around: Surroundings, name: string): Promise<StoredModel | null> {
   const paths = storePaths(around, name)
   if (!(await isModelFile(paths.weights))) return null
-  const { size } = await lstat(paths.weights)
+  // Through a link, which has a size of its own.
+  const { size } = await stat(paths.weights)
   const record = await readRecord(paths.record)
   // A record that speaks of another size belongs to a file that was replaced by hand.
   const isOurs = record?.sizeBytes === size

@@ -152,7 +152,8 @@ export function createAdmin(context: AdminContext): CacheAdmin {
           tiers: item.tiers,
           sharedBy: item.sharedBy,
           grid: item.block.grid,
-          kinds: item.block.records.map(({ kind }) => kind),
+          // Where tokens leave no rows, their records are empty, and nothing to look at.
+          kinds: item.block.records.flatMap(({ kind, sizeBytes }) => (sizeBytes > 0 ? [kind] : [])),
         })),
       }
     },

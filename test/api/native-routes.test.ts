@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import Value from 'typebox/value'
 import { expect, test } from 'vitest'
+import { toWorker } from '../../src/api/native/render.ts'
 import {
   CacheStatsSchema,
   EvictReportSchema,
@@ -25,6 +26,26 @@ test.each([
   const reply = await get(url)
   expect(reply.statusCode).toBe(200)
   expect([...Value.Errors(schema, reply.json())]).toEqual([])
+})
+
+test.each([
+  ['with rows', {}, { kinds: ['kv'], kv_bytes_per_token: 64, row_bytes_per_token: 64 }],
+  [
+    'that keeps a state only, whose records of tokens are empty',
+    { kinds: ['kv', 'state'], kvBytesPerToken: 0, kvFixedBytes: 0, rowBytesPerToken: 0 },
+    { kinds: ['state'], kv_bytes_per_token: 0 },
+  ],
+  [
+    'that is served without cache, and was not measured',
+    { kinds: [], refusal: 'Nobody knows it.', kvBytesPerToken: 0 },
+    { kinds: [], refusal: 'Nobody knows it.', kv_bytes_per_token: null, boundary_bytes: null },
+  ],
+])('a worker shows what has bytes, for a layout %s', (_, changes, shown) => {
+  const service = scriptedService()
+  const [report] = service.workers()
+  if (report?.layout == null) throw new Error('the scripted worker has a layout')
+  const layout = { ...report.layout, ...(changes as Partial<typeof report.layout>) }
+  expect(toWorker({ ...report, layout }).layout).toMatchObject(shown)
 })
 
 test('stats are in snake_case with units', async () => {

@@ -50,6 +50,7 @@ async function serveOnce(
     readonly env?: Record<string, string>
     readonly requests?: RequestDone[]
     readonly apiKey?: string
+    readonly warnings?: readonly string[]
   } = {},
 ): Promise<Served> {
   const configs: Config[] = []
@@ -63,7 +64,8 @@ async function serveOnce(
       const close = async () => {
         closedCount += 1
       }
-      return { url: fixture.url, apiKey: options.apiKey ?? null, close }
+      const { apiKey = null, warnings = [] } = options
+      return { url: fixture.url, apiKey, warnings, close }
     },
   }
   const ran = await prefixd(words, {
@@ -109,6 +111,13 @@ describe('prefixd serve', () => {
     expect(ran.out).toContain('OPENAI_API_KEY=KEY (one of your key file)')
   })
 
+  it('warns in the banner of what was asked for and is not so', async () => {
+    await using fixture = await startFixtureService()
+    const warnings = ['the context is 8,192 tokens instead of 1,048,576']
+    const { ran } = await serveOnce(fixture, fake, { warnings })
+    expect(ran.out).toMatch(/^cache .*\nwarn {3}the context is 8,192 tokens .*\ntry /m)
+  })
+
   it('passes its flags on, over the environment', async () => {
     await using fixture = await startFixtureService()
     const flags = ['--ram', '2GiB', '--block-tokens', '128', '--no-save', '--port', '0']
@@ -141,6 +150,7 @@ describe('prefixd serve', () => {
           return {
             url: 'http://127.0.0.1:1',
             apiKey: null,
+            warnings: [],
             close: async () => {
               close += 1
             },

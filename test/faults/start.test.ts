@@ -77,6 +77,17 @@ test('settings that do not go together are refused by their names, not as a brok
   expect(said).toMatch(/try {4}change the settings that are named/)
 })
 
+test('a context that was asked for and is not to be had is a warning in the banner', async () => {
+  const model = familyModelPath('mamba2')
+  const { lines } = await createServiceFolder().start({ model, ctx: '1048576' })
+  const [model_, cache, warning] = lines.slice(lines.findIndex((line) => line.startsWith('model')))
+  expect([model_, cache]).toEqual([
+    expect.stringContaining('8,192'),
+    expect.stringMatching(/^cache/),
+  ])
+  expect(warning).toMatch(/^warn {3}the context is 8,192 tokens instead of 1,048,576: .*trained/)
+})
+
 test('a directory that cannot be written is refused, and named', async () => {
   const folder = createServiceFolder()
   const file = join(folder.path, 'file')

@@ -1,4 +1,4 @@
-import { rmSync, utimesSync } from 'node:fs'
+import { rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -102,6 +102,17 @@ describe('the store', () => {
       [name, spec, model.length],
     ])
     expect(available.map((known) => known.name)).toEqual(catalogue.map((known) => known.name))
+  })
+
+  it('says of a link how large the model behind it is', async () => {
+    const path = folder.write('elsewhere.gguf', modelBytes(100))
+    folder.write('store/other.gguf', modelBytes(50))
+    symlinkSync(path, join(folder.dir, 'linked.gguf'))
+    const { stored } = await listModels(around())
+    expect(stored.map((known) => [known.name, known.sizeBytes])).toEqual([
+      ['linked', 100],
+      ['other', 50],
+    ])
   })
 
   it('removes a model by name, path or ref, and says what that freed', async () => {

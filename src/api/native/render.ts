@@ -10,6 +10,7 @@ import type {
 import type {
   CacheStatsJson,
   EvictReportJson,
+  LayoutJson,
   PrefixDetailJson,
   PrefixPageJson,
   PrefixSummaryJson,
@@ -132,19 +133,26 @@ export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJso
     queued_requests: status.queuedRequests,
     context_tokens: worker.contextTokens,
     sequences: worker.sequences,
-    layout: layout && {
-      kinds: [...layout.kinds],
-      sliceable: layout.sliceable,
-      refusal: layout.refusal,
-      kv_bytes_per_token: layout.kvBytesPerToken,
-      kv_fixed_bytes: layout.kvFixedBytes,
-      row_bytes_per_token: layout.rowBytesPerToken,
-      boundary_bytes: layout.boundaryBytes,
-    },
+    layout: layout && toLayout(layout),
     device: worker.device,
     memory: {
       estimated_bytes: worker.memory.estimatedBytes,
       resident_bytes: worker.memory.residentBytes,
     },
+  }
+}
+
+function toLayout(layout: NonNullable<WorkerReport['layout']>): LayoutJson {
+  const { kinds, sliceable, refusal, kvBytesPerToken, kvFixedBytes } = layout
+  const hasRows = kvBytesPerToken + kvFixedBytes > 0
+  const known = (bytes: number): number | null => (kinds.length === 0 ? null : bytes)
+  return {
+    kinds: kinds.filter((kind) => kind !== 'kv' || hasRows),
+    sliceable,
+    refusal,
+    kv_bytes_per_token: known(kvBytesPerToken),
+    kv_fixed_bytes: known(kvFixedBytes),
+    row_bytes_per_token: known(layout.rowBytesPerToken),
+    boundary_bytes: known(layout.boundaryBytes),
   }
 }

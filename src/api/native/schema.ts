@@ -181,16 +181,17 @@ export const EvictReportSchema = Type.Object({
 /* ---------- GET /v1/workers ---------- */
 
 export const LayoutSchema = Type.Object({
+  /** Those that have bytes: no `kv` where single tokens leave nothing. */
   kinds: Kinds,
   sliceable: Type.Boolean(),
-  /** Why nothing is stored, when `kinds` is empty. */
+  /** Why nothing is stored, when `kinds` is empty. Then nobody knows the sizes: they are null. */
   refusal: nullable(Type.String()),
-  kv_bytes_per_token: Type.Number(),
-  kv_fixed_bytes: Type.Number(),
+  kv_bytes_per_token: nullable(Type.Number()),
+  kv_fixed_bytes: nullable(Type.Number()),
   /** Of one token in the engine's memory; a stored one has some bytes more. */
-  row_bytes_per_token: Type.Number(),
+  row_bytes_per_token: nullable(Type.Number()),
   /** Of the windows and states at one boundary. */
-  boundary_bytes: Type.Number(),
+  boundary_bytes: nullable(Type.Number()),
 })
 
 export const EngineStateSchema = Type.Union([
@@ -286,6 +287,7 @@ export type PrefixBlockJson = Static<typeof PrefixBlockSchema>
 export type PrefixDetailJson = Static<typeof PrefixDetailSchema>
 export type EvictRequestJson = Static<typeof EvictRequestSchema>
 export type EvictReportJson = Static<typeof EvictReportSchema>
+export type LayoutJson = Static<typeof LayoutSchema>
 export type WorkerJson = Static<typeof WorkerSchema>
 export type WorkerListJson = Static<typeof WorkerListSchema>
 export type CacheObjectJson = Static<typeof CacheObjectSchema>

@@ -91,7 +91,7 @@ function single(block: PrefixBlockJson, index: number): BlockRun {
     tiers: block.tiers.join('+'),
     sharedBy: block.shared_by,
     grid: block.grid,
-    kinds: block.kinds.join('+'),
+    kinds: block.kinds.join('+') || '-',
     hash: block.hash,
   }
 }

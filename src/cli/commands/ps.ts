@@ -48,11 +48,13 @@ const busyText = ({ busy_sequences: busy, sequences }: WorkerJson): string =>
   sequences === null ? `${busy}` : `${busy} of ${sequences}`
 
 const kvText = ({ layout }: WorkerJson): string =>
-  layout === null || layout.kinds.length === 0 ? '-' : formatSize(layout.row_bytes_per_token)
+  layout === null || layout.row_bytes_per_token === null
+    ? '-'
+    : formatSize(layout.row_bytes_per_token)
 
 /** Windows and states of one position; most models have none. */
 const boundaryText = ({ layout }: WorkerJson): string =>
-  layout === null || layout.boundary_bytes === 0 ? '-' : formatSize(layout.boundary_bytes)
+  layout === null || !layout.boundary_bytes ? '-' : formatSize(layout.boundary_bytes)
 
 /** What the process has, and what it was planned to take at most. */
 function memoryText({ memory }: WorkerJson): string {

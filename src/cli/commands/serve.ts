@@ -66,7 +66,7 @@ function serviceIo(context: CliContext): ServiceIo {
 
 /** The banner shows what the service itself answers, not what it was asked to be. */
 async function greet(context: CliContext, running: RunningService): Promise<void> {
-  const { url, apiKey } = running
+  const { url, apiKey, warnings } = running
   const client = createClient({ url: new URL(url), apiKey, fetch: context.fetch })
   const [stats, workers] = await Promise.all([client.stats(), client.workers()])
   const lines = bannerLines({
@@ -74,6 +74,7 @@ async function greet(context: CliContext, running: RunningService): Promise<void
     stats,
     workers: workers.data,
     hasKeys: apiKey !== null,
+    warnings,
     home: context.around.home,
   })
   const shown = lines.map(([name, value]) => `${style(context.out, 'bold', name)}${value}`)

@@ -11,6 +11,8 @@ export interface BannerFacts {
   readonly workers: readonly WorkerJson[]
   /** Does the service want one of its own keys? Without, any word will do. */
   readonly hasKeys: boolean
+  /** What was asked for and is not so. */
+  readonly warnings: readonly string[]
   /** Written as `~` in paths. */
   readonly home: string
 }
@@ -22,6 +24,7 @@ export function bannerLines(facts: BannerFacts): [label: string, text: string][]
     [`prefixd ${printable(facts.stats.version)}  `, endpoint],
     ...facts.workers.map((worker): [string, string] => ['model  ', workerText(worker)]),
     ['cache  ', cacheText(facts)],
+    ...facts.warnings.map((text): [string, string] => ['warn   ', printable(text)]),
     [
       'try    ',
       `export OPENAI_BASE_URL=${endpoint} ` +
