@@ -212,6 +212,18 @@ def test_tensors_that_are_not_known_are_refused(tmp_path: Path) -> None:
     assert 'Q8_0' in error.next_step
 
 
+def test_a_part_of_a_model_is_refused(tmp_path: Path) -> None:
+    gguf = llama()
+    gguf.metadata['split.count'] = 3
+    assert 'one of 3 parts' in refusal(gguf, tmp_path).message
+    gguf = llama()
+    del gguf.tensors['blk.1.ffn_up.weight']
+    (tmp_path / 'other').mkdir()
+    error = refusal(gguf, tmp_path / 'other')
+    assert error.code == 'PREFIXD_E_MODEL_FILE'
+    assert 'lacks blk.1.ffn_up.weight' in error.message
+
+
 def test_files_that_are_cut_are_refused_as_broken(tmp_path: Path) -> None:
     whole = llama().write(tmp_path / 'whole.gguf').read_bytes()
     for size in (3, 10, 500, len(whole) - 100):

@@ -37,6 +37,7 @@ _LAYER = {
     'ffn_up': 'mlp.up_proj',
     'ffn_down': 'mlp.down_proj',
 }
+_NEEDED = [name for name in _LAYER if name not in ('attn_q_norm', 'attn_k_norm')]
 # Of the `llama` family of metadata; those are of others.
 _FOREIGN_KEYS = re.compile(
     r'\.(expert_|ssm\.|attention\.(sliding_window|shared_kv|scale|temperature|q_lora|kv_lora|clamp)'
@@ -66,6 +67,7 @@ class Architecture:
         self._metadata = metadata
         self._shapes = shapes
         self._refuse_foreign_keys()
+        self._refuse_parts()
         self.heads = self._number('attention.head_count')
         self.kv_heads = self._number('attention.head_count_kv', self.heads)
         self.layers = self._number('block_count')
@@ -134,6 +136,19 @@ class Architecture:
                     f'{self.name}.',
                     ANOTHER_FILE,
                 )
+
+    def _refuse_parts(self) -> None:
+        count = self._metadata.get('split.count', 1)
+        if count > 1:
+            raise not_convertible(
+                f'The file is one of {count} parts of a model; only whole files can be converted.',
+                'Put the parts together with `llama-gguf-split --merge`, and convert that file.',
+            )
+        layers = range(self._number('block_count'))
+        needed = [f'blk.{layer}.{name}.weight' for layer in layers for name in _NEEDED]
+        missing = next((name for name in needed if name not in self._shapes), None)
+        if missing is not None:
+            raise broken_file(f'lacks {missing}')
 
     def _refuse_odd_heads(self) -> None:
         values = self._number('attention.value_length', self.head_numbers)
