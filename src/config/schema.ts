@@ -145,8 +145,9 @@ export const settings = {
   ),
   reuse: setting<(typeof reuseModes)[number]>(
     'reuse',
-    '`token` reuses to the last common token; `block` reuses whole prefilled blocks only, ' +
-      'which makes warm answers bit-identical to cold ones.',
+    '`token` reuses to the last common token, as exactly as the engine computes in calls of ' +
+      'other sizes; `block` reuses whole prefilled blocks only, which ' +
+      'makes warm answers bit-identical to cold ones.',
     choice(...reuseModes),
     () => 'token',
     'token',

@@ -79,6 +79,24 @@ describe('of prefixes that rows alone do not restore', () => {
     const { out } = await prefixd(['inspect', '9f2c', '--url', service.url])
     expect(out.split('\n')).toContain(line)
   })
+
+  it('inspect says what is stored of a model that keeps states alone', async () => {
+    const [block] = detailFixture.blocks
+    const blocks = [
+      { ...block, kinds: [] },
+      { ...block, kinds: ['state'] },
+    ]
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes/9f2c': { status: 200, body: { ...detailFixture, blocks } },
+    })
+    const { out } = await prefixd(['inspect', '9f2c', '--url', service.url], { width: 160 })
+    const rows = out.split('\n').map((line) => line.trimEnd())
+    const header = rows.findIndex((line) => line.endsWith('KINDS'))
+    expect(rows.slice(header + 1, header + 3)).toEqual([
+      expect.stringMatching(/ -$/),
+      expect.stringMatching(/ state$/),
+    ])
+  })
 })
 
 it('writes out what a hostile name would do to the terminal', async () => {

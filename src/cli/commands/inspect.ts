@@ -134,6 +134,6 @@ const blockColumns: readonly Column<BlockRun>[] = [
 
 /** Where the model can be restored to, if that is not everywhere. */
 function columnsFor({ blocks }: PrefixDetailJson): readonly Column<BlockRun>[] {
-  if (blocks.every(({ kinds }) => kinds.length === 1)) return blockColumns
+  if (blocks.every(({ kinds }) => kinds.join() === 'kv')) return blockColumns
   return [...blockColumns, { title: 'KINDS', priority: 3, value: ({ kinds }) => kinds }]
 }
