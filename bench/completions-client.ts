@@ -5,6 +5,8 @@ import type { CacheObjectJson } from '../src/api/native/schema.ts'
 export interface CompletionRequest {
   readonly tokens: TokenIds
   readonly answerTokens: number
+  /** Absent: the service's first one. */
+  readonly model?: string
   /** Words of the header `x-prefixd-cache`, e.g. `no-read, no-write`. */
   readonly cache?: string
   readonly signal?: AbortSignal
@@ -49,6 +51,7 @@ export async function complete(url: string, request: CompletionRequest): Promise
       ...(request.cache === undefined ? {} : { 'x-prefixd-cache': request.cache }),
     },
     body: JSON.stringify({
+      model: request.model ?? null,
       prompt: [...request.tokens],
       max_tokens: request.answerTokens,
       temperature: 0,

@@ -73,9 +73,14 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     reuse: options.reuse,
     save: true,
     maxAnswerTokens: null,
-    model: { ...model, engineName: options.engine },
-    engine: recordLogits(worker, (event) => heard.push(event)),
-    engineBytes: null,
+    models: [
+      {
+        ...model,
+        engineName: options.engine,
+        engine: recordLogits(worker, (event) => heard.push(event)),
+        engineBytes: null,
+      },
+    ],
     cache,
     warn,
     onDone: () => {},

@@ -19,7 +19,7 @@ export interface ServiceProcess {
   readonly pid: number
   /** The last lines that it wrote, oldest first. */
   readonly lines: readonly string[]
-  /** SIGKILL; resolves when the service and its worker are gone. */
+  /** SIGKILL; resolves when the service and its workers are gone. */
   kill(): Promise<void>
   /** SIGTERM: requests end, saves are written. */
   stop(): Promise<void>
@@ -50,10 +50,10 @@ export async function startService(
   const disown = scratch.own(() => end('SIGKILL', stopMs))
   const lines: string[] = []
   const url = await readUrl(child, lines)
-  const workerPid = await readWorkerPid(url, adminKey)
+  const workerPids = await readWorkerPids(url, adminKey)
   const ended = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
     await end(signal, stopMs)
-    await untilGone(workerPid)
+    await Promise.all(workerPids.map(untilGone))
     disown()
   }
   return {
@@ -102,18 +102,17 @@ function readUrl(child: ChildProcess, lines: string[]): Promise<string> {
   })
 }
 
-async function readWorkerPid(url: string, adminKey: string | null): Promise<number | null> {
+async function readWorkerPids(url: string, adminKey: string | null): Promise<number[]> {
   const headers = adminKey === null ? {} : { authorization: `Bearer ${adminKey}` }
   const reply = await fetch(`${url}/v1/workers`, { headers })
   const { data } = (await reply.json()) as { data: { pid: number | null }[] }
-  return data[0]?.pid ?? null
+  return data.flatMap(({ pid }) => pid ?? [])
 }
 
 /**
  * It ends by itself when the service is gone; a measurement must not run beside its last moments.
  */
-async function untilGone(pid: number | null): Promise<void> {
-  if (pid === null) return
+async function untilGone(pid: number): Promise<void> {
   for (let waitedMs = 0; isAlive(pid); waitedMs += workerPollMs) {
     if (waitedMs >= workerGoneMs) throw new Error(`The worker ${pid} outlived its service.`)
     await delay(workerPollMs)

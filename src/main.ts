@@ -8,6 +8,7 @@ import {
   type Engine,
   type EngineOptions,
   type MlxRuntime,
+  type ModelInfo,
   startEngine,
   startMlxEngine,
   type WorkerOptions,
@@ -20,16 +21,10 @@ import { engineSettings } from './config/engine-settings.ts'
 import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
 import { currentSurroundings } from './config/paths.ts'
-import type { Config } from './config/schema.ts'
+import type { Config, EngineName } from './config/schema.ts'
 import { mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
-import {
-  engineRoom,
-  kindOfEngine,
-  type ResolvedModel,
-  resolveModel,
-  weightsDigest,
-} from './models/index.ts'
+import { engineRooms, findModels, type ResolvedModel, weightsDigest } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
@@ -47,25 +42,6 @@ function readVersion(): string {
 }
 
 type Arena = OpenCache['arena']
-
-interface ServedWeights {
-  readonly id: string
-  readonly aliases: readonly string[]
-  readonly digest: string
-}
-
-/** Null: the fake engine computes without weights; its own version stands in its fingerprint. */
-async function findModel({ engine, model }: Config): Promise<ResolvedModel | null> {
-  const kind = kindOfEngine(engine)
-  return kind === null ? null : resolveModel(model, { pull: false, kind })
-}
-
-/** Reads the whole file, unless its digest is known already. */
-async function weightsOf(config: Config, model: ResolvedModel | null): Promise<ServedWeights> {
-  const aliases = [config.model]
-  if (model === null) return { id: 'fake', aliases, digest: '' }
-  return { id: model.id, aliases, digest: model.digest ?? (await weightsDigest(model.path)) }
-}
 
 const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
   openCache({
@@ -101,41 +77,111 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
 type StartEngine = (options: EngineOptions) => Engine
 
 /** Finds what the engine needs on this machine; a missing part stops the start here. */
-async function findEngine({ engine }: Config, log: Log): Promise<StartEngine> {
+async function findEngine(engine: EngineName, log: Log): Promise<StartEngine> {
   if (engine !== 'mlx') return (options) => startEngine(engine, options)
   const runtime: MlxRuntime = await mlxRuntime(currentSurroundings())
   log.debug(`mlx runs on ${runtime.python} with ${runtime.blas?.name ?? 'its own BLAS'}`)
   return (options) => startMlxEngine(runtime, options)
 }
 
-const engineOptions = (
+/** A model with all that its worker needs; nothing is loaded yet. */
+interface PlannedModel {
+  readonly id: string
+  readonly aliases: readonly string[]
+  /** Empty: the engine computes without weights; its own version stands in its fingerprint. */
+  readonly weightsDigest: string
+  readonly engineName: EngineName
+  readonly engineBytes: number | null
+  readonly start: StartEngine
+  readonly worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences' | 'engine'>
+}
+
+/** Reads the models' headers, and all of the weights unless their digest is known already. */
+async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
+  const found = []
+  for (const model of await findModels(config, { pull: false })) {
+    const settings = engineSettings(config, model.engine)
+    found.push({ ...model, settings, start: await findEngine(model.engine, log) })
+  }
+  const { placed, notices, whys } = await engineRooms(config, found, machineMemory())
+  for (const notice of notices) log.warn(notice)
+  for (const why of whys) log.debug(why)
+  const planned: PlannedModel[] = []
+  for (const { model, room } of placed) {
+    const { id, aliases, engine: engineName, weights, settings, start } = model
+    const { contextTokens, sequences, engineBytes } = room
+    const weightsDigest = weights === null ? '' : await digestOf(weights)
+    // Models without weights are told from each other by their names.
+    const modelPath = weights?.path ?? id
+    const worker = { modelPath, contextTokens, sequences, engine: settings }
+    planned.push({ id, aliases, weightsDigest, engineName, engineBytes, start, worker })
+  }
+  return planned
+}
+
+const digestOf = async ({ digest, path }: ResolvedModel): Promise<string> =>
+  digest ?? weightsDigest(path)
+
+/** Returns at once; the worker loads its model meanwhile. */
+const startWorker = (
   config: Config,
-  worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences' | 'engine'>,
+  { id, worker, start }: PlannedModel,
   arena: Arena,
   log: Log,
-): EngineOptions => ({
-  worker: {
-    ...worker,
-    threads: config.threads,
-    blockTokens: config.blockTokens,
-    reuse: config.reuse,
-  },
-  arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
-  view: arena,
-  limits: { ...limits, queuedRequests: config.queuedRequests },
-  log: (line) => log.debug(`worker: ${line}`),
-})
+): Engine =>
+  start({
+    worker: {
+      ...worker,
+      threads: config.threads,
+      blockTokens: config.blockTokens,
+      reuse: config.reuse,
+    },
+    arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
+    view: arena,
+    limits: { ...limits, queuedRequests: config.queuedRequests },
+    log: (line) => log.debug(`worker of ${id}: ${line}`),
+  })
 
-/** Resolves when the model is loaded and the service listens; rejects with a typed error. */
+type StartedModel = PlannedModel & { readonly engine: Engine }
+
+/** What the banner warns of. Rejects with the first model that cannot be served. */
+async function allReady(
+  models: readonly StartedModel[],
+  config: Config,
+  log: Log,
+): Promise<string[]> {
+  const warnings = models.map(async (model) => {
+    try {
+      return contextWarnings(config, model, await model.engine.ready(), models.length > 1)
+    } catch (error) {
+      if (models.length > 1) log.error(`${model.id} cannot be served`, error)
+      throw error
+    }
+  })
+  return (await Promise.all(warnings)).flat()
+}
+
+/** Whoever asks for a context relies on it: a shorter one must be seen. */
+function contextWarnings(
+  { contextTokens: asked, ropeScaling }: Config,
+  { id, engineName }: PlannedModel,
+  { contextTokens, generates }: ModelInfo,
+  isNamed: boolean,
+): string[] {
+  if (asked === 'auto' || contextTokens >= asked) return []
+  const grouped = (count: number): string => count.toLocaleString('en-US')
+  const beyond = engineName === 'llamacpp' && ropeScaling === 'none' && generates
+  return [
+    `the context${isNamed ? ` of ${id}` : ''} is ${grouped(contextTokens)} tokens instead of ` +
+      `${grouped(asked)}: the model was trained for no more` +
+      (beyond ? '; --rope-scaling yarn goes beyond, if it has a rope' : ''),
+  ]
+}
+
+/** Resolves when the models are loaded and the service listens; rejects with a typed error. */
 export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
   const log = createLog(config.logLevel, (line) => io.log(line))
-  const settings = engineSettings(config)
-  const start = await findEngine(config, log)
-  const model = await findModel(config)
-  const room = await engineRoom(config, model, machineMemory())
-  for (const notice of room.notices) log.warn(notice)
-  if (room.why !== null) log.debug(room.why)
-  const weights = await weightsOf(config, model)
+  const planned = await planModels(config, log)
   const { cache, arena, close: closeStorage } = await openStorage(config, log)
   let keys: KeyFile | null
   try {
@@ -144,21 +190,20 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     await closeStorage()
     throw error
   }
-  // Begins before the model is loaded, so that the first restore finds memory that was touched.
+  // Begins before the models are loaded, so that the first restore finds memory that was touched.
   const warming = new AbortController()
   arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
-  const { contextTokens, sequences } = room
-  const worker = { modelPath: model?.path ?? '', contextTokens, sequences, engine: settings }
-  const engine = start(engineOptions(config, worker, arena, log))
+  const models = planned.map((model) => ({
+    ...model,
+    engine: startWorker(config, model, arena, log),
+  }))
   const service = createService({
     version: readVersion(),
     directory: config.dir,
     reuse: config.reuse,
     save: config.save,
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
-    model: { ...weights, weightsDigest: weights.digest, engineName: config.engine },
-    engine,
-    engineBytes: room.engineBytes,
+    models,
     cache,
     warn: (message, error) => log.warn(message, error),
     onDone: (request, receipt, error) => {
@@ -181,33 +226,19 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     warming.abort()
     keys?.close()
     // New requests are refused first, then the running ones end, then what they saved is written.
-    await Promise.allSettled([server.close(), engine.close(limits.drainMs)])
+    const workers = models.map(({ engine }) => engine.close(limits.drainMs))
+    await Promise.allSettled([server.close(), ...workers])
     await closeStorage()
   }
 
   try {
     const url = await listen(server, config)
-    const warnings = contextWarnings(config, await engine.ready())
+    const warnings = await allReady(models, config, log)
     return { url, apiKey: keys?.ownKey ?? null, warnings, close }
   } catch (error) {
     await close()
     throw error
   }
-}
-
-/** Whoever asks for a context relies on it: a shorter one must be seen. */
-function contextWarnings(
-  { engine, contextTokens: asked, ropeScaling }: Config,
-  info: Awaited<ReturnType<Engine['ready']>>,
-): string[] {
-  const { contextTokens } = info
-  if (asked === 'auto' || contextTokens >= asked) return []
-  const grouped = (count: number): string => count.toLocaleString('en-US')
-  const beyond = engine === 'llamacpp' && ropeScaling === 'none' && info.generates
-  return [
-    `the context is ${grouped(contextTokens)} tokens instead of ${grouped(asked)}: the model was ` +
-      `trained for no more${beyond ? '; --rope-scaling yarn goes beyond, if it has a rope' : ''}`,
-  ]
 }
 
 async function listen(

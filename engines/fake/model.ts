@@ -24,7 +24,8 @@ export async function loadFakeModel(
   worker: WorkerOptions,
   progress: (fraction: number) => void,
 ): Promise<EngineModel> {
-  const options = readFakeOptions(worker.engine)
+  const asked = readFakeOptions(worker.engine)
+  const options = { ...asked, weightsSeed: (asked.weightsSeed ^ seedOf(worker.modelPath)) >>> 0 }
   progress(0)
   if (options.loadMs > 0) await new Promise((resolve) => setTimeout(resolve, options.loadMs))
   if (options.crashOnLoad) crash('while loading')
@@ -80,6 +81,12 @@ function describe(worker: WorkerOptions, options: FakeOptions): ModelDescription
     gap: gapTokens,
     device: 'no device: exact arithmetic',
   }
+}
+
+/** Each name has weights of its own; `fake`, and what has no name, those of the settings. */
+function seedOf(name: string): number {
+  if (name === '' || name === 'fake') return 0
+  return Buffer.from(name).reduce((seed, byte) => mix(seed, byte), 1)
 }
 
 function createFakeSequence(worker: WorkerOptions, options: FakeOptions): EngineSequence {

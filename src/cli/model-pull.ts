@@ -1,5 +1,6 @@
 /** Getting a model onto this disk, with its progress on stderr. */
 import type { Config } from '../config/schema.ts'
+import type { ModelKind } from '../models/index.ts'
 import { type CliContext, type ModelsDoor, style, writeLines } from './context.ts'
 import { Interrupted } from './failure.ts'
 import { progressLine } from './render/progress.ts'
@@ -10,17 +11,24 @@ type Shown = Required<Pick<PullOptions, 'around' | 'signal' | 'onProgress' | 'on
 
 export const loadModels = (): Promise<ModelsDoor> => import('../models/index.ts')
 
-/** Finds the model of its engine's kind, and pulls it when it is in no place of this disk. */
-export async function ensureModel(
+/** Finds what is to be served, pulls what is in no place of this disk, and tells the kinds. */
+export async function ensureModels(
   context: CliContext,
-  { engine, model }: Pick<Config, 'engine' | 'model'>,
+  { models, engine }: Pick<Config, 'models' | 'engine'>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ModelKind[]> {
+  // It computes without weights.
+  if (engine === 'fake') return []
   const { kindOfEngine, resolveModel } = await context.loadModels()
   const kind = kindOfEngine(engine)
-  await withProgress(context, `pulling ${model}`, signal, (options) =>
-    resolveModel(model, { ...options, pull: true, ...(kind === null ? {} : { kind }) }),
-  )
+  const kinds: ModelKind[] = []
+  for (const spec of models) {
+    const found = await withProgress(context, `pulling ${spec}`, signal, (options) =>
+      resolveModel(spec, { ...options, pull: true, ...(kind === null ? {} : { kind }) }),
+    )
+    kinds.push(found.kind)
+  }
+  return kinds
 }
 
 /** Runs a pull, or something as long. Rejects with `Interrupted` when the signal ended it. */

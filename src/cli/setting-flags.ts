@@ -13,6 +13,10 @@ interface TextFlag {
   readonly brief: string
 }
 
+interface ListFlag extends TextFlag {
+  readonly variadic: true
+}
+
 interface SwitchFlag {
   readonly kind: 'boolean'
   readonly optional: true
@@ -20,10 +24,11 @@ interface SwitchFlag {
   readonly brief: string
 }
 
+type SettingFlag = TextFlag | ListFlag | SwitchFlag
 type TableFlags = FlagParametersForType<Readonly<Record<string, unknown>>, CliContext>
 
 /** stricli derives the kind of a flag from the type of its value, which a table does not have. */
-function table(flags: Readonly<Record<string, TextFlag | SwitchFlag>>): TableFlags {
+function table(flags: Readonly<Record<string, SettingFlag>>): TableFlags {
   return flags as TableFlags
 }
 
@@ -64,12 +69,17 @@ export const configFlags: TableFlags = {
   }),
 }
 
-function flagOf(setting: Setting<unknown>): TextFlag | SwitchFlag {
+function flagOf(setting: Setting<unknown>): SettingFlag {
   const brief = `${setting.description} Default: ${setting.defaultText}`
   if (setting.kind.isSwitch) return { kind: 'boolean', optional: true, brief }
-  const { placeholder } = setting.kind
-  return { kind: 'parsed', parse: sameText, optional: true, placeholder, brief }
+  const { placeholder, isList } = setting.kind
+  const flag = { kind: 'parsed', parse: sameText, optional: true, placeholder, brief } as const
+  return isList === true ? { ...flag, variadic: isList } : flag
 }
+
+/** A flag that was repeated says what the variable says with commas. */
+const textOf = (flag: unknown): Flags[string] =>
+  Array.isArray(flag) ? (flag.length === 0 ? undefined : flag.join(',')) : (flag as Flags[string])
 
 /** The configuration with these flags on top; other flags of the command are left out. */
 export async function loadWithFlags(
@@ -78,7 +88,7 @@ export async function loadWithFlags(
 ): Promise<LoadedConfig> {
   const { loadConfig } = await import('../config/load.ts')
   const given: Record<string, Flags[string]> = {}
-  for (const [, { key }] of settingList) given[key] = flags[key] as Flags[string]
+  for (const [, { key }] of settingList) given[key] = textOf(flags[key])
   const configFile = flags.config
   return loadConfig({
     flags: given,

@@ -49,9 +49,10 @@ The cache folder is \`$XDG_CACHE_HOME\` or \`~/.cache\`, on macOS \`~/Library/Ca
 `
 
 function section({ key, env, kind, defaultText, description }: Setting<unknown>): string {
+  const again = kind.isList === true ? ', again for more' : ''
   const flag = kind.isSwitch
     ? `\`--${key}\`, \`--no-${key}\``
-    : `\`--${key} <${kind.placeholder.replaceAll('|', '\\|')}>\``
+    : `\`--${key} <${kind.placeholder.replaceAll('|', '\\|')}>\`${again}`
   return `### ${key}
 
 ${description}

@@ -1,12 +1,21 @@
 /** What the settings mean to each engine; one that it does not have is refused by its name. */
 import { PrefixdError } from '../errors.ts'
-import { type Config, type Property, settings } from './schema.ts'
+import { type Config, type EngineName, type Property, settings } from './schema.ts'
 
 export type EngineSettings = Readonly<Record<string, string | number | boolean>>
 
 /** Throws PREFIXD_E_CONFIG. */
-export const engineSettings = (config: Config): EngineSettings =>
-  config.engine === 'mlx' ? mlxSettings(config) : llamaSettings(config)
+export function engineSettings(config: Config, engine: EngineName): EngineSettings {
+  const { lora, models } = config
+  if (lora.length > 0 && models.length > 1) {
+    throw settingError(
+      'lora',
+      `lora is ${lora.join(',')}, made for one model, and ${models.length} are to be served.`,
+      'Serve the model of the adapters alone, or leave lora away.',
+    )
+  }
+  return engine === 'mlx' ? mlxSettings(config) : llamaSettings(config)
+}
 
 /** The fake engine has none of these, and says so itself. */
 const llamaSettings = (config: Config): EngineSettings => ({
@@ -31,7 +40,7 @@ function refuse(config: Config, property: Property, isSet: boolean, why: string)
   throw settingError(
     key,
     `${key} is ${String(config[property])}, which the engine mlx does not have: ${why}.`,
-    `Leave ${key} away, or serve with --engine llamacpp.`,
+    `Leave ${key} away, or serve GGUF files only, with --engine llamacpp.`,
   )
 }
 

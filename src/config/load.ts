@@ -203,11 +203,10 @@ function readGiven(setting: Setting<unknown>, given: Given, around: Surroundings
       `Correct it there, or leave it away for the default (${setting.defaultText}).`,
     )
   }
-  const absolute = (path: string): string => expandPath(path, given.baseDir, around.home)
-  if (setting.kind.place !== undefined) return setting.kind.place(value, absolute)
-  // A model may be a name or a path; only what is plainly a path is made absolute.
-  const isModelPath = setting.key === 'model' && /^(\.{0,2}|~)\//.test(String(value))
-  return isModelPath ? absolute(String(value)) : value
+  const { place } = setting.kind
+  return place === undefined
+    ? value
+    : place(value, (path) => expandPath(path, given.baseDir, around.home))
 }
 
 function shown(raw: unknown): string {

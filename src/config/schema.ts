@@ -13,6 +13,7 @@ import {
   paths,
   size,
   text,
+  texts,
   toggle,
   type ValueKind,
   words,
@@ -68,26 +69,37 @@ export type LogLevel = (typeof logLevels)[number]
 const clamp = (value: number, min: number, max: number): number =>
   Math.min(Math.max(value, min), max)
 
+export const defaultModels: readonly string[] = ['smollm2-135m']
+
+/** A model may be a name or a path; only what is plainly a path is made absolute. */
+const modelNames: ValueKind<readonly string[]> = {
+  ...texts('model', 'a model name, a path, hf:owner/repo/file.gguf or hf:owner/repo'),
+  place: (names, absolute) =>
+    names.map((name) => (/^(\.{0,2}|~)\//.test(name) ? absolute(name) : name)),
+}
+
 /** A quarter of the memory, which leaves room for the weights; never more than 8 GiB unasked. */
 export const defaultRamBytes = (memoryBytes: number): number =>
   clamp(Math.floor(memoryBytes / 4 / mebibyte) * mebibyte, 256 * mebibyte, 8 * gibibyte)
 
 export const settings = {
-  model: setting<string>(
+  models: setting<readonly string[]>(
     'model',
-    'The model to serve: a name of `prefixd models ls`, a path of a GGUF file, ' +
-      'or `hf:owner/repo/file.gguf`; with mlx a path of a folder, or `hf:owner/repo`.',
-    text('model', 'a model name, a path, hf:owner/repo/file.gguf or hf:owner/repo'),
-    () => 'smollm2-135m',
-    'smollm2-135m',
+    'The model to serve: a name of `prefixd models ls`, a path of a GGUF file or of a folder, ' +
+      '`hf:owner/repo/file.gguf`, or for MLX `hf:owner/repo`. Of several each has a worker of its ' +
+      'own; requests choose by name, and get the first one where they name none.',
+    modelNames,
+    () => defaultModels,
+    defaultModels.join(','),
   ),
-  engine: setting<EngineName>(
+  engine: setting<EngineName | typeof auto>(
     'engine',
-    'What computes, in a worker process: llama.cpp, mlx (after `prefixd engines install mlx`), ' +
-      'or the fake engine without a model.',
-    choice(...engineNames),
-    () => 'llamacpp',
-    'llamacpp',
+    'What computes, in a worker process for each model: llama.cpp, mlx (after `prefixd engines ' +
+      'install mlx`), or the fake engine without a model. `auto` takes llama.cpp for GGUF files ' +
+      'and mlx for folders; an engine that is named is for all models.',
+    choice(auto, ...engineNames),
+    () => auto,
+    auto,
   ),
   host: setting<string>(
     'host',

@@ -11,6 +11,8 @@ export interface ValueKind<T> {
   readonly allowed: string
   /** Switches of the command line: `--save`, `--no-save`. */
   readonly isSwitch: boolean
+  /** The flag may be given several times, for one value each. */
+  readonly isList?: true
   /** The value; undefined when `raw` is none of what is allowed. */
   read(raw: unknown): T | undefined
   /** For values with paths in them: the value with `absolute` of each path. */
@@ -31,19 +33,36 @@ export const path = (placeholder: string, allowed: string): ValueKind<string> =>
   place: (value, absolute) => absolute(value),
 })
 
+/** At least one: a list in the file, or a text with commas. */
+export const texts = (placeholder: string, allowed: string): ValueKind<readonly string[]> => ({
+  placeholder,
+  allowed: `${allowed}; or several of them, with commas between them`,
+  isSwitch: false,
+  isList: true,
+  read(raw) {
+    const named = listOf(raw)?.map((each) => text(placeholder, allowed).read(each))
+    const isWhole = named !== undefined && named.length > 0 && !named.includes(undefined)
+    return isWhole ? (named as string[]) : undefined
+  },
+})
+
 /** Several paths: a list in the file, or a text with commas; `none` is the empty list. */
 export const paths = (placeholder: string, allowed: string): ValueKind<readonly string[]> => ({
   placeholder,
   allowed: `none, or ${allowed}, with commas between them`,
   isSwitch: false,
+  isList: true,
   read(raw) {
-    const given = typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
-    const named = given?.map((each) => text(placeholder, allowed).read(each))
+    const named = listOf(raw)?.map((each) => text(placeholder, allowed).read(each))
     if (named === undefined || named.includes(undefined)) return undefined
     return named.length === 1 && named[0] === 'none' ? [] : (named as string[])
   },
   place: (value, absolute) => value.map(absolute),
 })
+
+/** Null for what is neither a list nor a text. */
+const listOf = (raw: unknown): readonly unknown[] | null =>
+  typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
 
 export function choice<const T extends string>(...values: readonly T[]): ValueKind<T> {
   return {
@@ -72,12 +91,13 @@ export function words<const T extends string>(...known: readonly T[]): ValueKind
     placeholder: 'names',
     allowed: `none, or some of ${known.join(', ')}, with commas between them`,
     isSwitch: false,
+    isList: true,
     read(raw) {
-      const given = typeof raw === 'string' ? raw.split(',') : Array.isArray(raw) ? raw : null
+      const given = listOf(raw)
       if (given === null) return undefined
       const named = given.map((word) => (typeof word === 'string' ? word.trim() : word))
       if (named.length === 0 || (named.length === 1 && named[0] === 'none')) return []
-      if (!named.every((word) => known.includes(word))) return undefined
+      if (!named.every((word) => known.some((each) => each === word))) return undefined
       return known.filter((word) => named.includes(word))
     },
   }

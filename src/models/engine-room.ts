@@ -1,63 +1,75 @@
-/** What room the engine gets of this machine, before anything is loaded. */
+/** What room the engines get of this machine, before anything is loaded. */
 import { limits } from '../config/limits.ts'
 import type { MachineMemory } from '../config/machine-memory.ts'
 import type { Config } from '../config/schema.ts'
 import { adapterBytes } from './adapter-bytes.ts'
 import { readGgufMetadata } from './gguf-metadata.ts'
 import { halfPrecision, parseKvTypes } from './kv-types.ts'
-import { shareMemory } from './memory-share.ts'
+import { type ModelNeeds, shareAmong } from './memory-shares.ts'
 import { modelMemoryOf } from './model-memory.ts'
 import type { ResolvedModel } from './resolve.ts'
+import type { NamedModel } from './served-models.ts'
 
 export interface EngineRoom {
   readonly contextTokens: number
   readonly sequences: number
   /** What the worker takes by plan, without the RAM tier; null: nobody can tell. */
   readonly engineBytes: number | null
+}
+
+export interface ServiceRoom<Model> {
+  /** In the order of the models. */
+  readonly placed: readonly { readonly model: Model; readonly room: EngineRoom }[]
   /** What somebody should know, and what explains the choice. */
   readonly notices: readonly string[]
-  readonly why: string | null
+  readonly whys: readonly string[]
+}
+
+/** Only what is needed of a model that was found. */
+export interface RoomSeeker extends Pick<NamedModel, 'id' | 'engine'> {
+  readonly weights: Pick<ResolvedModel, 'path' | 'sizeBytes'> | null
 }
 
 /**
- * Reads no more than the model's header; null for an engine without a file. Throws
- * PREFIXD_E_MEMORY where what the settings ask for does not fit, PREFIXD_E_MODEL_FILE for a header
- * or an adapter that cannot be read.
+ * Reads no more than the models' headers. Throws PREFIXD_E_MEMORY where what the settings ask for
+ * does not fit, PREFIXD_E_MODEL_FILE for a header or an adapter that cannot be read.
  */
-export async function engineRoom(
+export async function engineRooms<Model extends RoomSeeker>(
   config: Config,
-  model: Pick<ResolvedModel, 'path' | 'sizeBytes'> | null,
+  models: readonly Model[],
   machine: MachineMemory,
-): Promise<EngineRoom> {
-  if (model === null) return unmeasured(config, limits.sequences)
-  // What mlx takes of a model is known when it has loaded it.
-  if (config.engine === 'mlx') return unmeasured(config, limits.sequences)
-  // A build of the user's own may keep weights and contexts in the memory of a device.
-  if (config.libraryDir !== null) return unmeasured(config, 1)
-  const memory = modelMemoryOf(await readGgufMetadata(model.path))
-  if (memory === null) return unmeasured(config, 1)
+): Promise<ServiceRoom<Model>> {
+  const needs = await Promise.all(models.map((model) => needsOf(config, model)))
   const { contextTokens, sequences, ramBytes } = config
   const scaled = config.ropeScaling !== 'none'
   const kvTypes = parseKvTypes(config.kvType) ?? halfPrecision
-  return shareMemory(
-    { contextTokens, sequences, ramBytes, scaled, kvTypes },
-    {
-      machine,
-      weightsBytes: model.sizeBytes,
-      adaptersBytes: await adapterBytes(config.lora),
-      model: memory,
-    },
-  )
+  const wish = { contextTokens, sequences, ramBytes, scaled, kvTypes }
+  const { shares, notices, whys } = shareAmong(wish, machine, needs)
+  const placed = models.map((model, at) => ({
+    model,
+    room: shares[at] ?? unmeasured(config, model.engine),
+  }))
+  return { placed, notices, whys }
 }
 
-/** The wishes count, or the usual. */
+async function needsOf(config: Config, { id, engine, weights }: RoomSeeker): Promise<ModelNeeds> {
+  const nobodyCanTell = { name: id, weightsBytes: 0, adaptersBytes: 0, model: null }
+  if (weights === null) return nobodyCanTell
+  const { path, sizeBytes: weightsBytes } = weights
+  // What mlx takes beside the weights is known when it has loaded them.
+  if (engine === 'mlx') return { ...nobodyCanTell, weightsBytes }
+  // A build of the user's own may keep weights and contexts in the memory of a device.
+  if (config.libraryDir !== null) return nobodyCanTell
+  const model = modelMemoryOf(await readGgufMetadata(path))
+  return { name: id, weightsBytes, adaptersBytes: await adapterBytes(config.lora), model }
+}
+
+/** The wishes count, or the usual. A llama.cpp that nobody can tell about gets one sequence. */
 const unmeasured = (
   { contextTokens, sequences }: Config,
-  unaskedSequences: number,
+  engine: NamedModel['engine'],
 ): EngineRoom => ({
   contextTokens: contextTokens === 'auto' ? limits.contextTokens : contextTokens,
-  sequences: sequences === 'auto' ? unaskedSequences : sequences,
+  sequences: sequences === 'auto' ? (engine === 'llamacpp' ? 1 : limits.sequences) : sequences,
   engineBytes: null,
-  notices: [],
-  why: null,
 })

@@ -1,6 +1,7 @@
 /**
- * How the machine's memory is shared: the RAM tier and the weights take what they take, and what
- * is left decides how long the context is and how many requests are computed in turns. Pure.
+ * What one model gets of the machine's memory: the RAM tier and the weights take what they take,
+ * and what is left decides how long the context is and how many requests are computed in turns.
+ * Pure.
  *
  * The context follows from the machine's whole memory, so that the same prompt fits today and
  * tomorrow; what other programs hold right now only lowers the number of sequences.
@@ -28,28 +29,41 @@ export interface MemoryShare {
   readonly sequences: number
   /** Weights, adapters, contexts and processes, without the RAM tier. */
   readonly engineBytes: number
+  /** The same with one sequence, which nobody can do without. */
+  readonly leastBytes: number
   /** Sentences about the choice: what somebody should know, and what only explains it. */
   readonly notices: readonly string[]
   readonly why: string
 }
 
-interface Machine {
+export interface ShareGiven {
   readonly machine: MachineMemory
   readonly weightsBytes: number
   /** Of LoRA files. */
   readonly adaptersBytes: number
   readonly model: ModelMemory
+  /** Null: it is the service's only model. */
+  readonly beside: Beside | null
+}
+
+/** The service's other models, and what they take in all. */
+export interface Beside {
+  /** Whose share this is. */
+  readonly name: string
+  readonly others: readonly string[]
+  readonly sizeBytes: number
 }
 
 /** Contexts are chosen in steps of this. */
 const stepTokens = 256
 
 /** Throws PREFIXD_E_MEMORY, which says what would fit, where the wishes do not. */
-export function shareMemory(wish: ShareWish, given: Machine): MemoryShare {
+export function shareMemory(wish: ShareWish, given: ShareGiven): MemoryShare {
   const { machine, model } = given
+  const besideBytes = given.beside?.sizeBytes ?? 0
   const usableBytes = Math.floor(machine.totalBytes * (1 - limits.reservedMemoryShare))
   const sum = (contextTokens: number, sequences: number, ramBytes = wish.ramBytes): number =>
-    ramBytes + engineBytes(given, wish.kvTypes, contextTokens, sequences)
+    ramBytes + besideBytes + engineBytes(given, wish.kvTypes, contextTokens, sequences)
   const fits = (contextTokens: number, sequences: number, ramBytes?: number): boolean =>
     sum(contextTokens, sequences, ramBytes) <= usableBytes
 
@@ -57,9 +71,8 @@ export function shareMemory(wish: ShareWish, given: Machine): MemoryShare {
   const askedContext = wishedContext(wish, model)
   const longest = (sequences: number): number | null =>
     longestFitting(askedContext, (tokens) => fits(tokens, sequences))
-  const floor = wish.contextTokens === 'auto' ? limits.contextTokensFloor : askedContext
   const contextTokens = longest(askedSequences)
-  if (contextTokens === null || contextTokens < Math.min(floor, askedContext)) {
+  if (contextTokens === null || contextTokens < leastContext(wish, model)) {
     throw refused(wish, given, { askedContext, askedSequences, usableBytes, longest, fits })
   }
 
@@ -69,17 +82,25 @@ export function shareMemory(wish: ShareWish, given: Machine): MemoryShare {
     contextTokens,
     sequences,
     engineBytes: engineBytes(given, wish.kvTypes, contextTokens, sequences),
-    notices: noticesOf(wish, given, {
-      askedContext,
-      contextTokens,
-      sumBytes: sum(contextTokens, 1),
-    }),
+    leastBytes: engineBytes(given, wish.kvTypes, contextTokens, 1),
+    notices: noticesOf(wish, given, { askedContext, contextTokens }),
     why: whyOf(contextTokens, sequences, wish, given),
   }
 }
 
+/** What it takes with the shortest context that is of use. */
+export function leastEngineBytes(wish: ShareWish, given: Omit<ShareGiven, 'beside'>): number {
+  const sequences = wish.sequences === 'auto' ? 1 : wish.sequences
+  return engineBytes(given, wish.kvTypes, leastContext(wish, given.model), sequences)
+}
+
+function leastContext(wish: ShareWish, model: ModelMemory): number {
+  const asked = wishedContext(wish, model)
+  return wish.contextTokens === 'auto' ? Math.min(limits.contextTokensFloor, asked) : asked
+}
+
 function engineBytes(
-  { model, weightsBytes, adaptersBytes }: Machine,
+  { model, weightsBytes, adaptersBytes }: Omit<ShareGiven, 'beside'>,
   types: KvTypes,
   contextTokens: number,
   sequences: number,
@@ -117,12 +138,13 @@ function longestFitting(most: number, fits: (tokens: number) => boolean): number
 function unaskedSequences(
   contextTokens: number,
   wish: ShareWish,
-  { machine, model }: Machine,
+  { machine, model, beside }: ShareGiven,
   sum: (contextTokens: number, sequences: number) => number,
 ): number {
   if (model.kinds.length === 0) return 1
   const each = sequenceBytes(model, contextTokens, wish.kvTypes)
-  const shareBytes = machine.totalBytes * limits.unaskedSequencesShare
+  const models = 1 + (beside?.others.length ?? 0)
+  const shareBytes = (machine.totalBytes * limits.unaskedSequencesShare) / models
   const usableBytes = Math.min(
     machine.totalBytes * (1 - limits.reservedMemoryShare),
     machine.availableBytes ?? Number.POSITIVE_INFINITY,
@@ -154,29 +176,28 @@ function uselessTypes({ kvTypes }: ShareWish, { architecture, kv, window }: Mode
 
 function noticesOf(
   wish: ShareWish,
-  { machine, model }: Machine,
-  chosen: { askedContext: number; contextTokens: number; sumBytes: number },
+  { model, beside }: ShareGiven,
+  chosen: { askedContext: number; contextTokens: number },
 ): string[] {
-  const { askedContext, contextTokens, sumBytes } = chosen
-  const available = machine.availableBytes
+  const { askedContext, contextTokens } = chosen
+  const others = beside === null ? 'the weights' : 'the other models'
   return [
     ...uselessTypes(wish, model),
     ...(contextTokens < askedContext
       ? [
           `the context is ${tokens(contextTokens)} instead of ${grouped(askedContext)}: the ` +
-            'memory holds no more beside the weights and the RAM tier; a smaller --ram leaves more',
-        ]
-      : []),
-    ...(available !== null && sumBytes > available
-      ? [
-          `prefixd takes ${formatSize(sumBytes)} in all, and other programs leave ` +
-            `${formatSize(available)} now; the machine may become slow`,
+            `memory holds no more beside ${others} and the RAM tier; a smaller --ram leaves more`,
         ]
       : []),
   ]
 }
 
-function whyOf(contextTokens: number, sequences: number, wish: ShareWish, given: Machine): string {
+function whyOf(
+  contextTokens: number,
+  sequences: number,
+  wish: ShareWish,
+  given: ShareGiven,
+): string {
   const { machine, model, weightsBytes, adaptersBytes } = given
   const each = contextBytes(model, contextTokens, wish.kvTypes)
   const adapters = adaptersBytes === 0 ? '' : `, ${formatSize(adaptersBytes)} of adapters`
@@ -207,17 +228,19 @@ interface Refused {
   readonly fits: (contextTokens: number, sequences: number, ramBytes?: number) => boolean
 }
 
-function refused(wish: ShareWish, given: Machine, asked: Refused): PrefixdError {
+function refused(wish: ShareWish, given: ShareGiven, asked: Refused): PrefixdError {
   const { askedContext, askedSequences, usableBytes } = asked
   const { machine, model, weightsBytes, adaptersBytes } = given
   const each = contextBytes(model, askedContext, wish.kvTypes)
   const adapters = adaptersBytes === 0 ? '' : `the adapters ${formatSize(adaptersBytes)}, `
-  const needed = wish.ramBytes + engineBytes(given, wish.kvTypes, askedContext, askedSequences)
+  const others = othersWords(given)
+  const weights = `the weights ${formatSize(weightsBytes)}`
+  const needed = takenWith(wish.ramBytes, wish.kvTypes, given, asked)
   const ways = waysOut(wish, given, asked)
   return new PrefixdError(
     'PREFIXD_E_MEMORY',
-    `The memory of ${formatSize(machine.totalBytes)} is too small: the RAM tier takes ` +
-      `${formatSize(wish.ramBytes)}, the weights ${formatSize(weightsBytes)}, ${adapters}` +
+    `The memory of ${formatSize(machine.totalBytes)} is too small${others.whose}: the RAM tier ` +
+      `takes ${formatSize(wish.ramBytes)}, ${others.takes}${weights}, ${adapters}` +
       `${many(askedSequences)} of ${tokens(askedContext)} ` +
       `${formatSize(askedSequences * each.kept)}${keptWords(model, wish.kvTypes, each)}, ` +
       `computing ${formatSize(askedSequences * each.computing)}, the processes ` +
@@ -227,22 +250,43 @@ function refused(wish: ShareWish, given: Machine, asked: Refused): PrefixdError 
       field: wish.contextTokens === 'auto' ? '--ram' : '--ctx',
       next:
         ways.length === 0
-          ? 'Use a smaller model or a smaller quantisation of it.'
-          : `Use ${ways.join(', or ')}.`,
+          ? `Use a smaller model or a smaller quantisation of it${others.way}.`
+          : `Use ${ways.join(', or ')}${others.way}.`,
     },
   )
 }
 
+/** What an error says of the service's other models, where there are any. */
+function othersWords({ beside }: ShareGiven): { whose: string; takes: string; way: string } {
+  if (beside === null) return { whose: '', takes: '', way: '' }
+  const { name, others, sizeBytes } = beside
+  return {
+    whose: ` for ${name}`,
+    takes: `${others.join(', ')} ${formatSize(sizeBytes)}, `,
+    way: ', or serve fewer models',
+  }
+}
+
+const takenWith = (
+  ramBytes: number,
+  types: KvTypes,
+  given: ShareGiven,
+  { askedContext, askedSequences }: Refused,
+): number =>
+  ramBytes +
+  (given.beside?.sizeBytes ?? 0) +
+  engineBytes(given, types, askedContext, askedSequences)
+
 /** Every setting that helps on its own, with the value that fits. */
-function waysOut(wish: ShareWish, given: Machine, asked: Refused): string[] {
+function waysOut(wish: ShareWish, given: ShareGiven, asked: Refused): string[] {
   const { askedContext, askedSequences, usableBytes, longest, fits } = asked
   const context = longest(askedSequences)
   const fewer = Array.from({ length: askedSequences - 1 }, (_, at) => askedSequences - 1 - at)
   const sequences = fewer.find((count) => fits(askedContext, count))
-  const ramBytes = usableBytes - engineBytes(given, wish.kvTypes, askedContext, askedSequences)
+  const ramBytes = usableBytes - takenWith(0, wish.kvTypes, given, asked)
   const ramMebibytes = Math.floor(ramBytes / 1024 ** 2)
   const q8: KvTypes = { keys: 'q8_0', values: 'q8_0' }
-  const quantised = wish.ramBytes + engineBytes(given, q8, askedContext, askedSequences)
+  const quantised = takenWith(wish.ramBytes, q8, given, asked)
   return [
     ...(context === null ? [] : [`--ctx ${context}`]),
     ...(sequences === undefined ? [] : [`--sequences ${sequences}`]),

@@ -1,13 +1,17 @@
 /** What a model consists of, and which engine serves it. */
+import type { EngineName } from '../config/schema.ts'
 import { PrefixdError } from '../errors.ts'
 
 /** `gguf`: one file, or a few that belong together. `mlx`: a folder. */
 export type ModelKind = 'gguf' | 'mlx'
 
 /** Name of the engine that serves a kind. */
-export const engineOfKind: Readonly<Record<ModelKind, string>> = { gguf: 'llamacpp', mlx: 'mlx' }
+export const engineOfKind: Readonly<Record<ModelKind, EngineName>> = {
+  gguf: 'llamacpp',
+  mlx: 'mlx',
+}
 
-/** The kind that an engine serves; null for an engine that computes without weights. */
+/** The kind that an engine serves; null for `auto`, and for one that computes without weights. */
 export function kindOfEngine(engine: string): ModelKind | null {
   const kinds: readonly ModelKind[] = ['gguf', 'mlx']
   return kinds.find((kind) => engineOfKind[kind] === engine) ?? null

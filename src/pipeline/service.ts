@@ -1,28 +1,18 @@
-/** The product behind the API: one model, its engine and the cache. */
+/** The product behind the API: models with their workers, and the cache that they share. */
 import { performance } from 'node:perf_hooks'
-import { type Cache, namespaceOf } from '../../cache/index.ts'
-import type { Engine, ModelInfo } from '../../engines/index.ts'
+import type { Cache } from '../../cache/index.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
-import { residentBytes } from '../observe/resident-memory.ts'
 import { createAdmin } from './admin.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
-import { type GenerateContext, generate } from './generate.ts'
-import { readNote, writeNote } from './namespace-note.ts'
-import { createRateMeter } from './rates.ts'
+import { readNote } from './namespace-note.ts'
 import { render } from './render.ts'
+import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
-import type {
-  GenerateEvent,
-  GenerateRequest,
-  ModelCard,
-  Receipt,
-  Service,
-  WorkerReport,
-} from './types.ts'
+import type { GenerateEvent, GenerateRequest, Receipt, Service } from './types.ts'
 
 export interface ServiceOptions {
   readonly version: string
@@ -32,15 +22,8 @@ export interface ServiceOptions {
   readonly save: boolean
   /** Most tokens of one answer, whatever was asked for; null: no limit of the service's own. */
   readonly maxAnswerTokens: number | null
-  readonly model: {
-    readonly id: string
-    readonly aliases: readonly string[]
-    readonly weightsDigest: string
-    readonly engineName: string
-  }
-  readonly engine: Engine
-  /** What the worker was planned to take; null: nobody can tell. */
-  readonly engineBytes: number | null
+  /** The default one first; no two answer to one name. */
+  readonly models: readonly ModelOptions[]
   readonly cache: Cache
   readonly warn: (message: string, error: unknown) => void
   /** Every request ends here once: with what the engine confirmed, or with its error. */
@@ -52,63 +35,21 @@ const fewer = (asked: number | null, most: number | null): number | null =>
   asked === null || most === null ? (asked ?? most) : Math.min(asked, most)
 
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
-const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
 
 export function createService(options: ServiceOptions): Service {
-  const { engine, cache, reuse, model } = options
-  const startedAtMs = Date.now()
-  const rates = createRateMeter()
+  const { cache, reuse, warn } = options
   const tally = createTally()
   const sessions = createSessions()
-  let info: ModelInfo | null = null
-
-  const namespaceFor = (
-    { fingerprint, layout }: ModelInfo,
-    salt: string,
-    tenant: string | null,
-  ) => {
-    const namespace = namespaceOf({
-      fingerprint,
-      weightsDigest: model.weightsDigest,
-      blockTokens: cache.blockTokens,
-      salt,
-    })
-    const { kinds } = layout
-    const note = { model: model.id, fingerprint, kinds, ...(tenant === null ? {} : { tenant }) }
-    cache.note(namespace, writeNote(note))
-    return namespace
-  }
-
-  // A worker that cannot start rejects every call; nobody has to listen here.
-  engine.ready().then(
-    (ready) => {
-      info = ready
-    },
-    () => undefined,
-  )
-
-  const context: GenerateContext = {
-    engine,
-    cache,
-    reuse,
-    namespaceOf: (ready, request) => namespaceFor(ready, request.cache.salt, request.tenant),
-    rates,
-    onRestored(restored, plan) {
-      if (restored.failure !== null) {
-        options.warn('a restore failed; the prompt is computed instead', restored.failure)
-      }
-      if (plan.records.length > 0) tally.restored(restored.failure === null)
-      if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.workMs)
-      if (plan.miss?.reason === 'restore_not_worth_it') rates.declined()
-    },
-  }
+  const models = options.models.map((model) => serveModel(model, { cache, reuse, tally, warn }))
 
   /** Every route that takes a model refuses one that is not served. */
-  function known(name: string): Engine {
-    if (name === model.id || model.aliases.includes(name)) return engine
+  function named(name: string): ServedModel {
+    const model = models.find((each) => each.answersTo(name))
+    if (model !== undefined) return model
+    const served = models.map(({ id }) => `'${id}'`).join(' or ')
     throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `The model '${name}' is not served here.`, {
       field: 'model',
-      next: `Use '${model.id}', or start prefixd with --model ${name}.`,
+      next: `Use ${served}, or start prefixd with --model ${name}.`,
     })
   }
 
@@ -116,7 +57,7 @@ export function createService(options: ServiceOptions): Service {
     request: GenerateRequest,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
-    known(request.model)
+    const model = named(request.model)
     const cache = { ...request.cache, write: request.cache.write && options.save }
     let receipt: Receipt | null = null
     let failure: Error | null = null
@@ -126,7 +67,7 @@ export function createService(options: ServiceOptions): Service {
         cache,
         maxTokens: fewer(request.maxTokens, options.maxAnswerTokens),
       }
-      const run = (ended: AbortSignal) => generate(limited, context, ended)
+      const run = (ended: AbortSignal) => model.generate(limited, ended)
       for await (const event of withinDeadlines(run, signal, deadlines)) {
         if (event.type === 'receipt') receipt = event.receipt
         yield event
@@ -137,39 +78,28 @@ export function createService(options: ServiceOptions): Service {
     } finally {
       // A client that goes away ends the generator at a yield: no receipt, and nothing was thrown.
       if (receipt === null) failure ??= new Error('the client went away')
-      if (receipt === null) tally.failed()
-      else {
-        tally.finished(receipt, rates.rates().prefillTokensPerMs)
-        sessions.note(request, receipt)
-      }
+      else sessions.note(request, receipt)
+      model.ended(receipt)
       options.onDone(request, receipt, failure)
     }
   }
 
   return {
     generate: counted,
-    models: (): ModelCard[] => [
-      {
-        id: model.id,
-        aliases: model.aliases,
-        createdAtMs: startedAtMs,
-        state: engine.status().state,
-        info,
-      },
-    ],
-    workers: () => [workerReport(options, info)],
+    models: () => models.map((model) => model.card()),
+    workers: () => models.map((model) => model.report()),
     render: async (name, input) => {
-      const worker = known(name)
-      return render(worker, await worker.ready(), input)
+      const { engine } = named(name)
+      return render(engine, await engine.ready(), input)
     },
-    tokenize: async (name, text, how) => known(name).tokenize(text, how),
+    tokenize: async (name, text, how) => named(name).engine.tokenize(text, how),
     detokenize: async (name, tokens) => {
-      const worker = known(name)
-      checkVocabulary(tokens, await worker.ready(), 'tokens')
-      return worker.detokenize(tokens)
+      const { engine } = named(name)
+      checkVocabulary(tokens, await engine.ready(), 'tokens')
+      return engine.detokenize(tokens)
     },
-    pieces: async (name, tokens) => known(name).pieces(tokens),
-    embed: async (name, prompt, field) => embed(known(name), prompt, field),
+    pieces: async (name, tokens) => named(name).engine.pieces(tokens),
+    embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     cache: createAdmin({
       cache,
       modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
@@ -177,43 +107,16 @@ export function createService(options: ServiceOptions): Service {
       kindsOf: (namespace) => readNote(cache.notes.get(namespace))?.kinds ?? ['kv'],
       sessionsAt: (prefix) => sessions.at(prefix),
       now: () => Date.now(),
-      stats: () => {
-        const { prefillTokensPerMs, restoreBytesPerMs } = rates.rates()
-        return {
-          version: options.version,
-          upMs: performance.now(),
-          blockTokens: cache.blockTokens,
-          reuse,
-          directory: options.directory,
-          ...tally.counted(),
-          sessions: sessions.count,
-          rates: {
-            prefillTokensPerSecond: perSecond(prefillTokensPerMs),
-            restoreBytesPerSecond: {
-              ram: perSecond(restoreBytesPerMs.ram),
-              ssd: perSecond(restoreBytesPerMs.ssd),
-            },
-          },
-        }
-      },
+      stats: () => ({
+        version: options.version,
+        upMs: performance.now(),
+        blockTokens: cache.blockTokens,
+        reuse,
+        directory: options.directory,
+        ...tally.counted(),
+        sessions: sessions.count,
+        models: models.map((model) => model.stats()),
+      }),
     }),
-  }
-}
-
-/** What is known of the model only when it is loaded is null until then. */
-function workerReport(
-  { model, engine, engineBytes }: ServiceOptions,
-  info: ModelInfo | null,
-): WorkerReport {
-  const status = engine.status()
-  return {
-    model: model.id,
-    engine: model.engineName,
-    status,
-    contextTokens: info?.contextTokens ?? null,
-    sequences: info?.sequences ?? null,
-    layout: info?.layout ?? null,
-    device: info?.device ?? null,
-    memory: { estimatedBytes: engineBytes, residentBytes: residentBytes(status.pid) },
   }
 }

@@ -2,15 +2,7 @@
  * What the product's parts say to each other: the API and the CLI see the pipeline only through
  * these. Types only.
  */
-import type {
-  Layout,
-  MissReason,
-  Plan,
-  RecordKind,
-  TierName,
-  TierUsage,
-  TokenIds,
-} from '../../cache/types.ts'
+import type { MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
 import type {
   EngineStatus,
   ModelInfo,
@@ -19,6 +11,9 @@ import type {
   TokenBias,
   TokenLogprobs,
 } from '../../engines/types.ts'
+import type { CacheAdmin, WorkerReport } from './admin-types.ts'
+
+export type * from './admin-types.ts'
 
 /**
  * Where a client says that others will share its prompt up to: behind so many characters of a
@@ -223,150 +218,6 @@ export interface ModelCard {
   readonly info: ModelInfo | null
 }
 
-export interface CacheStats {
-  readonly version: string
-  readonly upMs: number
-  readonly blockTokens: number
-  readonly reuse: 'token' | 'block'
-  readonly directory: string
-  readonly tiers: readonly TierUsage[]
-  readonly prefixes: number
-  readonly blocks: number
-  readonly requests: {
-    readonly total: number
-    readonly hit: number
-    readonly partial: number
-    readonly miss: number
-    readonly bypass: number
-    readonly failed: number
-  }
-  readonly tokens: {
-    readonly prompt: number
-    readonly restoredRam: number
-    readonly restoredSsd: number
-    readonly computed: number
-    readonly saved: number
-    readonly generated: number
-  }
-  readonly savedPrefillMs: number
-  /** Sessions that are remembered. */
-  readonly sessions: number
-  /** One entry for each normaliser that has removed something since the start. */
-  readonly hygiene: readonly HygieneTotal[]
-  readonly restores: { readonly ok: number; readonly failed: number }
-  readonly corruptBlocks: number
-  readonly failedWrites: number
-  readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
-  readonly rates: {
-    readonly prefillTokensPerSecond: number | null
-    readonly restoreBytesPerSecond: Readonly<Record<TierName, number | null>>
-  }
-}
-
-export interface HygieneTotal {
-  readonly name: string
-  readonly requests: number
-  readonly chars: number
-}
-
-/** One chain of stored blocks, from a prompt's start to a leaf; prompts may go on up to a token. */
-export interface PrefixSummary {
-  readonly id: string
-  readonly model: string
-  readonly namespace: string
-  readonly tokens: number
-  readonly restorableTokens: number
-  readonly sizeBytes: number
-  /** Bytes that no other prefix shares. */
-  readonly uniqueBytes: number
-  readonly tiers: readonly TierName[]
-  readonly hits: number
-  readonly createdAtMs: number
-  readonly lastUsedAtMs: number
-  readonly leased: boolean
-  /** Whose key stored it; null where no keys were in use. */
-  readonly tenant: string | null
-  /** Sessions whose latest request ended at this prefix, the latest first; not after a restart. */
-  readonly sessions: readonly string[]
-}
-
-export interface PrefixBlock {
-  readonly hash: string
-  readonly from: number
-  readonly to: number
-  readonly sizeBytes: number
-  readonly tiers: readonly TierName[]
-  readonly sharedBy: number
-  readonly grid: boolean
-  /** With more than `kv`, prompts can go on behind it on every layout. */
-  readonly kinds: readonly RecordKind[]
-}
-
-export interface PrefixDetail extends PrefixSummary {
-  readonly blocks: readonly PrefixBlock[]
-  /** Freed when just this prefix is evicted. */
-  readonly reclaimableBytes: number
-}
-
-export interface PrefixPage {
-  readonly prefixes: readonly PrefixSummary[]
-  readonly total: number
-  readonly nextCursor: string | null
-}
-
-export interface PrefixQuery {
-  readonly model?: string
-  readonly tier?: TierName
-  readonly sort: 'last' | 'size' | 'hits' | 'age' | 'tokens'
-  readonly limit: number
-  readonly cursor?: string
-}
-
-/** Exactly one way of choosing; `tier` alone clears that tier and keeps the other's copies. */
-export interface EvictSelector {
-  readonly ids?: readonly string[]
-  readonly model?: string
-  readonly olderThanMs?: number
-  readonly tier?: TierName
-  readonly all?: boolean
-}
-
-export interface EvictReport {
-  readonly dryRun: boolean
-  readonly blocks: number
-  readonly prefixes: number
-  readonly freedBytes: Readonly<Record<TierName, number>>
-  /** Chosen, but in use. */
-  readonly keptBlocks: number
-}
-
-export interface WorkerReport {
-  readonly model: string
-  readonly engine: string
-  readonly status: EngineStatus
-  readonly contextTokens: number | null
-  readonly sequences: number | null
-  readonly layout: Layout | null
-  readonly device: string | null
-  readonly memory: WorkerMemory
-}
-
-/** Of the worker's process, without the RAM tier that it maps. Null: nobody can tell. */
-export interface WorkerMemory {
-  /** What was planned at the start: weights, contexts and the processes themselves. */
-  readonly estimatedBytes: number | null
-  /** What it has now. */
-  readonly residentBytes: number | null
-}
-
-export interface CacheAdmin {
-  stats(): CacheStats
-  prefixes(query: PrefixQuery): PrefixPage
-  /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
-  prefix(id: string): PrefixDetail
-  evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
-}
-
 export type EmbedPrompt = Exclude<Prompt, { readonly kind: 'chat' }>
 
 export interface EmbeddedText {
@@ -381,6 +232,7 @@ export interface Service {
    * it.
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>
+  /** The first one answers requests that name none. */
   models(): readonly ModelCard[]
   workers(): readonly WorkerReport[]
   render(model: string, input: ChatInput): Promise<string>

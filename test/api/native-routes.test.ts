@@ -55,7 +55,13 @@ test('stats are in snake_case with units', async () => {
     tiers: [{ tier: 'ram', used_bytes: 10, reclaimable_bytes: 10 }],
     tokens: { restored_ram: 10, restored_ssd: 20 },
     saved_prefill_ms: 1234,
-    rates: { prefill_tokens_per_second: 130, restore_bytes_per_second: { ssd: null } },
+    models: [
+      {
+        model: 'fake',
+        tokens: { restored_ram: 10, restored_ssd: 20 },
+        rates: { prefill_tokens_per_second: 130, restore_bytes_per_second: { ssd: null } },
+      },
+    ],
   })
 })
 
@@ -216,11 +222,12 @@ test('apply-template renders what a chat with the same body would be prefilled w
   })
 })
 
-test('with several models a request must say which', async () => {
+test('a request that names none of several models is refused only where it names another one', async () => {
   const service = scriptedService()
   service.cards = [modelCard({ id: 'a', aliases: [] }), modelCard({ id: 'b', aliases: [] })]
-  const reply = await post('/tokenize', { content: 'x' }, service)
-  expect(reply.statusCode).toBe(400)
+  expect((await post('/tokenize', { content: 'x' }, service)).statusCode).toBe(200)
+  const reply = await post('/tokenize', { content: 'x', model: 'c' }, service)
+  expect(reply.statusCode).toBe(404)
   expect(reply.json().error).toMatchObject({
     param: 'model',
     message: expect.stringContaining('a, b'),

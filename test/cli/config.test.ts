@@ -22,6 +22,17 @@ for (const width of [80, 120]) {
   })
 }
 
+it('takes a flag of a list several times, or once with commas', async () => {
+  const modelOf = async (words: readonly string[]) => {
+    const { out } = await prefixd(['config', ...words, '--json'], { env })
+    return JSON.parse(out).settings.model
+  }
+  const both = { value: ['a', '/home/ada/work/b.gguf'], origin: 'flag --model' }
+  expect(await modelOf(['--model', 'a', '--model', './b.gguf'])).toMatchObject(both)
+  expect(await modelOf(['--model', 'a,./b.gguf'])).toMatchObject(both)
+  expect(await modelOf([])).toMatchObject({ value: ['smollm2-135m'], origin: 'default' })
+})
+
 it('names the file, and the variable or flag that overrides it', async () => {
   const file = join(folder, 'prefixd.toml')
   await writeFile(file, 'port = 9001\nssd = "50GiB"\nctx = 4096\n')

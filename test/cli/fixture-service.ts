@@ -16,6 +16,18 @@ import { nowMs } from './run.ts'
 const gibibyte = 1024 ** 3
 const minuteMs = 60_000
 
+const counted = {
+  requests: { total: 4120, hit: 3890, partial: 120, miss: 100, bypass: 10, failed: 0 },
+  tokens: {
+    prompt: 71_300_000,
+    restored_ram: 41_924_400,
+    restored_ssd: 17_183_300,
+    computed: 12_192_300,
+    saved: 11_800_000,
+    generated: 900_000,
+  },
+}
+
 export const statsFixture: CacheStatsJson = {
   version: '0.4.0',
   up_ms: 76 * 60 * minuteMs,
@@ -48,15 +60,7 @@ export const statsFixture: CacheStatsJson = {
   ],
   prefixes: 1265,
   blocks: 38_002,
-  requests: { total: 4120, hit: 3890, partial: 120, miss: 100, bypass: 10, failed: 0 },
-  tokens: {
-    prompt: 71_300_000,
-    restored_ram: 41_924_400,
-    restored_ssd: 17_183_300,
-    computed: 12_192_300,
-    saved: 11_800_000,
-    generated: 900_000,
-  },
+  ...counted,
   saved_prefill_ms: 171 * minuteMs,
   sessions: 3,
   hygiene: [],
@@ -64,10 +68,16 @@ export const statsFixture: CacheStatsJson = {
   corrupt_blocks: 1,
   failed_writes: 0,
   ttft_ms: { hit: 410, miss: 9800 },
-  rates: {
-    prefill_tokens_per_second: 1430,
-    restore_bytes_per_second: { ram: 9.1 * gibibyte, ssd: 1.4 * gibibyte },
-  },
+  models: [
+    {
+      model: 'smollm2-135m',
+      ...counted,
+      rates: {
+        prefill_tokens_per_second: 1430,
+        restore_bytes_per_second: { ram: 9.1 * gibibyte, ssd: 1.4 * gibibyte },
+      },
+    },
+  ],
 }
 
 function summary(prefix: Partial<PrefixSummaryJson>): PrefixSummaryJson {

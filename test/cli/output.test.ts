@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { detailFixture, prefixFixtures, startFixtureService } from './fixture-service.ts'
+import {
+  detailFixture,
+  prefixFixtures,
+  startFixtureService,
+  statsFixture,
+} from './fixture-service.ts'
 import { prefixd } from './run.ts'
 
 const listings = [
@@ -48,6 +53,27 @@ it('shows whole values and every column where there is no terminal', async () =>
     'LAST USED',
     'KEEPS',
   ])
+})
+
+it('stats of several models have a line for each', async () => {
+  const [one] = statsFixture.models
+  const requests = { total: 0, hit: 0, partial: 0, miss: 0, bypass: 0, failed: 0 }
+  const rates = {
+    prefill_tokens_per_second: null,
+    restore_bytes_per_second: { ram: null, ssd: null },
+  }
+  const other = { ...one, model: 'qwen3-0.6b', requests, rates }
+  const body = { ...statsFixture, models: [one, other] }
+  await using service = await startFixtureService({ '/v1/cache/stats': { status: 200, body } })
+  const { out } = await prefixd(['stats', '--url', service.url], { width: 100 })
+  expect(out).not.toContain('prefill speed')
+  expect(out).toContain(
+    [
+      'MODEL          REQUESTS   PROMPT   CACHED          PREFILL     FROM RAM     FROM SSD',
+      'smollm2-135m      4,120    71.3M    82.9%   1,430 tokens/s   9.10 GiB/s   1.40 GiB/s',
+      'qwen3-0.6b            0    71.3M    82.9%                -            -            -',
+    ].join('\n'),
+  )
 })
 
 describe('of prefixes that rows alone do not restore', () => {

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { engineSettings } from '../../src/config/engine-settings.ts'
 import { type Flags, loadConfig } from '../../src/config/load.ts'
+import type { EngineName } from '../../src/config/schema.ts'
 
 const around = { env: {}, home: '/home/ada', platform: 'linux', workingDir: '/home/ada' } as const
 const machine = { memoryBytes: 8 * 1024 ** 3, cpuCount: 4 }
 
-const settingsOf = (flags: Flags) => engineSettings(loadConfig({ flags, around, machine }).config)
+const settingsOf = (flags: Flags, engine: EngineName = 'llamacpp') =>
+  engineSettings(loadConfig({ flags, around, machine }).config, engine)
 
 describe('the settings of llama.cpp', () => {
   it('are those that somebody changed', () => {
@@ -18,7 +20,7 @@ describe('the settings of llama.cpp', () => {
 })
 
 describe('the settings of mlx', () => {
-  const mlx = (flags: Flags = {}) => settingsOf({ engine: 'mlx', ...flags })
+  const mlx = (flags: Flags = {}) => settingsOf(flags, 'mlx')
 
   it('are none by default: keys and values are what the model computes in', () => {
     expect(mlx()).toEqual({})

@@ -47,8 +47,8 @@ describe('the configuration', () => {
   it('has a default for everything, made from the machine', () => {
     const { config, origins, file } = load()
     expect(config).toEqual({
-      model: 'smollm2-135m',
-      engine: 'llamacpp',
+      models: ['smollm2-135m'],
+      engine: 'auto',
       host: '127.0.0.1',
       port: 8787,
       dir: join(home, '.cache', 'prefixd', 'data'),
@@ -96,7 +96,7 @@ describe('the configuration', () => {
       port: 'flag --port',
       ramBytes: 'env PREFIXD_RAM',
       ssdBytes: `file ${path}: ssd`,
-      model: 'default',
+      models: 'default',
     })
     expect(file).toBe(path)
   })
@@ -115,13 +115,22 @@ describe('the configuration', () => {
     const folder = join(home, '.config', 'prefixd')
     expect(load().config).toMatchObject({
       dir: join(folder, 'data'),
-      model: join(folder, 'weights.gguf'),
+      models: [join(folder, 'weights.gguf')],
       libraryDir: join(home, 'llama'),
     })
     expect(load({ flags: { dir: 'd', model: 'qwen3-0.6b' } }).config).toMatchObject({
       dir: join(home, 'work', 'd'),
-      model: 'qwen3-0.6b',
+      models: ['qwen3-0.6b'],
     })
+  })
+
+  it('takes several models from every place, the first one first', () => {
+    writeConfig('model = ["./a,b.gguf", "qwen3-0.6b"]')
+    const file = join(home, '.config', 'prefixd', 'a,b.gguf')
+    expect(load().config.models).toEqual([file, 'qwen3-0.6b'])
+    const env = { PREFIXD_MODEL: 'x, ~/y.gguf' }
+    expect(load({ env }).config.models).toEqual(['x', join(home, 'y.gguf')])
+    expect(load({ env, flags: { model: 'z' } }).config.models).toEqual(['z'])
   })
 
   it('counts an empty variable as unset and ignores a relative XDG folder', () => {
@@ -164,7 +173,7 @@ describe('a wrong configuration', () => {
     ['ram', 'at least 64MiB', '1KiB'],
     ['ram', 'like 8GiB', '8 gigs'],
     ['ssd', '0 for no SSD tier', '-1'],
-    ['engine', 'one of llamacpp, mlx, fake', 'vllm'],
+    ['engine', 'one of auto, llamacpp, mlx, fake', 'vllm'],
     ['save', 'true or false', 'maybe'],
     ['host', 'a host name', ' '],
     ['threads', 'a whole number from 1', 0],
@@ -181,6 +190,8 @@ describe('a wrong configuration', () => {
     'port = [80]',
     'ram = 1979-05-27',
     'model = 7',
+    'model = []',
+    'model = ["a", ""]',
   ])('refuses the wrong type in %j', (text) => {
     const path = writeConfig(text)
     expect(refusal({}).message).toContain(`(file ${path}: `)

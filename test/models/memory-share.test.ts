@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { contextBytes } from '../../src/models/context-bytes.ts'
 import { halfPrecision } from '../../src/models/kv-types.ts'
-import { type MemoryShare, type ShareWish, shareMemory } from '../../src/models/memory-share.ts'
+import type { MemoryShare, ShareWish } from '../../src/models/memory-share.ts'
+import { shareAmong } from '../../src/models/memory-shares.ts'
 import type { ModelMemory } from '../../src/models/model-memory.ts'
 
 const gibibyte = 1024 ** 3
@@ -38,15 +39,14 @@ interface Given {
 function share(
   { memoryGiB, freeGiB = memoryGiB, model, adaptersBytes = 0 }: Given,
   wish: Partial<ShareWish> = {},
-) {
+): MemoryShare {
   const machine = {
     totalBytes: memoryGiB * gibibyte,
     availableBytes: freeGiB === null ? null : freeGiB * gibibyte,
   }
-  return shareMemory(
-    { ...unasked, ...wish },
-    { machine, weightsBytes, adaptersBytes, model: { ...llama8b, ...model } },
-  )
+  const needs = { name: 'one', weightsBytes, adaptersBytes, model: { ...llama8b, ...model } }
+  const { shares, notices, whys } = shareAmong({ ...unasked, ...wish }, machine, [needs])
+  return { ...(shares[0] as MemoryShare), notices, why: whys.join() }
 }
 
 const chosen = ({ contextTokens, sequences }: MemoryShare) => [contextTokens, sequences]

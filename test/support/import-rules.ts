@@ -22,13 +22,17 @@ const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
 const engineTypes = 'engines/types\\.ts'
 const cliPackages = ['@stricli/core', 'close-with-grace']
-const pipelineTypes = 'src/pipeline/types\\.ts'
+const pipelineTypes = 'src/pipeline/(admin-)?types\\.ts'
 
 export const importRules: readonly ImportRule[] = [
   // The vocabulary and the interfaces: types only.
   { files: anyOf(cacheTypes, errors), values: nothing },
   { files: anyOf('cache/tiers/tier\\.ts', engineTypes), values: nothing, types: anyOf(cacheTypes) },
-  { files: anyOf(pipelineTypes), values: nothing, types: anyOf(cacheTypes, engineTypes) },
+  {
+    files: anyOf(pipelineTypes),
+    values: nothing,
+    types: anyOf(pipelineTypes, cacheTypes, engineTypes),
+  },
 
   // The cache: a library. Its pure files take hashers, time and rates as arguments.
   {

@@ -164,6 +164,18 @@ export const modelCard = (overrides: Partial<ModelCard> = {}): ModelCard => ({
   ...overrides,
 })
 
+const counted = {
+  requests: { total: 4, hit: 1, partial: 1, miss: 1, bypass: 1, failed: 0 },
+  tokens: {
+    prompt: 100,
+    restoredRam: 10,
+    restoredSsd: 20,
+    computed: 70,
+    saved: 70,
+    generated: 5,
+  },
+}
+
 const stats: CacheStats = {
   version: '0.1.0',
   upMs: 5000,
@@ -185,15 +197,7 @@ const stats: CacheStats = {
   ],
   prefixes: 1,
   blocks: 4,
-  requests: { total: 4, hit: 1, partial: 1, miss: 1, bypass: 1, failed: 0 },
-  tokens: {
-    prompt: 100,
-    restoredRam: 10,
-    restoredSsd: 20,
-    computed: 70,
-    saved: 70,
-    generated: 5,
-  },
+  ...counted,
   savedPrefillMs: 1234,
   sessions: 0,
   hygiene: [],
@@ -201,10 +205,16 @@ const stats: CacheStats = {
   corruptBlocks: 0,
   failedWrites: 0,
   ttftMs: { hit: 12, miss: null },
-  rates: {
-    prefillTokensPerSecond: 130,
-    restoreBytesPerSecond: { ram: 1e9, ssd: null },
-  },
+  models: [
+    {
+      model: 'fake',
+      ...counted,
+      rates: {
+        prefillTokensPerSecond: 130,
+        restoreBytesPerSecond: { ram: 1e9, ssd: null },
+      },
+    },
+  ],
 }
 
 const prefix: PrefixDetail = {

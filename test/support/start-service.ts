@@ -22,6 +22,7 @@ export interface ServiceFolder {
     flags?: Readonly<Record<string, string>>,
     fake?: Partial<FakeOptions>,
     adminKey?: string,
+    env?: Readonly<Record<string, string>>,
   ): Promise<TestService>
 }
 
@@ -53,10 +54,10 @@ export function createServiceFolder(
   return {
     path,
     data,
-    async start(flags = fakeFlags, fake = {}, adminKey) {
+    async start(flags = fakeFlags, fake = {}, adminKey, more = {}) {
       const all = { ...everyService, config: configFile, dir: data, ...flags }
       const words = Object.entries(all).flatMap(([key, value]) => [`--${key}`, value])
-      const env = { PREFIXD_FAKE: JSON.stringify(fake) }
+      const env = { PREFIXD_FAKE: JSON.stringify(fake), ...more }
       return withRequests(await startService(words, { directory: path, own }, env, adminKey))
     },
   }

@@ -5,6 +5,7 @@ import type {
   PrefixDetail,
   PrefixPage,
   PrefixSummary,
+  TokenCounts,
   WorkerReport,
 } from '../../pipeline/types.ts'
 import type {
@@ -18,7 +19,6 @@ import type {
 } from './schema.ts'
 
 export function toCacheStats(stats: CacheStats): CacheStatsJson {
-  const { tokens, rates } = stats
   return {
     version: stats.version,
     up_ms: stats.upMs,
@@ -39,14 +39,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     prefixes: stats.prefixes,
     blocks: stats.blocks,
     requests: { ...stats.requests },
-    tokens: {
-      prompt: tokens.prompt,
-      restored_ram: tokens.restoredRam,
-      restored_ssd: tokens.restoredSsd,
-      computed: tokens.computed,
-      saved: tokens.saved,
-      generated: tokens.generated,
-    },
+    tokens: toTokenCounts(stats.tokens),
     saved_prefill_ms: stats.savedPrefillMs,
     sessions: stats.sessions,
     hygiene: stats.hygiene.map(({ name, requests, chars }) => ({
@@ -58,12 +51,26 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     corrupt_blocks: stats.corruptBlocks,
     failed_writes: stats.failedWrites,
     ttft_ms: { ...stats.ttftMs },
-    rates: {
-      prefill_tokens_per_second: rates.prefillTokensPerSecond,
-      restore_bytes_per_second: { ...rates.restoreBytesPerSecond },
-    },
+    models: stats.models.map(({ model, requests, tokens, rates }) => ({
+      model,
+      requests: { ...requests },
+      tokens: toTokenCounts(tokens),
+      rates: {
+        prefill_tokens_per_second: rates.prefillTokensPerSecond,
+        restore_bytes_per_second: { ...rates.restoreBytesPerSecond },
+      },
+    })),
   }
 }
+
+const toTokenCounts = (tokens: TokenCounts): CacheStatsJson['tokens'] => ({
+  prompt: tokens.prompt,
+  restored_ram: tokens.restoredRam,
+  restored_ssd: tokens.restoredSsd,
+  computed: tokens.computed,
+  saved: tokens.saved,
+  generated: tokens.generated,
+})
 
 function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
   return {

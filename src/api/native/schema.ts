@@ -34,6 +34,35 @@ export const TierStatsSchema = Type.Object({
   written_bytes: count,
 })
 
+const RequestCounts = Type.Object({
+  total: count,
+  hit: count,
+  partial: count,
+  miss: count,
+  bypass: count,
+  failed: count,
+})
+
+const TokenCounts = Type.Object({
+  prompt: count,
+  restored_ram: count,
+  restored_ssd: count,
+  computed: count,
+  saved: count,
+  generated: count,
+})
+
+export const ModelStatsSchema = Type.Object({
+  model: Type.String(),
+  requests: RequestCounts,
+  tokens: TokenCounts,
+  /** What its plans go by; null where too little was measured. */
+  rates: Type.Object({
+    prefill_tokens_per_second: nullable(Type.Number()),
+    restore_bytes_per_second: perTier(nullable(Type.Number())),
+  }),
+})
+
 export const CacheStatsSchema = Type.Object({
   version: Type.String(),
   up_ms: milliseconds,
@@ -43,22 +72,8 @@ export const CacheStatsSchema = Type.Object({
   tiers: Type.Array(TierStatsSchema),
   prefixes: count,
   blocks: count,
-  requests: Type.Object({
-    total: count,
-    hit: count,
-    partial: count,
-    miss: count,
-    bypass: count,
-    failed: count,
-  }),
-  tokens: Type.Object({
-    prompt: count,
-    restored_ram: count,
-    restored_ssd: count,
-    computed: count,
-    saved: count,
-    generated: count,
-  }),
+  requests: RequestCounts,
+  tokens: TokenCounts,
   saved_prefill_ms: milliseconds,
   /** Sessions that are remembered, by the ids that clients send. */
   sessions: count,
@@ -68,10 +83,8 @@ export const CacheStatsSchema = Type.Object({
   corrupt_blocks: count,
   failed_writes: count,
   ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
-  rates: Type.Object({
-    prefill_tokens_per_second: nullable(Type.Number()),
-    restore_bytes_per_second: perTier(nullable(Type.Number())),
-  }),
+  /** The part of each model in this, the default one first. */
+  models: Type.Array(ModelStatsSchema),
 })
 
 /* ---------- GET /v1/cache/prefixes, /v1/cache/prefixes/{id} ---------- */
@@ -278,6 +291,7 @@ export const ErrorBodySchema = Type.Object({
 })
 
 export type TierStatsJson = Static<typeof TierStatsSchema>
+export type ModelStatsJson = Static<typeof ModelStatsSchema>
 export type CacheStatsJson = Static<typeof CacheStatsSchema>
 export type PrefixSort = Static<typeof PrefixSortSchema>
 export type PrefixQueryString = Static<typeof PrefixQuerySchema>

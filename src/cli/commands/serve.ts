@@ -4,7 +4,7 @@ import { createClient } from '../client.ts'
 import { type CliContext, type Shutdown, style, writeLines } from '../context.ts'
 import { ensureEngine } from '../engine-install.ts'
 import { failureText, Interrupted } from '../failure.ts'
-import { ensureModel } from '../model-pull.ts'
+import { ensureModels } from '../model-pull.ts'
 import { bannerLines } from '../render/banner.ts'
 import { requestLine } from '../render/request-line.ts'
 import { printable, printableLines } from '../render/text.ts'
@@ -46,13 +46,14 @@ async function start(
   yes: boolean,
   signal: AbortSignal,
 ): Promise<RunningService> {
+  // Nobody wants to pull a model first that then cannot be served.
   if (config.engine === 'mlx') await ensureEngine(context, yes, signal)
-  // The fake engine computes without weights.
-  if (config.engine !== 'fake') await ensureModel(context, config, signal)
+  const kinds = await ensureModels(context, config, signal)
+  if (kinds.includes('mlx')) await ensureEngine(context, yes, signal)
   if (signal.aborted) throw new Interrupted()
   const { serve: startService } = await context.loadService()
   // Large weights take a while; without a word that looks like a hang.
-  const what = config.engine === 'fake' ? 'the fake engine' : printable(config.model)
+  const what = config.engine === 'fake' ? 'the fake engine' : printable(config.models.join(', '))
   writeLines(context.err, [`loading ${what}`])
   return startService(config, serviceIo(context))
 }

@@ -1,5 +1,5 @@
 /** The page of `prefixd stats`: the operator's questions, in their order. */
-import type { CacheStatsJson, TierStatsJson } from '../../api/native/schema.ts'
+import type { CacheStatsJson, ModelStatsJson, TierStatsJson } from '../../api/native/schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { style, type Terminal } from '../context.ts'
 import { bar } from './bar.ts'
@@ -23,6 +23,7 @@ export function statsPage(stats: CacheStatsJson, terminal: Terminal): string[] {
     ),
     '',
     ...facts(stats).map(([name, value]) => `${pad(name, 15, 'left')}  ${value}`),
+    ...modelTable(stats, terminal),
     ...warnings(stats).flatMap((warning) => ['', ...wrap(warning, terminal.width)]),
   ]
 }
@@ -50,9 +51,50 @@ const tierColumns: readonly Column<TierStatsJson>[] = [
   },
 ]
 
+/** One model's figures are those of the service. */
+function modelTable({ models }: CacheStatsJson, terminal: Terminal): string[] {
+  if (models.length === 1) return []
+  const bold = (line: string) => style(terminal, 'bold', line)
+  return ['', ...tableLines(modelColumns, models, terminal.width, bold)]
+}
+
+const modelColumns: readonly Column<ModelStatsJson>[] = [
+  { title: 'MODEL', priority: 0, maxCells: 32, minCells: 12, value: ({ model }) => model },
+  {
+    title: 'REQUESTS',
+    priority: 0,
+    align: 'right',
+    value: ({ requests }) => formatCount(requests.total),
+  },
+  {
+    title: 'PROMPT',
+    priority: 2,
+    align: 'right',
+    value: ({ tokens }) => formatCompact(tokens.prompt),
+  },
+  {
+    title: 'CACHED',
+    priority: 1,
+    align: 'right',
+    value: ({ tokens }) => formatShare(tokens.restored_ram + tokens.restored_ssd, tokens.prompt),
+  },
+  { title: 'PREFILL', priority: 3, align: 'right', value: ({ rates }) => prefillSpeed(rates) },
+  {
+    title: 'FROM RAM',
+    priority: 4,
+    align: 'right',
+    value: ({ rates }) => speed(rates.restore_bytes_per_second.ram),
+  },
+  {
+    title: 'FROM SSD',
+    priority: 4,
+    align: 'right',
+    value: ({ rates }) => speed(rates.restore_bytes_per_second.ssd),
+  },
+]
+
 function facts(stats: CacheStatsJson): [string, string][] {
-  const { requests, tokens, ttft_ms: ttft, restores, rates } = stats
-  const { ram: fromRam, ssd: fromSsd } = rates.restore_bytes_per_second
+  const { requests, tokens, ttft_ms: ttft, restores } = stats
   const outcomes = (['hit', 'partial', 'miss', 'bypass', 'failed'] as const)
     .filter((outcome) => requests[outcome] > 0)
     .map((outcome) => `${formatCount(requests[outcome])} ${outcome}`)
@@ -64,12 +106,21 @@ function facts(stats: CacheStatsJson): [string, string][] {
     ['  computed', formatShare(tokens.computed, tokens.prompt)],
     ['first token', `${known(ttft.hit)} on a hit · ${known(ttft.miss)} on a miss`],
     ['restores', `${formatCount(restores.ok)} of ${formatCount(restores.ok + restores.failed)} ok`],
-    ['restore speed', `${speed(fromRam)} from ram · ${speed(fromSsd)} from ssd`],
-    ['prefill speed', tokenSpeed(rates.prefill_tokens_per_second)],
+    ...speeds(stats),
     ['saved prefill', formatDuration(stats.saved_prefill_ms)],
     ['stored', `${formatPlural(stats.prefixes, 'prefix', 'prefixes')} in ${blocksOf(stats)}`],
     ...boundaries(stats),
     ['directory', printable(stats.directory)],
+  ]
+}
+
+/** Each model has its own; those of several stand in their table. */
+function speeds({ models: [only, ...others] }: CacheStatsJson): [string, string][] {
+  if (only === undefined || others.length > 0) return []
+  const { ram, ssd } = only.rates.restore_bytes_per_second
+  return [
+    ['restore speed', `${speed(ram)} from ram · ${speed(ssd)} from ssd`],
+    ['prefill speed', prefillSpeed(only.rates)],
   ]
 }
 
@@ -85,7 +136,9 @@ const blocksOf = (stats: CacheStatsJson): string => formatPlural(stats.blocks, '
 const known = (ms: number | null): string => (ms === null ? '-' : formatDuration(ms))
 const speed = (bytesPerSecond: number | null): string =>
   bytesPerSecond === null ? '-' : `${formatSize(bytesPerSecond)}/s`
-const tokenSpeed = (tokensPerSecond: number | null): string =>
+const prefillSpeed = ({
+  prefill_tokens_per_second: tokensPerSecond,
+}: ModelStatsJson['rates']): string =>
   tokensPerSecond === null ? '-' : `${formatCompact(tokensPerSecond)} tokens/s`
 
 /** Only what somebody may have to act on. */

@@ -1,0 +1,160 @@
+/** What operators are told: figures, prefixes, workers, and what they may evict. Types only. */
+import type { Layout, RecordKind, TierName, TierUsage } from '../../cache/types.ts'
+import type { EngineStatus } from '../../engines/types.ts'
+
+export interface CacheStats {
+  readonly version: string
+  readonly upMs: number
+  readonly blockTokens: number
+  readonly reuse: 'token' | 'block'
+  readonly directory: string
+  readonly tiers: readonly TierUsage[]
+  readonly prefixes: number
+  readonly blocks: number
+  readonly requests: RequestCounts
+  readonly tokens: TokenCounts
+  readonly savedPrefillMs: number
+  /** Sessions that are remembered. */
+  readonly sessions: number
+  /** One entry for each normaliser that has removed something since the start. */
+  readonly hygiene: readonly HygieneTotal[]
+  readonly restores: { readonly ok: number; readonly failed: number }
+  readonly corruptBlocks: number
+  readonly failedWrites: number
+  readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
+  /** The part of each model in this, the default one first. */
+  readonly models: readonly ModelStats[]
+}
+
+export interface ModelStats {
+  readonly model: string
+  readonly requests: RequestCounts
+  readonly tokens: TokenCounts
+  /** What its plans go by; null where too little was measured. */
+  readonly rates: {
+    readonly prefillTokensPerSecond: number | null
+    readonly restoreBytesPerSecond: Readonly<Record<TierName, number | null>>
+  }
+}
+
+export interface RequestCounts {
+  readonly total: number
+  readonly hit: number
+  readonly partial: number
+  readonly miss: number
+  readonly bypass: number
+  readonly failed: number
+}
+
+export interface TokenCounts {
+  readonly prompt: number
+  readonly restoredRam: number
+  readonly restoredSsd: number
+  readonly computed: number
+  readonly saved: number
+  readonly generated: number
+}
+
+export interface HygieneTotal {
+  readonly name: string
+  readonly requests: number
+  readonly chars: number
+}
+
+/** One chain of stored blocks, from a prompt's start to a leaf; prompts may go on up to a token. */
+export interface PrefixSummary {
+  readonly id: string
+  readonly model: string
+  readonly namespace: string
+  readonly tokens: number
+  readonly restorableTokens: number
+  readonly sizeBytes: number
+  /** Bytes that no other prefix shares. */
+  readonly uniqueBytes: number
+  readonly tiers: readonly TierName[]
+  readonly hits: number
+  readonly createdAtMs: number
+  readonly lastUsedAtMs: number
+  readonly leased: boolean
+  /** Whose key stored it; null where no keys were in use. */
+  readonly tenant: string | null
+  /** Sessions whose latest request ended at this prefix, the latest first; not after a restart. */
+  readonly sessions: readonly string[]
+}
+
+export interface PrefixBlock {
+  readonly hash: string
+  readonly from: number
+  readonly to: number
+  readonly sizeBytes: number
+  readonly tiers: readonly TierName[]
+  readonly sharedBy: number
+  readonly grid: boolean
+  /** With more than `kv`, prompts can go on behind it on every layout. */
+  readonly kinds: readonly RecordKind[]
+}
+
+export interface PrefixDetail extends PrefixSummary {
+  readonly blocks: readonly PrefixBlock[]
+  /** Freed when just this prefix is evicted. */
+  readonly reclaimableBytes: number
+}
+
+export interface PrefixPage {
+  readonly prefixes: readonly PrefixSummary[]
+  readonly total: number
+  readonly nextCursor: string | null
+}
+
+export interface PrefixQuery {
+  readonly model?: string
+  readonly tier?: TierName
+  readonly sort: 'last' | 'size' | 'hits' | 'age' | 'tokens'
+  readonly limit: number
+  readonly cursor?: string
+}
+
+/** Exactly one way of choosing; `tier` alone clears that tier and keeps the other's copies. */
+export interface EvictSelector {
+  readonly ids?: readonly string[]
+  readonly model?: string
+  readonly olderThanMs?: number
+  readonly tier?: TierName
+  readonly all?: boolean
+}
+
+export interface EvictReport {
+  readonly dryRun: boolean
+  readonly blocks: number
+  readonly prefixes: number
+  readonly freedBytes: Readonly<Record<TierName, number>>
+  /** Chosen, but in use. */
+  readonly keptBlocks: number
+}
+
+export interface WorkerReport {
+  readonly model: string
+  readonly engine: string
+  readonly status: EngineStatus
+  readonly contextTokens: number | null
+  readonly sequences: number | null
+  readonly layout: Layout | null
+  readonly device: string | null
+  readonly memory: WorkerMemory
+}
+
+/** Of the worker's process, without the RAM tier that it maps. Null: nobody can tell. */
+export interface WorkerMemory {
+  /** What was planned at the start: weights, contexts and the processes themselves. */
+  readonly estimatedBytes: number | null
+  /** What it has now. */
+  readonly residentBytes: number | null
+}
+
+export interface CacheAdmin {
+  stats(): CacheStats
+  prefixes(query: PrefixQuery): PrefixPage
+  /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
+  prefix(id: string): PrefixDetail
+  evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
+}

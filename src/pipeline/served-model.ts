@@ -1,0 +1,139 @@
+/** One model of the service: its worker, whose blocks its requests find, and what that costs it. */
+import { type Cache, namespaceOf } from '../../cache/index.ts'
+import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { residentBytes } from '../observe/resident-memory.ts'
+import { type GenerateContext, generate } from './generate.ts'
+import { writeNote } from './namespace-note.ts'
+import { createRateMeter } from './rates.ts'
+import { createTally, type Tally } from './tally.ts'
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  ModelCard,
+  ModelStats,
+  Receipt,
+  WorkerReport,
+} from './types.ts'
+
+export interface ModelOptions {
+  readonly id: string
+  readonly aliases: readonly string[]
+  readonly weightsDigest: string
+  readonly engineName: string
+  readonly engine: Engine
+  /** What the worker was planned to take; null: nobody can tell. */
+  readonly engineBytes: number | null
+}
+
+/** What all models of the service have in common. */
+export interface SharedByModels {
+  readonly cache: Cache
+  readonly reuse: 'token' | 'block'
+  /** Counts for all of them; each counts for itself as well. */
+  readonly tally: Tally
+  readonly warn: (message: string, error: unknown) => void
+}
+
+export interface ServedModel {
+  readonly id: string
+  readonly engine: Engine
+  answersTo(name: string): boolean
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent>
+  /** Every request ends here once; null: nothing was confirmed. */
+  ended(receipt: Receipt | null): void
+  card(): ModelCard
+  report(): WorkerReport
+  stats(): ModelStats
+}
+
+const perSecond = (perMs: number | null) => (perMs === null ? null : perMs * 1000)
+
+export function serveModel(options: ModelOptions, shared: SharedByModels): ServedModel {
+  const { id, aliases, engine, weightsDigest } = options
+  const { cache, tally } = shared
+  const startedAtMs = Date.now()
+  const rates = createRateMeter()
+  const own = createTally()
+  let info: ModelInfo | null = null
+
+  // A worker that cannot start rejects every call; nobody has to listen here.
+  engine.ready().then(
+    (ready) => {
+      info = ready
+    },
+    () => undefined,
+  )
+
+  function namespaceFor({ fingerprint, layout }: ModelInfo, request: GenerateRequest) {
+    const { blockTokens } = cache
+    const { tenant } = request
+    const salt = request.cache.salt
+    const namespace = namespaceOf({ fingerprint, weightsDigest, blockTokens, salt })
+    const { kinds } = layout
+    const note = { model: id, fingerprint, kinds, ...(tenant === null ? {} : { tenant }) }
+    cache.note(namespace, writeNote(note))
+    return namespace
+  }
+
+  const context: GenerateContext = {
+    engine,
+    cache,
+    reuse: shared.reuse,
+    namespaceOf: namespaceFor,
+    rates,
+    onRestored(restored, plan) {
+      if (restored.failure !== null) {
+        shared.warn('a restore failed; the prompt is computed instead', restored.failure)
+      }
+      if (plan.records.length > 0) tally.restored(restored.failure === null)
+      if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.workMs)
+      if (plan.miss?.reason === 'restore_not_worth_it') rates.declined()
+    },
+  }
+
+  return {
+    id,
+    engine,
+    answersTo: (name) => name === id || aliases.includes(name),
+    generate: (request, signal) => generate(request, context, signal),
+    ended(receipt) {
+      for (const each of [tally, own]) {
+        if (receipt === null) each.failed()
+        else each.finished(receipt, rates.rates().prefillTokensPerMs)
+      }
+    },
+    card: () => ({ id, aliases, createdAtMs: startedAtMs, state: engine.status().state, info }),
+    report: () => reportOf(options, info),
+    stats() {
+      const { prefillTokensPerMs, restoreBytesPerMs } = rates.rates()
+      const { requests, tokens } = own.counted()
+      return {
+        model: id,
+        requests,
+        tokens,
+        rates: {
+          prefillTokensPerSecond: perSecond(prefillTokensPerMs),
+          restoreBytesPerSecond: {
+            ram: perSecond(restoreBytesPerMs.ram),
+            ssd: perSecond(restoreBytesPerMs.ssd),
+          },
+        },
+      }
+    },
+  }
+}
+
+/** What is known of the model only when it is loaded is null until then. */
+function reportOf(options: ModelOptions, info: ModelInfo | null): WorkerReport {
+  const status = options.engine.status()
+  return {
+    model: options.id,
+    engine: options.engineName,
+    status,
+    contextTokens: info?.contextTokens ?? null,
+    sequences: info?.sequences ?? null,
+    layout: info?.layout ?? null,
+    device: info?.device ?? null,
+    memory: { estimatedBytes: options.engineBytes, residentBytes: residentBytes(status.pid) },
+  }
+}
