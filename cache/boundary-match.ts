@@ -5,6 +5,7 @@
 import {
   type BlockMatch,
   type CachedBlock,
+  type CachedRecord,
   isBlock,
   recordOf,
   type TreeRoot,
@@ -21,11 +22,17 @@ export interface BoundarySearch {
   readonly kinds: readonly RecordKind[]
 }
 
-/** Has it rows, and everything that the layout needs where it ends? */
-export function isBoundary(block: CachedBlock, kinds: readonly RecordKind[]): boolean {
+const isAnywhere = (record: CachedRecord): boolean => tierOf(record) !== null
+
+/** Has it rows, and everything that the layout needs where it ends, in a tier that counts? */
+export function isBoundary(
+  block: CachedBlock,
+  kinds: readonly RecordKind[],
+  isThere: (record: CachedRecord) => boolean = isAnywhere,
+): boolean {
   const isStored = (kind: RecordKind): boolean => {
     const record = recordOf(block, kind)
-    return record !== undefined && tierOf(record) !== null
+    return record !== undefined && isThere(record)
   }
   return isStored('kv') && kinds.every(isStored)
 }

@@ -8,7 +8,7 @@
 import { boundaryKindsOf } from './boundaries.ts'
 import { isBoundary } from './boundary-match.ts'
 import { prefixIdOf } from './lease.ts'
-import { type CachedBlock, isBlock, type PrefixIndex } from './prefix-index.ts'
+import { type CachedBlock, type CachedRecord, isBlock, type PrefixIndex } from './prefix-index.ts'
 import type { Namespace, PrefixId, RecordKind, TierName } from './types.ts'
 
 export interface PrefixInfo {
@@ -18,6 +18,8 @@ export interface PrefixInfo {
   readonly tokenCount: number
   /** The deepest token that a prompt can go on from; 0: all that is stored of it is of no use. */
   readonly restorableTokens: number
+  /** As much of it as the SSD has on its own: what a restart keeps. */
+  readonly durableTokens: number
   readonly sizeBytes: number
   /** Bytes that no other prefix shares: what evicting this one frees. */
   readonly uniqueBytes: number
@@ -53,11 +55,13 @@ export function chainOf(block: CachedBlock): CachedBlock[] {
 const sizeOf = (block: CachedBlock): number =>
   block.records.reduce((sum, record) => sum + record.sizeBytes, 0)
 
+const isOnSsd = (record: CachedRecord): boolean => record.ssd === 'stored'
+
 function tiersOf(blocks: readonly CachedBlock[]): TierName[] {
   const records = blocks.flatMap((block) => block.records)
   const tiers: TierName[] = []
   if (records.some((record) => record.extent !== null)) tiers.push('ram')
-  if (records.some((record) => record.ssd === 'stored')) tiers.push('ssd')
+  if (records.some(isOnSsd)) tiers.push('ssd')
   return tiers
 }
 
@@ -85,18 +89,24 @@ const membersOf = (leaf: CachedBlock, kinds: Kinds): CachedBlock[] =>
     hasPlaces(kinds) ? [...placesOn(block).reverse(), block] : [block],
   )
 
-function restorableTokens(leaf: CachedBlock, kinds: Kinds): number {
-  const chain = chainOf(leaf)
-  let end = chain.reduce((sum, block) => sum + block.tokenCount, 0)
+/** The deepest token that a prompt can go on from with the copies that `isThere` counts. */
+function restorableTokens(
+  leaf: CachedBlock,
+  kinds: Kinds,
+  isThere?: (record: CachedRecord) => boolean,
+): number {
   const needed = boundaryKindsOf({ kinds })
-  if (needed.length === 0) return end
-  for (const block of chain.reverse()) {
-    const from = end - block.tokenCount
-    const at = [block, ...placesOn(block)].find((it) => isBoundary(it, needed))
-    if (at !== undefined) return from + at.tokenCount
-    end = from
+  let from = 0
+  let restorable = 0
+  for (const block of chainOf(leaf)) {
+    const ends = needed.length === 0 ? [block] : [block, ...placesOn(block)]
+    const at = ends.find((it) => isBoundary(it, needed, isThere))
+    if (at !== undefined) restorable = from + at.tokenCount
+    // Nothing goes on behind rows that are missing.
+    if (!isBoundary(block, [], isThere)) break
+    from += block.tokenCount
   }
-  return 0
+  return restorable
 }
 
 /** What goes when this prefix goes: from its end up to where others branch off. */
@@ -133,6 +143,7 @@ export function describePrefix(leaf: CachedBlock, kinds: Kinds): PrefixInfo {
     namespace: leaf.namespace,
     tokenCount: chain.reduce((sum, block) => sum + block.tokenCount, 0),
     restorableTokens: restorableTokens(leaf, kinds),
+    durableTokens: restorableTokens(leaf, kinds, isOnSsd),
     sizeBytes: members.reduce((sum, block) => sum + sizeOf(block), 0),
     uniqueBytes: unique.reduce((sum, block) => sum + sizeOf(block), 0),
     tiers: tiersOf(members),

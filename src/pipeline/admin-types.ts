@@ -68,6 +68,8 @@ export interface PrefixSummary {
   readonly namespace: string
   readonly tokens: number
   readonly restorableTokens: number
+  /** As much of it as the SSD has on its own: what a restart keeps. */
+  readonly durableTokens: number
   readonly sizeBytes: number
   /** Bytes that no other prefix shares. */
   readonly uniqueBytes: number

@@ -70,6 +70,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     namespace: info.namespace,
     tokens: info.tokenCount,
     restorableTokens: info.restorableTokens,
+    durableTokens: info.durableTokens,
     sizeBytes: info.sizeBytes,
     uniqueBytes: info.uniqueBytes,
     tiers: info.tiers,

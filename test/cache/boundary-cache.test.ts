@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Cache } from '../../cache/index.ts'
 import { describeBlocks, describePrefix, leavesOf, uniqueRun } from '../../cache/inventory.ts'
 import type { CachedBlock } from '../../cache/prefix-index.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
@@ -262,6 +263,26 @@ describe('prefixes of a model with windows and states', () => {
     const again = leaseBoundary(cache, tokensOf([0, 2500]))
     expect(again.plan).toMatchObject({ outcome: 'miss', miss: { reason: 'no_boundary' } })
     again.release()
+  })
+
+  it('say how much of it the SSD has on its own, which is what a restart restores', async () => {
+    const ssd = bigSsd()
+    const { cache } = bigCache({ ssd })
+    await serveBoundary(cache, prompt)
+    await cache.flush()
+    const described = (of: Cache) =>
+      [...leavesOf(of.index)].map((leaf) => describePrefix(leaf, kinds))
+    const [whole] = described(cache)
+    expect(whole?.durableTokens).toBe(whole?.restorableTokens)
+    const deepestFirst = [...cache.index.blocks()].sort((a, b) => b.index - a.index)
+    const tails = deepestFirst.filter(({ index }) => index === 2)
+    await cache.evict(tails, 'ssd')
+    expect(described(cache)).toMatchObject([
+      { restorableTokens: whole?.restorableTokens, durableTokens: 2 * blockTokens },
+    ])
+    expect(described(cache)[0]?.tiers).toEqual(['ram', 'ssd'])
+    const { cache: reopened } = bigCache({ ssd: ssd.reopen() })
+    expect((await serveBoundary(reopened, prompt)).restored).toBe(2 * blockTokens)
   })
 
   it('do not outlive their states where they have no bytes of their own', async () => {

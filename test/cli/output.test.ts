@@ -93,6 +93,35 @@ describe('of prefixes that rows alone do not restore', () => {
   })
 
   it.each([
+    [31_488, 'ram+ssd'],
+    [1792, 'ram, ssd to 1,792'],
+    [0, 'ram'],
+  ])('ls says that the SSD alone restores %i tokens', async (durable, cell) => {
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes': {
+        status: 200,
+        body: { ...page, data: [{ ...whole, durable_tokens: durable }] },
+      },
+    })
+    const { out } = await prefixd(['ls', '--url', service.url], { width: 120 })
+    expect(out.split('\n')[1]?.split(/ {2,}/)).toContain(cell)
+  })
+
+  it.each([
+    [1024, 'restart    keeps 1,024 tokens: more of it needs what is in RAM only'],
+    [0, 'restart    keeps nothing of this: the SSD does not have all that restoring needs'],
+  ])('inspect says that a restart keeps %i tokens', async (durable, line) => {
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes/9f2c': {
+        status: 200,
+        body: { ...detailFixture, durable_tokens: durable },
+      },
+    })
+    const { out } = await prefixd(['inspect', '9f2c', '--url', service.url])
+    expect(out.split('\n')).toContain(line)
+  })
+
+  it.each([
     [1024, 'restores   1,024 tokens: the last window or state to go on from is there'],
     [0, 'restores   nothing: every window or state to go on from has gone'],
   ])('inspect says that %i tokens are restored', async (restorable, line) => {

@@ -223,6 +223,7 @@ const prefix: PrefixDetail = {
   namespace: 'n',
   tokens: 1024,
   restorableTokens: 1024,
+  durableTokens: 1024,
   sizeBytes: 65_552,
   uniqueBytes: 16_400,
   tiers: ['ram', 'ssd'],

@@ -79,6 +79,7 @@ function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
     namespace: prefix.namespace,
     tokens: prefix.tokens,
     restorable_tokens: prefix.restorableTokens,
+    durable_tokens: prefix.durableTokens,
     size_bytes: prefix.sizeBytes,
     unique_bytes: prefix.uniqueBytes,
     tiers: [...prefix.tiers],

@@ -118,6 +118,8 @@ const summary = {
   tokens: count,
   /** The deepest token that a prompt can go on from; 0: what is stored restores nothing. */
   restorable_tokens: count,
+  /** As much of it as the SSD has on its own: what a restart keeps. */
+  durable_tokens: count,
   size_bytes: count,
   /** Bytes that no other prefix shares. */
   unique_bytes: count,

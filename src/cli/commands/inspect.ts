@@ -42,6 +42,7 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
       `${formatSize(prefix.size_bytes)}, ${formatSize(prefix.unique_bytes)} shared with no other`,
     ],
     ['tiers', prefix.tiers.join(' + ')],
+    ...restartKeeps(prefix),
     ['created', created],
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
     ['keeps', prefix.leased ? 'in use now' : 'lru'],
@@ -58,6 +59,16 @@ function restoresTo({ tokens, restorable_tokens: restorable }: PrefixDetailJson)
       ? 'nothing: every window or state to go on from has gone'
       : `${formatPlural(restorable, 'token')}: the last window or state to go on from is there`
   return [['restores', words] satisfies [string, string]]
+}
+
+/** What the SSD has without the RAM, if that is not all. */
+function restartKeeps({ restorable_tokens: restorable, durable_tokens: kept }: PrefixDetailJson) {
+  if (kept === restorable) return []
+  const words =
+    kept === 0
+      ? 'keeps nothing of this: the SSD does not have all that restoring needs'
+      : `keeps ${formatPlural(kept, 'token')}: more of it needs what is in RAM only`
+  return [['restart', words] satisfies [string, string]]
 }
 
 function freeing(prefix: PrefixDetailJson): string {

@@ -77,6 +77,13 @@ function columnsFor(
   return columns(nowMs).filter(({ title }) => title !== hidden)
 }
 
+/** Says that it is on the SSD only as far as a restart would keep it. */
+function tierCell(prefix: PrefixSummaryJson): string {
+  const { tiers, restorable_tokens: restorable, durable_tokens: durable } = prefix
+  if (durable === restorable || !tiers.includes('ssd')) return tiers.join('+')
+  return durable === 0 ? 'ram' : `ram, ssd to ${formatCount(durable)}`
+}
+
 function columns(nowMs: number): Column<PrefixSummaryJson>[] {
   return [
     { title: 'PREFIX', priority: 0, value: (prefix) => prefix.id },
@@ -105,7 +112,7 @@ function columns(nowMs: number): Column<PrefixSummaryJson>[] {
       align: 'right',
       value: (prefix) => formatSize(prefix.unique_bytes),
     },
-    { title: 'TIER', priority: 2, value: (prefix) => prefix.tiers.join('+') },
+    { title: 'TIER', priority: 2, value: tierCell },
     { title: 'HITS', priority: 2, align: 'right', value: (prefix) => formatCount(prefix.hits) },
     {
       title: 'LAST USED',
