@@ -58,6 +58,14 @@ function unitOf({ blockTokens, reuse }: Pick<BoundaryInput, 'blockTokens' | 'reu
 const stepOf = ({ boundaryTokens, blockTokens }: BoundaryInput): number =>
   Math.max(1, Math.ceil(boundaryTokens / blockTokens)) * blockTokens
 
+/** The last position that can be restored: before the last token, or at the end of a block. */
+export function lastRestorable(
+  cuts: Pick<BoundaryInput, 'promptTokens' | 'blockTokens' | 'reuse'>,
+): number {
+  const last = cuts.promptTokens - 1
+  return cuts.reuse === 'token' ? last : last - (last % cuts.blockTokens)
+}
+
 /** The boundary of a mark there; 0 or less: none. */
 export function boundaryFor(
   mark: number,

@@ -2,7 +2,13 @@
  * The façade: plan and lease, listing and eviction, statistics. It owns the index and both tiers.
  */
 import { adoptStored } from './adopt.ts'
-import { boundariesToSave, boundaryFor, boundaryKindsOf, type PromptMarks } from './boundaries.ts'
+import {
+  boundariesToSave,
+  boundaryFor,
+  boundaryKindsOf,
+  lastRestorable,
+  type PromptMarks,
+} from './boundaries.ts'
 import type { Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
@@ -126,6 +132,7 @@ export class Cache {
     const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, hash64) : nothingFound
     const plan = makePlan({
       promptTokens,
+      lastRestorable: lastRestorable(cuts),
       reuse,
       layout,
       ...stored,

@@ -43,13 +43,16 @@ export function lookUp(
   const { blockTokens, reuse } = cuts
   const prompt = cutBlocks(hash64, namespace, tokens, blockTokens)
   const stored = whole(index.match(namespace, prompt, reuse))
-  const planned = (match: BlockMatch) => planMatch(match, blockTokens)
+  const last = stored.at(-1)
+  const isLeft = last !== undefined && isLeftBy(tokens, last, cuts)
+  const planned = (match: BlockMatch) => planMatch(match, blockTokens, match !== last || isLeft)
   const kinds = boundaryKindsOf(layout)
   if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned) }
   const search = { root: index.root(namespace), tokens, blockTokens, reuse, kinds }
   const blocks = cutToBoundary(search, stored)
   const records = boundaryRecords(blocks.at(-1), kinds)
-  const boundary = { records, ...storedBeginning(longest(stored, blockTokens), cuts) }
+  const beginning = storedBeginning(longest(stored, blockTokens), cuts)
+  const boundary = { records, ...beginning, goesOn: beginning.goesOn && isLeft }
   return { blocks, matches: blocks.map(planned), boundary }
 }
 
@@ -62,7 +65,11 @@ function whole(found: readonly BlockMatch[]): readonly BlockMatch[] {
   return gap < 0 ? found : found.slice(0, gap)
 }
 
-function planMatch({ block, sharedTokens }: BlockMatch, blockTokens: number): PlanMatch {
+function planMatch(
+  { block, sharedTokens }: BlockMatch,
+  blockTokens: number,
+  continues: boolean,
+): PlanMatch {
   const record = recordOf(block, 'kv') as CachedRecord
   return {
     hash: block.hash,
@@ -71,8 +78,23 @@ function planMatch({ block, sharedTokens }: BlockMatch, blockTokens: number): Pl
     sharedTokens,
     sizeBytes: record.sizeBytes,
     tier: tierOf(record) ?? 'ssd',
-    continues: block.children.size > 0,
+    continues,
   }
+}
+
+/**
+ * Does what is stored go on behind this match in another way than the prompt? With block reuse it
+ * may go on as the prompt does and not be used all the same: in a tail, or off the grid.
+ */
+function isLeftBy(tokens: TokenIds, last: BlockMatch, cuts: BoundaryInput): boolean {
+  const { block, sharedTokens } = last
+  const { children, tokenCount } = block
+  if (sharedTokens < tokenCount) return true
+  if (cuts.reuse === 'token') return children.size > 0
+  const rest = tokens.subarray(block.index * cuts.blockTokens + tokenCount)
+  const next = children.longest(rest)
+  if (next === null) return children.size > 0
+  return next.sharedTokens < Math.min(next.item.tokenCount, rest.length)
 }
 
 /** How far the prompt's rows are stored, and whether others go on there. */

@@ -48,6 +48,8 @@ export interface PlanBoundary {
 
 export interface PlanInput {
   readonly promptTokens: number
+  /** No restore ends behind this position; absent: before the last token. */
+  readonly lastRestorable?: number
   readonly reuse: ReuseMode
   readonly layout: Layout
   /** In chain order; all but the last one are shared in full. */
@@ -169,7 +171,7 @@ function missOf(
   if (input.boundary !== undefined && computeFrom < input.boundary.expectedAt) {
     return { reason: 'no_boundary', atToken: computeFrom }
   }
-  if (matchedTokens >= input.promptTokens - 1) return null
+  if (matchedTokens >= (input.lastRestorable ?? input.promptTokens - 1)) return null
   if (input.boundary !== undefined && matchedTokens > 0) {
     return input.boundary.goesOn ? { reason: 'diverged', atToken: matchedTokens } : null
   }

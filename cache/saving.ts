@@ -279,7 +279,9 @@ export class ChainWriter {
     if (existing === undefined) return this.#isNew(hash, parent, saveable)
     if (!this.#isSameBlock(existing, parent, saveable)) return false
     const isStored = recordOf(existing, saveable.kind) !== undefined
-    if (saveable.kind !== 'kv') return !isStored
+    // The engine asks for it before the rows that replace others are there; they take it along.
+    const isRenewed = saveable.grid && !existing.grid && this.#expected.has(hash)
+    if (saveable.kind !== 'kv') return !isStored || isRenewed
     if (!isStored || (saveable.grid && !existing.grid)) return true
     if (this.#isFull(saveable)) this.continueBehind(existing)
     return false
@@ -350,6 +352,8 @@ export class ChainWriter {
     if (record.kind !== 'kv' || !saveable.grid || block.grid) return null
     const isBusy = (it: CachedRecord) => it.pins > 0 || it.loading !== null || it.ssd === 'pending'
     if (block.records.some(isBusy)) return null
+    // Rows without bytes would go with what is exact at their end.
+    this.#hold(block)
     this.#host.forgetBoundary(block)
     this.#host.ram.forget(record)
     record.crc32s = crc32s

@@ -233,6 +233,17 @@ describe('block reuse', () => {
     expect((await serveToy(cache, prompt)).restored).toBe(2 * blockTokens)
   })
 
+  it('is a hit of a repeated prompt when all its whole blocks are restored', async () => {
+    const ssd = createMemorySsd(64 * mebibyte)
+    const { cache } = open({ ssd })
+    await serveToy(cache, prompt)
+    await cache.flush()
+    const { cache: reopened } = open({ ssd: ssd.reopen(), reuse: 'block' })
+    const lease = beginLease(reopened, prompt)
+    expect(lease.plan).toMatchObject({ outcome: 'hit', computeFrom: 2 * blockTokens, miss: null })
+    lease.release()
+  })
+
   it('puts exact bytes in the place of those that are not, also on the SSD', async () => {
     const ssd = createMemorySsd(64 * mebibyte)
     const { cache } = open({ ssd, reuse: 'block' })
