@@ -24,7 +24,13 @@ import { currentSurroundings } from './config/paths.ts'
 import type { Config, EngineName } from './config/schema.ts'
 import { mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
-import { engineRooms, findModels, type ResolvedModel, weightsDigest } from './models/index.ts'
+import {
+  engineRooms,
+  findModels,
+  type ResolvedModel,
+  refuseTwins,
+  weightsDigest,
+} from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
 import { createService } from './pipeline/service.ts'
 
@@ -116,6 +122,7 @@ async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
     const worker = { modelPath, contextTokens, sequences, engine: settings }
     planned.push({ id, aliases, weightsDigest, engineName, engineBytes, start, worker })
   }
+  refuseTwins(planned)
   return planned
 }
 

@@ -86,6 +86,30 @@ test('a worker killed with -9 is its own model’s error; the other one goes on 
   expect(await worker(service, 'fake-b')).toMatchObject({ pid: other?.pid, restarts: 0 })
 })
 
+test('a worker that dies too often is given up; only its own model is refused from then on', async () => {
+  // Only what is longer than a prompt of the others gets there.
+  const service = await start(createServiceFolder(), {}, { crashAtToken: promptTokens + 200 })
+  const long = { ...ask('fake-a'), tokens: fakeTokens(1, promptTokens + 300) }
+  const codes: (string | null)[] = []
+  await until(
+    async () => {
+      codes.push(
+        await complete(service.url, long).then(
+          () => '',
+          ({ code }: Refusal) => code,
+        ),
+      )
+      return (await worker(service, 'fake-a'))?.state
+    },
+    (state) => state === 'failed',
+  )
+  expect(new Set(codes)).toEqual(new Set(['PREFIXD_E_ENGINE_DIED']))
+  const refused = await complete(service.url, ask('fake-a')).catch((error: unknown) => error)
+  expect(refused).toMatchObject({ status: 503, code: 'PREFIXD_E_ENGINE_FAILED' })
+  expect((await complete(service.url, ask('fake-b'))).text).not.toBe('')
+  expect(await service.get('/health')).toEqual({ status: 'ok' })
+})
+
 test('requests choose by name; the first model answers those that name none', async () => {
   const service = await start(createServiceFolder())
   const { data } = (await service.get('/v1/models')) as { data: { id: string }[] }

@@ -16,7 +16,7 @@ export { pullModel } from './pull.ts'
 export type { PulledModel } from './pull-once.ts'
 export type { PullOptions, PullProgress } from './pull-types.ts'
 export { type ResolvedModel, type ResolveOptions, resolveModel } from './resolve.ts'
-export { findModels, type NamedModel } from './served-models.ts'
+export { findModels, type NamedModel, refuseTwins } from './served-models.ts'
 export type { RemovedModel } from './store.ts'
 export type { PartialModel, StoredModel } from './store-paths.ts'
 

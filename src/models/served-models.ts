@@ -50,6 +50,29 @@ function refuseSharedNames(models: readonly NamedModel[]): void {
   }
 }
 
+/**
+ * Throws PREFIXD_E_CONFIG for the same weights under two names: they would take the memory twice,
+ * and what is stored of them would belong to both.
+ */
+export function refuseTwins(
+  models: readonly { readonly id: string; readonly weightsDigest: string }[],
+): void {
+  const known = new Map<string, string>()
+  for (const { id, weightsDigest } of models) {
+    // Without weights names are all that there is.
+    if (weightsDigest === '') continue
+    const other = known.get(weightsDigest)
+    if (other !== undefined) {
+      throw new PrefixdError(
+        'PREFIXD_E_CONFIG',
+        `model names ${other} and ${id}, and they are the same weights.`,
+        { field: 'model', next: 'Leave one of them away.' },
+      )
+    }
+    known.set(weightsDigest, id)
+  }
+}
+
 function sharedName(name: string, one: NamedModel, other: NamedModel): PrefixdError {
   const [first, second] = [one, other].map(({ aliases }) => aliases.join())
   return new PrefixdError(

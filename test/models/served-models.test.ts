@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Config } from '../../src/config/schema.ts'
-import { findModels } from '../../src/models/index.ts'
+import { findModels, refuseTwins } from '../../src/models/index.ts'
 import { modelBytes } from './fake-hub.ts'
 import { mlxFiles } from './mlx-files.ts'
 import { createModelsFolder, type ModelsFolder, refusal } from './models-folder.ts'
@@ -50,6 +50,25 @@ describe('the models of a service', () => {
     )
     const twice = await refusal(find(['./tiny', './tiny']), 'PREFIXD_E_CONFIG')
     expect(twice.message).toBe('model names ./tiny twice.')
+  })
+})
+
+describe('the same weights twice', () => {
+  const model = (id: string, weightsDigest: string) => ({ id, weightsDigest })
+
+  it('are refused, and both names are said', () => {
+    const twins = [model('one', 'aa'), model('other', 'bb'), model('link', 'aa')]
+    expect(() => refuseTwins(twins)).toThrow(
+      expect.objectContaining({
+        code: 'PREFIXD_E_CONFIG',
+        field: 'model',
+        message: 'model names one and link, and they are the same weights.',
+      }),
+    )
+  })
+
+  it('are none where there are no weights', () => {
+    expect(() => refuseTwins([model('one', ''), model('other', '')])).not.toThrow()
   })
 })
 
