@@ -96,7 +96,18 @@ export interface PrefixBlock {
   readonly kinds: readonly RecordKind[]
 }
 
+/** A value of the engine that is part of the namespace, such as its build. */
+export interface Mismatch {
+  readonly name: string
+  readonly stored: string
+  readonly served: string
+}
+
 export interface PrefixDetail extends PrefixSummary {
+  /** Engine and build whose worker has computed it; null: nobody knows. */
+  readonly storedBy: string | null
+  /** Why the worker that serves its model now does not find it; none where it does. */
+  readonly mismatches: readonly Mismatch[]
   readonly blocks: readonly PrefixBlock[]
   /** Freed when just this prefix is evicted. */
   readonly reclaimableBytes: number

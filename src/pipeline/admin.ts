@@ -17,7 +17,9 @@ import {
   uniqueRun,
   withDescendants,
 } from '../../cache/index.ts'
+import type { Fingerprint } from '../../engines/index.ts'
 import { PrefixdError } from '../errors.ts'
+import { mismatches } from './namespace-note.ts'
 import type {
   CacheAdmin,
   CacheStats,
@@ -37,6 +39,10 @@ export interface AdminContext {
   readonly tenantOf: (namespace: Namespace) => string | null
   /** What the layout of its model has; rows alone where nobody knows. */
   readonly kindsOf: (namespace: Namespace) => readonly RecordKind[]
+  /** Of the worker that has stored it; null: nobody knows. */
+  readonly fingerprintOf: (namespace: Namespace) => Fingerprint | null
+  /** Of the worker that serves this model now; null: none does, or it is not ready yet. */
+  readonly servedBy: (model: string) => Fingerprint | null
   /** Sessions whose latest request ended at this prefix. */
   readonly sessionsAt: (prefix: string) => readonly string[]
   readonly now: () => number
@@ -144,6 +150,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
       const info = describe(block)
       return {
         ...summarise(info),
+        ...origin(context, info.namespace),
         reclaimableBytes: info.isLeased ? 0 : info.uniqueBytes,
         blocks: describeBlocks(cache.index, block, kindsOf(block.namespace)).map((item) => ({
           hash: item.block.hash,
@@ -177,6 +184,18 @@ export function createAdmin(context: AdminContext): CacheAdmin {
       const evicted = await cache.evict(free, selector.tier ?? null)
       return report(evicted, Math.max(0, before - countPrefixes(cache)), freed)
     },
+  }
+}
+
+function origin(
+  { modelOf, fingerprintOf, servedBy }: AdminContext,
+  namespace: Namespace,
+): Pick<PrefixDetail, 'storedBy' | 'mismatches'> {
+  const stored = fingerprintOf(namespace)
+  const served = servedBy(modelOf(namespace))
+  return {
+    storedBy: stored === null ? null : `${stored.engine}: ${stored.build}`,
+    mismatches: stored === null || served === null ? [] : mismatches(stored, served),
   }
 }
 

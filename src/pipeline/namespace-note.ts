@@ -4,6 +4,7 @@
  */
 import type { RecordKind } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
+import type { Mismatch } from './types.ts'
 
 export interface NamespaceNote {
   readonly model: string
@@ -26,3 +27,17 @@ export function readNote(text: string | undefined): NamespaceNote | null {
     return null
   }
 }
+
+/** Why a worker does not find what another one has stored: each value that is not the same. */
+export function mismatches(stored: Fingerprint, served: Fingerprint): Mismatch[] {
+  const before = valuesOf(stored)
+  const now = valuesOf(served)
+  const names = new Set([...before.keys(), ...now.keys()])
+  return [...names].flatMap((name) => {
+    const pair = { name, stored: before.get(name) ?? 'none', served: now.get(name) ?? 'none' }
+    return pair.stored === pair.served ? [] : [pair]
+  })
+}
+
+const valuesOf = ({ settings, ...values }: Fingerprint): ReadonlyMap<string, string> =>
+  new Map(Object.entries({ ...values, ...settings }).map(([name, value]) => [name, `${value}`]))

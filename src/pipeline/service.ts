@@ -105,6 +105,8 @@ export function createService(options: ServiceOptions): Service {
       modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
       tenantOf: (namespace) => readNote(cache.notes.get(namespace))?.tenant ?? null,
       kindsOf: (namespace) => readNote(cache.notes.get(namespace))?.kinds ?? ['kv'],
+      fingerprintOf: (namespace) => readNote(cache.notes.get(namespace))?.fingerprint ?? null,
+      servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
       sessionsAt: (prefix) => sessions.at(prefix),
       now: () => Date.now(),
       stats: () => ({

@@ -176,6 +176,8 @@ export const detailFixture: PrefixDetailJson = {
       kinds: ['kv'],
     },
   ],
+  stored_by: 'llamacpp: llama.cpp v0.5.0',
+  mismatches: [{ name: 'build', stored: 'llama.cpp v0.5.0', served: 'llama.cpp v0.6.0' }],
   reclaimable_bytes: 332_859_965,
 }
 

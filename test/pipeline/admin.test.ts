@@ -18,6 +18,8 @@ async function open() {
     modelOf: () => 'toy',
     tenantOf: () => null,
     kindsOf: () => ['kv'],
+    fingerprintOf: () => null,
+    servedBy: () => null,
     sessionsAt: () => [],
     now: () => nowMs,
     stats: () => ({}) as never,

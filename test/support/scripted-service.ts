@@ -245,6 +245,8 @@ const prefix: PrefixDetail = {
       kinds: ['kv'],
     },
   ],
+  storedBy: 'fake: fake 1',
+  mismatches: [{ name: 'build', stored: 'fake 1', served: 'fake 2' }],
   reclaimableBytes: 16_400,
 }
 

@@ -104,6 +104,8 @@ export function toPrefixPage(page: PrefixPage): PrefixPageJson {
 export function toPrefixDetail(prefix: PrefixDetail): PrefixDetailJson {
   return {
     ...toPrefixSummary(prefix),
+    stored_by: prefix.storedBy,
+    mismatches: prefix.mismatches.map((mismatch) => ({ ...mismatch })),
     blocks: prefix.blocks.map((block) => ({
       hash: block.hash,
       from: block.from,

@@ -162,6 +162,12 @@ export const PrefixBlockSchema = Type.Object({
 
 export const PrefixDetailSchema = Type.Object({
   ...summary,
+  /** Engine and build that have computed it. */
+  stored_by: Type.Union([Type.String(), Type.Null()]),
+  /** Why the worker that serves its model now does not find it; empty where it does. */
+  mismatches: Type.Array(
+    Type.Object({ name: Type.String(), stored: Type.String(), served: Type.String() }),
+  ),
   blocks: Type.Array(PrefixBlockSchema),
   /** Freed when just this prefix is evicted. */
   reclaimable_bytes: count,

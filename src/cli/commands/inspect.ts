@@ -47,6 +47,10 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
     ['keeps', prefix.leased ? 'in use now' : 'lru'],
     ['namespace', prefix.namespace],
+    ...(prefix.stored_by === null
+      ? []
+      : [['stored by', prefix.stored_by] satisfies [string, string]]),
+    ...missed(prefix),
   ]
   return pairs.map(([name, value]) => `${pad(name, 9, 'left')}  ${printable(value)}`)
 }
@@ -69,6 +73,14 @@ function restartKeeps({ restorable_tokens: restorable, durable_tokens: kept }: P
       ? 'keeps nothing of this: the SSD does not have all that restoring needs'
       : `keeps ${formatPlural(kept, 'token')}: more of it needs what is in RAM only`
   return [['restart', words] satisfies [string, string]]
+}
+
+/** A worker of another build finds nothing of it. The build that it was is on the line before. */
+function missed({ mismatches }: PrefixDetailJson): [string, string][] {
+  return mismatches.map(({ name, stored, served }) => [
+    'not found',
+    `the worker now has another ${name}: ${served}${name === 'build' ? '' : `, not ${stored}`}`,
+  ])
 }
 
 function freeing(prefix: PrefixDetailJson): string {
