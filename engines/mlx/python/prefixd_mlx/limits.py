@@ -33,3 +33,6 @@ RECURSION_MAX = 10_000
 
 # Tokens that the penalties look back on; the default of llama-server.
 PENALTY_WINDOW_TOKENS = 64
+
+# Memory of sequences that have ended, which the next one may take.
+KEPT_BYTES = 1024 * 1024 * 1024

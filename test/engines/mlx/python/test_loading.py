@@ -13,8 +13,9 @@ from mlx.utils import tree_flatten
 from mlx_families.folder import write_family
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import load_model, quantize_model
+from prefixd_mlx.limits import KEPT_BYTES
 from prefixd_mlx.loading import load_folder
-from prefixd_mlx.model import Model
+from prefixd_mlx.model import Model, keep_freed_memory
 from prefixd_mlx.settings import WorkerOptions, read_options
 
 prompt = [5, 6, 7, 8, 9]
@@ -127,3 +128,15 @@ def test_quantised_rows_are_a_type_of_their_own(quantised: Path) -> None:
 
 def test_a_context_that_nobody_asks_for_is_the_one_of_the_training(quantised: Path) -> None:
     assert loaded(quantised).info()['contextTokens'] == 8192
+
+
+def test_the_limit_of_kept_memory_is_raised_and_never_lowered() -> None:
+    usual = mx.set_cache_limit(1 << 20)
+    try:
+        keep_freed_memory(1 << 24)
+        keep_freed_memory(1 << 22)
+        assert mx.set_cache_limit(0) == 1 << 24
+        keep_freed_memory(1 << 40)
+        assert mx.set_cache_limit(0) == KEPT_BYTES
+    finally:
+        mx.set_cache_limit(usual)
