@@ -3,6 +3,7 @@
  */
 import type { TierName } from '../cache/index.ts'
 import type { CacheObjectJson } from '../src/api/native/schema.ts'
+import { eventsOf } from './sse-events.ts'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -39,7 +40,8 @@ export interface ChatAnswer {
   readonly answerMs: number
 }
 
-const requestMs = 280_000
+/** An engine on a busy CPU takes minutes for a long prompt. */
+const requestMs = 900_000
 
 /** A greedy streaming request. Rejects with the service's own words when it does not answer. */
 export async function streamChat(url: string, request: ChatRequest): Promise<ChatAnswer> {
@@ -88,7 +90,8 @@ async function readAnswer(body: AsyncIterable<Uint8Array>, sentAt: number): Prom
   let lastAt = sentAt
   let finishedAt: number | null = null
   let last: Chunk | null = null
-  for await (const chunk of chunksOf(body)) {
+  for await (const event of eventsOf(body)) {
+    const chunk = event as Chunk
     if (chunk.error !== undefined) throw new Error(`The answer failed: ${chunk.error.message}`)
     const choice = chunk.choices[0]
     if (choice?.delta.content) {
@@ -115,19 +118,6 @@ async function readAnswer(body: AsyncIterable<Uint8Array>, sentAt: number): Prom
     ttftMs: (firstAt ?? finishedAt) - sentAt,
     decodeMs: firstAt === null ? 0 : lastAt - firstAt,
     answerMs: finishedAt - sentAt,
-  }
-}
-
-async function* chunksOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Chunk> {
-  const decoder = new TextDecoder()
-  let open = ''
-  for await (const bytes of body) {
-    const frames = (open + decoder.decode(bytes, { stream: true })).split('\n\n')
-    open = frames.pop() ?? ''
-    for (const frame of frames) {
-      if (!frame.startsWith('data: ') || frame === 'data: [DONE]') continue
-      yield JSON.parse(frame.slice('data: '.length)) as Chunk
-    }
   }
 }
 

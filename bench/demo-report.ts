@@ -4,6 +4,8 @@ import type { ChatAnswer } from './chat-client.ts'
 import type { Claim } from './demo-claims.ts'
 import type { Story } from './demo-story.ts'
 import { median } from './median.ts'
+import type { PeerAnswer } from './mlx-server.ts'
+import type { Peer } from './peer.ts'
 import { formatCount, formatMs, formatRatio, renderTable } from './table.ts'
 import { type WarmSample, warmOverLive } from './warm.ts'
 
@@ -39,7 +41,21 @@ export function demoRows(story: Story): Row[] {
     medianRow(`question, from RAM (median of ${story.fromRam.length})`, story.fromRam),
     medianRow(`question, first after restart (${story.fromSsd.length})`, story.fromSsd),
     { ...live, tier: 'live' },
+    ...(story.peer === null ? [] : peerRows(story.peer, coldMs)),
   ]
+}
+
+function peerRows({ name, cold, warm, restarted }: Peer, coldMs: number): Row[] {
+  const row = (step: string, { promptTokens, cachedTokens, ttftMs }: PeerAnswer): Row => ({
+    step: `${name}, ${step}`,
+    promptTokens,
+    cachedTokens,
+    computedTokens: promptTokens - cachedTokens,
+    tier: null,
+    ttftMs,
+    ofCold: ttftMs / coldMs,
+  })
+  return [row('cold', cold), row('its own warm', warm), row('after a restart', restarted)]
 }
 
 const firstOf = (samples: readonly WarmSample[]): ChatAnswer => {
@@ -66,10 +82,16 @@ export function demoLines(story: Story, claims: readonly Claim[]): string[] {
     'its own, called directly, the prefix standing in its sequence already (filled once from the',
     'stored records, then only trimmed): no HTTP, no cache, no restore. Measured in turn with the',
     'others.',
+    ...(story.peer === null ? [] : besidesLines),
     '',
     ...claims.map(claimLine),
   ]
 }
+
+const besidesLines = [
+  'mlx_lm.server: the same version, Python, BLAS and threads, the same weights in float32; its',
+  'prompts are the last two above it, and what it has cached is what it says of itself.',
+]
 
 export const claimLine = ({ verdict, claim, found }: Claim): string =>
   `${labelOf[verdict]}  ${claim} (${found})`

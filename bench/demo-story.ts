@@ -9,6 +9,7 @@ import {
 } from './agent-loop.ts'
 import { type ChatAnswer, type ChatMessage, streamChat } from './chat-client.ts'
 import { openLivePrefix, sharedBeginning } from './live-prefix.ts'
+import { measurePeer, type Peer } from './peer.ts'
 import type { Scratch } from './scratch-folder.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 import type { Settings } from './settings.ts'
@@ -24,6 +25,8 @@ export interface Story {
   /** The first request after a restart, each time after another one. */
   readonly fromSsd: readonly WarmSample[]
   readonly fromRam: readonly WarmSample[]
+  /** Another server of the same engine, where there is one. */
+  readonly peer: Peer | null
 }
 
 export interface StoryOptions {
@@ -76,10 +79,20 @@ export async function tellStory(options: StoryOptions): Promise<Story> {
       live,
       messages: measuredSession(system),
     })
-    return { turns, afterRestart, newSession, sharedTokens, ...samples }
+    const peer = await besides(options, system)
+    return { turns, afterRestart, newSession, sharedTokens, ...samples, peer }
   } finally {
     await live.close()
   }
+}
+
+async function besides(
+  { settings, scratch, progress }: StoryOptions,
+  system: ChatMessage,
+): Promise<Peer | null> {
+  if (settings.mlx === null) return null
+  progress('mlx_lm.server: cold, warm, and cold again after a restart')
+  return measurePeer(settings, settings.mlx, system, scratch)
 }
 
 const ask = (url: string, messages: readonly ChatMessage[]): Promise<ChatAnswer> =>

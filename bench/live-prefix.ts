@@ -39,7 +39,8 @@ export interface LivePrefix {
   close(): Promise<void>
 }
 
-const arenaBytes = 256 * 1024 * 1024
+/** A prefix in float32 takes 300 MB, and all of its records are read at once. */
+const arenaBytes = 512 * 1024 * 1024
 
 /**
  * Starts the worker and fills its sequence with the prefix of `messages` from the records that a

@@ -65,10 +65,12 @@ export async function startService(
   }
 }
 
-/** A setting of this user must not change what is measured; where the models lie may be said. */
+const places = ['PREFIXD_MODELS_DIR', 'PREFIXD_ENGINES_DIR']
+
+/** A setting of this user must not change what is measured; where models and engines lie may. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(
-    ([name]) => !name.startsWith('PREFIXD_') || name === 'PREFIXD_MODELS_DIR',
+    ([name]) => !name.startsWith('PREFIXD_') || places.includes(name),
   )
   return Object.fromEntries(kept)
 }

@@ -2,14 +2,22 @@
 import { writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { type Engine, type EngineOptions, type NodeEngine, startEngine } from '../engines/index.ts'
+import {
+  type Engine,
+  type EngineOptions,
+  type MlxRuntime,
+  startEngine,
+  startMlxEngine,
+} from '../engines/index.ts'
 import { limits } from '../src/config/limits.ts'
 import { type Flags, loadConfig } from '../src/config/load.ts'
-import type { Config } from '../src/config/schema.ts'
-import { resolveModel } from '../src/models/index.ts'
+import { currentSurroundings } from '../src/config/paths.ts'
+import type { Config, EngineName } from '../src/config/schema.ts'
+import { mlxRuntime } from '../src/environment/index.ts'
+import { kindOfEngine, resolveModel } from '../src/models/index.ts'
 
 export interface Choices {
-  readonly engine: NodeEngine
+  readonly engine: EngineName
   readonly model: string
   readonly reuse: 'token' | 'block'
 }
@@ -20,14 +28,18 @@ export function readChoices(flags: Readonly<Record<keyof Choices, string>>): Cho
   if (reuse !== 'token' && reuse !== 'block') {
     throw new Error(`--reuse is token or block, not ${reuse}.`)
   }
-  if (engine !== 'llamacpp' && engine !== 'fake') {
-    throw new Error(`--engine is llamacpp or fake, not ${engine}.`)
+  if (engine !== 'llamacpp' && engine !== 'mlx' && engine !== 'fake') {
+    throw new Error(`--engine is llamacpp, mlx or fake, not ${engine}.`)
   }
   return { engine, model, reuse }
 }
 
 export interface Settings {
-  readonly engine: NodeEngine
+  readonly engine: EngineName
+  /** Its name, as it was asked for. */
+  readonly model: string
+  /** What the MLX engine runs on; null for the others. */
+  readonly mlx: MlxRuntime | null
   readonly config: Config
   /** Command line of `prefixd serve`; nothing of this user's own settings is read. */
   readonly words: readonly string[]
@@ -55,17 +67,24 @@ export async function settingsFor(choices: Choices, directory: string): Promise<
   const around = { env: {}, home: homedir(), platform: process.platform, workingDir: process.cwd() }
   const { config } = loadConfig({ flags, configFile, around })
   const words = Object.entries(flags).flatMap(([key, value]) => [`--${key}`, String(value)])
-  const modelPath =
-    choices.engine === 'fake' ? '' : (await resolveModel(choices.model, { pull: false })).path
-  return { engine: choices.engine, config, modelPath, words: [...words, '--config', configFile] }
+  const { engine, model } = choices
+  const kind = kindOfEngine(engine)
+  return {
+    engine,
+    model,
+    mlx: engine === 'mlx' ? await mlxRuntime(currentSurroundings()) : null,
+    config,
+    modelPath: kind === null ? '' : (await resolveModel(model, { pull: false, kind })).path,
+    words: [...words, '--config', configFile],
+  }
 }
 
 /** A worker with the options that the service gives to its own one, and nothing else around it. */
 export function startBareEngine(
-  { engine, config, modelPath }: Settings,
+  { engine, mlx, config, modelPath }: Settings,
   memory: Pick<EngineOptions, 'arena' | 'view'>,
 ): Engine {
-  return startEngine(engine, {
+  const options: EngineOptions = {
     worker: {
       modelPath,
       contextTokens: config.contextTokens === 'auto' ? limits.contextTokens : config.contextTokens,
@@ -78,5 +97,8 @@ export function startBareEngine(
     ...memory,
     limits: { ...limits, queuedRequests: config.queuedRequests },
     log: () => {},
-  })
+  }
+  if (engine !== 'mlx') return startEngine(engine, options)
+  if (mlx === null) throw new Error('The MLX engine has nothing to run on.')
+  return startMlxEngine(mlx, options)
 }

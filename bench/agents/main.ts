@@ -36,7 +36,7 @@ const answerTokens = 48
 /** Of the service: Codex asks for no limit, and takes an answer that is cut for a failure. */
 const maxAnswerTokens = 256
 /** The fake engine has one token per byte. */
-const contextTokens = { llamacpp: 32_768, fake: 262_144 } as const
+const contextTokens = { llamacpp: 32_768, mlx: 32_768, fake: 262_144 } as const
 
 function readArguments() {
   const { values } = parseArgs({

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import type { ChatAnswer } from '../../bench/chat-client.ts'
-import { type ClaimContext, isFailed, judge, type Verdict } from '../../bench/demo-claims.ts'
+import {
+  type ClaimContext,
+  isFailed,
+  judge,
+  promised,
+  type Verdict,
+} from '../../bench/demo-claims.ts'
 import type { Story } from '../../bench/demo-story.ts'
 
 const answer = (promptTokens: number, cachedTokens: number, more: Partial<ChatAnswer> = {}) => ({
@@ -28,8 +34,9 @@ const good: Story = {
   sharedTokens: 1001,
   fromSsd: [sample('ssd', 120)],
   fromRam: [sample('ram', 105), sample('ram', 105)],
+  peer: null,
 }
-const context: ClaimContext = { reuse: 'token', blockTokens: 256, judgeTimes: true }
+const context: ClaimContext = { reuse: 'token', blockTokens: 256, promises: promised.llamacpp }
 
 const verdictOf = (story: Story, claim: RegExp, changes: Partial<ClaimContext> = {}): Verdict => {
   const found = judge(story, { ...context, ...changes }).filter((it) => claim.test(it.claim))
@@ -107,5 +114,21 @@ describe('the demo', () => {
     const ssd = (ttftMs: number) => ({ ...good, fromSsd: [sample('ssd', ttftMs)] })
     expect(verdictOf(ssd(130), /from SSD: /)).toBe('pass')
     expect(verdictOf(ssd(131), /from SSD: /)).toBe('over')
+  })
+
+  it('promises of each engine what that engine can keep', () => {
+    const story = { ...good, fromSsd: [sample('ssd', 125)] }
+    expect(verdictOf(story, /from SSD: /)).toBe('pass')
+    expect(verdictOf(story, /from SSD: /, { promises: promised.mlx })).toBe('over')
+  })
+
+  it('fails when another server of the same engine is sooner back after a restart', () => {
+    const peer = (restartedMs: number) => {
+      const measured = (ttftMs: number) => ({ promptTokens: 1010, cachedTokens: 0, ttftMs })
+      const answers = { cold: measured(900), warm: measured(100), restarted: measured(restartedMs) }
+      return { ...good, peer: { name: 'another', ...answers } }
+    }
+    expect(verdictOf(peer(121), /sooner than from another/)).toBe('pass')
+    expect(verdictOf(peer(120), /sooner than from another/)).toBe('fail')
   })
 })
