@@ -12,7 +12,7 @@ export function recordLogits(engine: Engine, onToken: (event: SampledToken) => v
 }
 
 const recorded = (sequence: Sequence, onToken: (event: SampledToken) => void): Sequence => ({
-  restore: (records) => sequence.restore(records),
+  restore: (records, expectedTokens) => sequence.restore(records, expectedTokens),
   async *generate(input, sink, signal) {
     for await (const event of sequence.generate({ ...input, logits: true }, sink, signal)) {
       if (event.type === 'token') onToken(event)

@@ -113,7 +113,7 @@ const toWorkerTable = {
   pieces: { id: uint, tokens: tokenIds },
   embed: { id: uint, tokens: tokenIds },
   open: { id: uint, sequence: uint },
-  restore: { id: uint, sequence: uint, records: restoreRecords },
+  restore: { id: uint, sequence: uint, expectedTokens: uint, records: restoreRecords },
   generate: {
     id: uint,
     sequence: uint,

@@ -41,7 +41,7 @@ export function createSequence(options: SequenceOptions): Sequence {
   }
 
   return {
-    async restore(records) {
+    async restore(records, expectedTokens = records.at(-1)?.keepTo ?? 0) {
       assertOpen()
       const payload =
         carried === null ? [] : records.map((it) => carried.view(it.offset, it.sizeBytes))
@@ -50,6 +50,7 @@ export function createSequence(options: SequenceOptions): Sequence {
       const request: CallRequest = {
         type: 'restore',
         sequence,
+        expectedTokens,
         records: records.map((record) => ({ ...record, verified: verified(record) })),
       }
       const { restoredTokens, restoreMs } = await calls.ask(request, 'restored', payload)

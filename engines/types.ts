@@ -242,8 +242,12 @@ export type GenerateEvent =
 
 /** A sequence of the worker. Single owner; one call at a time. */
 export interface Sequence {
-  /** Appends records in order; call it as often as needed. A failure leaves the sequence empty. */
-  restore(records: readonly RestoreRecord[]): Promise<RestoreResult>
+  /**
+   * Appends records in order; call it as often as needed. A failure leaves the sequence empty.
+   * `expectedTokens` will stand there when the last call has come, so that the worker takes memory
+   * once; absent: what these records bring.
+   */
+  restore(records: readonly RestoreRecord[], expectedTokens?: number): Promise<RestoreResult>
   /** Aborting the signal ends the stream within one token, with a `done` event of its own. */
   generate(
     input: GenerateInput,

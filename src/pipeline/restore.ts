@@ -54,7 +54,8 @@ export async function restore(sequence: Sequence, lease: PrefixLease): Promise<R
   try {
     for await (const window of lease.windows()) {
       workMs += performance.now() - idleSince
-      const result = await sequence.restore(window.map(toRestore))
+      const records = window.map(toRestore)
+      const result = await sequence.restore(records, lease.plan.computeFrom)
       workMs += result.restoreMs
       idleSince = performance.now()
       tokenCount = result.restoredTokens

@@ -127,6 +127,7 @@ class Calls:
     def _restore(self, message: m.Restore, payload: memoryview) -> dict[str, Any]:
         sequence = self._sequence(message.sequence)
         data_of = bytes_of(message.records, self._arena, payload)
+        sequence.expect(min(message.expected_tokens, self._bounds.context_tokens))
         restore_ms = restore_records(sequence, message.records, data_of, self._arena is None)
         return {
             'type': 'restored',

@@ -82,6 +82,8 @@ class RestoreRecord:
 class Restore:
     id: int
     sequence: int
+    # They will stand there when the last `restore` has come.
+    expected_tokens: int
     records: list[RestoreRecord]
 
 
@@ -207,6 +209,7 @@ _TABLE: dict[str, tuple[type, dict[str, read.Field]]] = {
         Restore,
         {
             **_SEQUENCE,
+            'expectedTokens': read.uint,
             'records': read.array(
                 read.record(RestoreRecord, _RESTORE_RECORD), 'an array of records'
             ),

@@ -60,7 +60,9 @@ def test_reads_a_request_with_all_it_says() -> None:
 
 
 def test_reads_integers_that_arrive_as_float64() -> None:
-    message = m.read_message({'type': 'restore', 'id': 1, 'sequence': 0, 'records': [record]})
+    message = m.read_message(
+        {'type': 'restore', 'id': 1, 'sequence': 0, 'expectedTokens': 30.0, 'records': [record]}
+    )
     assert isinstance(message, m.Restore)
     only = message.records[0]
     assert (only.start, only.stop, only.keep_to, only.offset) == (0, 32, 30, 2**40)
@@ -97,4 +99,6 @@ def test_no_field_may_be_missing(name: str) -> None:
 def test_an_unknown_kind_of_record_is_a_protocol_error() -> None:
     records = [{**record, 'kind': 'rows'}]
     with pytest.raises(EngineError, match='`records` of `restore`'):
-        m.read_message({'type': 'restore', 'id': 1, 'sequence': 0, 'records': records})
+        m.read_message(
+            {'type': 'restore', 'id': 1, 'sequence': 0, 'expectedTokens': 32, 'records': records}
+        )
