@@ -15,6 +15,9 @@ export function restoreRecords(
   bytesOf: (record: RestoreRecord, recordIndex: number) => Uint8Array,
   turns: Turns,
 ): Promise<RestoreResult> {
+  if (records.length === 0) {
+    return Promise.resolve({ restoredTokens: sequence.tokenCount, restoreMs: 0 })
+  }
   return turns.take(() => {
     const startedAt = performance.now()
     for (const [recordIndex, record] of records.entries()) {

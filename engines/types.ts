@@ -245,7 +245,7 @@ export interface Sequence {
   /**
    * Appends records in order; call it as often as needed. A failure leaves the sequence empty.
    * `expectedTokens` will stand there when the last call has come, so that the worker takes memory
-   * once; absent: what these records bring.
+   * once; absent: what these records bring. Without records it may do so already.
    */
   restore(records: readonly RestoreRecord[], expectedTokens?: number): Promise<RestoreResult>
   /** Aborting the signal ends the stream within one token, with a `done` event of its own. */

@@ -44,6 +44,11 @@ const isRefusal = (error: unknown): error is Error =>
 export const needsBoundary = ({ records }: Plan): boolean =>
   records.some(({ kind }) => kind !== 'kv')
 
+/** The engine takes its memory while the first records are still read from the SSD. */
+async function takeRoom(sequence: Sequence, { tier, computeFrom }: Plan): Promise<void> {
+  if (tier === 'ssd') await sequence.restore([], computeFrom)
+}
+
 export async function restore(sequence: Sequence, lease: PrefixLease): Promise<Restored> {
   const startedAt = performance.now()
   let tokenCount = 0
@@ -52,7 +57,11 @@ export async function restore(sequence: Sequence, lease: PrefixLease): Promise<R
   let workMs = 0
   let idleSince = startedAt
   try {
+    const room = takeRoom(sequence, lease.plan)
+    // A failure is seen where it is waited for, which a chain that is cut at once never does.
+    room.catch(() => {})
     for await (const window of lease.windows()) {
+      await room
       workMs += performance.now() - idleSince
       const records = window.map(toRestore)
       const result = await sequence.restore(records, lease.plan.computeFrom)

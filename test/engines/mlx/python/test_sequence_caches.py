@@ -132,3 +132,18 @@ def test_a_record_has_the_size_that_was_said_before(name: str) -> None:
         sequence.export_record(
             case.layout.kinds[-1], 48, 64, memoryview(bytearray(len(saved[-1].data) + 1))
         )
+
+
+@pytest.mark.parametrize('name', case_names)
+def test_room_that_was_taken_for_records_does_no_harm_whatever_comes(name: str) -> None:
+    case = family_case(name, 'float32')
+    tokens = noise_tokens(96, seed=3)
+    saved: list[SavedRecord] = []
+    cold = case.prefill(case.sequence(), tokens, saved)
+    nothing_came, less_came = case.sequence(), case.sequence()
+    nothing_came.expect(500)
+    assert nothing_came.is_complete()
+    assert mx.array_equal(case.prefill(nothing_came, tokens), cold).item()
+    less_came.expect(500)
+    restore(less_came, saved, 80)
+    assert mx.array_equal(case.prefill(less_came, tokens), cold).item()

@@ -40,6 +40,9 @@ class SequenceCache:
     @property
     def caches(self) -> list[ModelCache]:
         """What the model takes. Imports that are staged become live here, once, all together."""
+        if self._token_count == 0:
+            # What was expected has not come.
+            self._staged = None
         if self._staged is not None:
             self._settle(self._staged)
         if self._live is None:
@@ -47,8 +50,12 @@ class SequenceCache:
         return self._live
 
     def expect(self, token_count: int) -> None:
-        """Says how many tokens the imports that follow bring: memory is taken once, then."""
+        """Says how many tokens the imports that follow bring: memory is taken once, now. That takes
+        as long as the imports, and whoever says so early has them still to read.
+        """
         self._expected_tokens = token_count
+        if token_count > self._token_count == 0 and self.layout.row_parts:
+            self._staging(token_count)
 
     def advanced(self, count: int) -> None:
         """The model has computed so many tokens into `caches`."""
@@ -174,7 +181,7 @@ class SequenceCache:
             )
 
     def _missing(self) -> list[Kind]:
-        if self._staged is None:
+        if self._staged is None or self._token_count == 0:
             return []
         kinds = self.layout.kinds
         return [kind for kind in kinds if kind != 'kv' and kind not in self._boundaries]
