@@ -33,7 +33,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
 )
 
 const usage = `npm run bench -- [--only PART,…] [--json] [--quick] [--dir FOLDER]
-                 [--model NAME] [--engine llamacpp|fake] [--reuse token|block]
+                 [--model NAME] [--engine llamacpp|mlx|fake] [--reuse token|block]
 
 Parts: ${[...parts.keys()].join(', ')}. --dir is where the SSD tier lies, by default the system's
 folder for temporary files. --quick proves that the parts run; its figures say nothing.`
