@@ -7,6 +7,9 @@ import { mlxTestEnvironment } from './mlx-environment.ts'
 import { type MlxFamily, mlxFamilyPath } from './mlx-family-models.ts'
 import { testLimits } from './start-fake.ts'
 
+/** Python imports for seconds before a worker is ready, far longer beside others. */
+const patience: Partial<EngineLimits> = { workerReadyMs: 240_000, workerSilenceMs: 120_000 }
+
 /** What the product would start the worker with, OpenBLAS included. For `beforeAll`. */
 export async function mlxTestRuntime(): Promise<MlxRuntime> {
   const { around } = await mlxTestEnvironment()
@@ -36,7 +39,7 @@ export function startMlx(
     },
     arena: options.arena.shared,
     view: options.arena.view,
-    limits: { ...testLimits, ...options.limits },
+    limits: { ...testLimits, ...patience, ...options.limits },
     log: options.log ?? (() => {}),
   })
 }
