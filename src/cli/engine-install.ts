@@ -1,7 +1,7 @@
 /** Getting an engine onto this machine, with its progress on stderr. */
 import { PrefixdError } from '../errors.ts'
-import { type CliContext, type EnvironmentDoor, style, writeLines } from './context.ts'
-import { Interrupted } from './failure.ts'
+import type { CliContext, EnvironmentDoor } from './context.ts'
+import { runLongStep } from './long-step.ts'
 import { stepLine } from './render/step-line.ts'
 import { printable } from './render/text.ts'
 
@@ -17,24 +17,7 @@ export async function installWithProgress(
 ): Promise<Installed> {
   const { installMlx } = await context.loadEnvironment()
   const line = stepLine(context.err, 'installing mlx')
-  try {
-    return await installMlx({
-      around: context.around,
-      signal,
-      cuda,
-      onProgress: line.update,
-      onNotice: (sentence) => {
-        line.end()
-        writeLines(context.err, [
-          `${style(context.err, 'yellow', 'note')}   ${printable(sentence)}`,
-        ])
-      },
-    })
-  } catch (error) {
-    throw signal.aborted ? new Interrupted() : error
-  } finally {
-    line.end()
-  }
+  return runLongStep(context, line, signal, (step) => installMlx({ ...step, cuda }))
 }
 
 /**

@@ -1,13 +1,9 @@
 /** Getting a model onto this disk, with its progress on stderr. */
 import type { Config } from '../config/schema.ts'
 import type { ModelKind } from '../models/index.ts'
-import { type CliContext, type ModelsDoor, style, writeLines } from './context.ts'
-import { Interrupted } from './failure.ts'
-import { progressLine } from './render/progress.ts'
-import { printable } from './render/text.ts'
-
-type PullOptions = NonNullable<Parameters<ModelsDoor['pullModel']>[1]>
-type Shown = Required<Pick<PullOptions, 'around' | 'signal' | 'onProgress' | 'onNotice'>>
+import type { CliContext, ModelsDoor } from './context.ts'
+import { type LongStep, runLongStep } from './long-step.ts'
+import { type Progress, progressLine } from './render/progress.ts'
 
 export const loadModels = (): Promise<ModelsDoor> => import('../models/index.ts')
 
@@ -32,28 +28,11 @@ export async function ensureModels(
 }
 
 /** Runs a pull, or something as long. Rejects with `Interrupted` when the signal ended it. */
-export async function withProgress<T>(
+export function withProgress<T>(
   context: CliContext,
   label: string,
   signal: AbortSignal,
-  pull: (options: Shown) => Promise<T>,
+  pull: (step: LongStep<Progress>) => Promise<T>,
 ): Promise<T> {
-  const line = progressLine(context.err, label, context.now)
-  try {
-    return await pull({
-      around: context.around,
-      signal,
-      onProgress: line.update,
-      onNotice: (sentence) => {
-        line.end()
-        writeLines(context.err, [
-          `${style(context.err, 'yellow', 'note')}   ${printable(sentence)}`,
-        ])
-      },
-    })
-  } catch (error) {
-    throw signal.aborted ? new Interrupted() : error
-  } finally {
-    line.end()
-  }
+  return runLongStep(context, progressLine(context.err, label, context.now), signal, pull)
 }

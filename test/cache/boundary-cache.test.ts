@@ -2,8 +2,13 @@ import { describe, expect, it } from 'vitest'
 import type { Cache } from '../../cache/index.ts'
 import { describeBlocks, describePrefix, leavesOf, uniqueRun } from '../../cache/inventory.ts'
 import type { CachedBlock } from '../../cache/prefix-index.ts'
-import { createMemorySsd } from '../support/memory-ssd.ts'
-import { blockTokens, mebibyte, openToyCache as open } from '../support/open-toy-cache.ts'
+import {
+  bigSsd,
+  blockTokens,
+  mebibyte,
+  openToyCache as open,
+  openBigCache,
+} from '../support/open-toy-cache.ts'
 import {
   boundariesOf,
   boundaryLayout,
@@ -18,13 +23,10 @@ import { tokensOf } from '../support/toy-engine.ts'
 
 /** Two blocks and a half. */
 const prompt = tokensOf([0, 2500])
-const bigSsd = () => createMemorySsd(1024 * mebibyte)
-const bigCache = (more: Parameters<typeof open>[0] = {}) =>
-  open({ ssd: bigSsd(), ramBlocks: 256, ...more })
 
 describe('a cache of a model with windows and states', () => {
   it('restores a repeated prompt to all but its last token', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     expect((await serveBoundary(cache, prompt)).restored).toBe(0)
     const again = await serveBoundary(cache, prompt)
     expect(again.restored).toBe(prompt.length - 1)
@@ -32,14 +34,14 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('restores the next turn to where the last one ended', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt)
     const next = await serveBoundary(cache, tokensOf([0, 2500], [7000, 300]))
     expect(next.restored).toBe(2500)
   })
 
   it('goes back to the last boundary before a divergence, and says so', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt)
     const other = await serveBoundary(cache, tokensOf([0, 1500], [9000, 800]))
     expect(other.restored).toBe(blockTokens)
@@ -48,7 +50,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('restores a prompt that leaves another one behind a message to that message', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt, { messageEnds: [704] })
     const other = await serveBoundary(cache, tokensOf([0, 704], [9000, 800]))
     expect(other.restored).toBe(704)
@@ -56,7 +58,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('saves one where the second prompt leaves the first, and the third is restored to it', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt)
     const restored: number[] = []
     const boundaries: number[] = []
@@ -71,7 +73,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('has never seen a prompt that shares the first words of a template with others', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt, { messageEnds: [704] })
     const other = await serveBoundary(cache, tokensOf([0, 5], [9000, 800]), { messageEnds: [504] })
     expect(other.plan).toMatchObject({ outcome: 'miss', matchedTokens: 0 })
@@ -79,7 +81,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('calls a next turn a hit that computes one token of the last one again', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     const lease = leaseBoundary(cache, prompt)
     await saveBoundaries(cache, lease, prompt.subarray(0, -1), 0)
     const from = 2 * blockTokens
@@ -91,14 +93,14 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('uses no tail with block reuse, and no boundary that is not on the grid', async () => {
-    const { cache } = bigCache({ reuse: 'block' })
+    const { cache } = openBigCache({ reuse: 'block' })
     await serveBoundary(cache, prompt)
     expect((await serveBoundary(cache, prompt)).restored).toBe(0)
   })
 
   it('acknowledges tokens only up to a boundary that is durable with all its kinds', async () => {
     const ssd = bigSsd()
-    const { cache } = open({ ssd, ramBlocks: 256 })
+    const { cache } = openBigCache({ ssd })
     const lease = leaseBoundary(cache, prompt)
     const rows = { kind: 'kv', from: 0, to: blockTokens } as const
     await saveRecord(cache, lease, prompt, rows)
@@ -111,7 +113,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('takes the kinds of a block in any order, and drops what never gets its rows', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     const lease = leaseBoundary(cache, prompt)
     const place = { from: 0, to: 500, tokens: prompt.subarray(0, 500), grid: false }
     const rows = await lease.reserve({ ...place, kind: 'kv', sizeBytes: 64 })
@@ -129,7 +131,7 @@ describe('a cache of a model with windows and states', () => {
   })
 
   it('keeps a tail beside the longer block that goes on from it', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, tokensOf([0, 1500]))
     await serveBoundary(cache, tokensOf([0, 2500]))
     await cache.flush()
@@ -139,8 +141,8 @@ describe('a cache of a model with windows and states', () => {
 
   it('finds after a restart what was saved before it, and counts it', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { messageEnds: [704] })
-    const { cache } = open({ ssd: ssd.reopen(), ramBlocks: 256 })
+    await serveBoundary(openBigCache({ ssd }).cache, prompt, { messageEnds: [704] })
+    const { cache } = openBigCache({ ssd: ssd.reopen() })
     expect(boundariesOf(cache.index.blocks())).toEqual([704, 1024, 2048, 2499, 2500])
     const usage = cache.usage().find(({ tier }) => tier === 'ssd')
     expect(usage).toMatchObject({ blocks: 5, boundaryBytes: 10 * mebibyte })
@@ -150,14 +152,14 @@ describe('a cache of a model with windows and states', () => {
 
   it('removes at a restart what is there without its rows', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    await serveBoundary(openBigCache({ ssd }).cache, prompt)
     const [block] = [...ssd.records()].filter(({ blockIndex }) => blockIndex === 0)
     if (block === undefined) throw new Error('a first block was expected')
     const reopened = ssd.reopen()
     for (const { hash, kind, blockIndex } of [...reopened.records()]) {
       if (blockIndex === 0 && kind === 'kv') await reopened.remove([{ hash, kind }])
     }
-    const { cache } = open({ ssd: reopened, ramBlocks: 256 })
+    const { cache } = openBigCache({ ssd: reopened })
     await cache.flush()
     expect(cache.index.blockCount).toBe(0)
     expect([...reopened.records()]).toEqual([])
@@ -165,8 +167,8 @@ describe('a cache of a model with windows and states', () => {
 
   it('keeps names of tokens that have no bytes, through a restart too', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt, { layout: stateLayout })
-    const { cache } = open({ ssd: ssd.reopen(), ramBlocks: 256 })
+    await serveBoundary(openBigCache({ ssd }).cache, prompt, { layout: stateLayout })
+    const { cache } = openBigCache({ ssd: ssd.reopen() })
     const again = await serveBoundary(cache, prompt, { layout: stateLayout })
     expect(again.restored).toBe(prompt.length - 1)
     // Nothing but the states takes room.
@@ -178,9 +180,9 @@ describe('a cache of a model with windows and states', () => {
 describe('a damaged window or state', () => {
   it('costs itself only: the next plan ends at the boundary before it', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    await serveBoundary(openBigCache({ ssd }).cache, prompt)
     const reopened = ssd.reopen()
-    const { cache, warnings } = open({ ssd: reopened, ramBlocks: 256 })
+    const { cache, warnings } = openBigCache({ ssd: reopened })
     const first = leaseBoundary(cache, prompt)
     const target = first.plan.records.at(-1)
     if (target === undefined) throw new Error('a boundary was expected')
@@ -196,9 +198,9 @@ describe('a damaged window or state', () => {
 
   it('is found before any rows are handed out', async () => {
     const ssd = bigSsd()
-    await serveBoundary(open({ ssd, ramBlocks: 256 }).cache, prompt)
+    await serveBoundary(openBigCache({ ssd }).cache, prompt)
     const reopened = ssd.reopen()
-    const { cache } = open({ ssd: reopened, ramBlocks: 256 })
+    const { cache } = openBigCache({ ssd: reopened })
     const lease = leaseBoundary(cache, prompt)
     reopened.damage(lease.plan.records.at(-1)?.hash as CachedBlock['hash'])
     let windows = 0
@@ -208,7 +210,7 @@ describe('a damaged window or state', () => {
   })
 
   it('leaves a whole block its rows when the engine refuses it', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, tokensOf([0, 2 * blockTokens + 1]))
     const lease = leaseBoundary(cache, tokensOf([0, 2 * blockTokens], [7000, 5]))
     const last = lease.plan.records.length - 1
@@ -227,7 +229,7 @@ describe('prefixes of a model with windows and states', () => {
     [...blocks].flatMap(({ records }) => records).reduce((sum, it) => sum + it.sizeBytes, 0)
 
   it('share and own bytes that add up to what is stored', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [192, 896] })
     await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [192, 896, 1728] })
     await serveBoundary(cache, tokensOf([0, 896], [5000, 300]))
@@ -267,7 +269,7 @@ describe('prefixes of a model with windows and states', () => {
 
   it('say how much of it the SSD has on its own, which is what a restart restores', async () => {
     const ssd = bigSsd()
-    const { cache } = bigCache({ ssd })
+    const { cache } = openBigCache({ ssd })
     await serveBoundary(cache, prompt)
     await cache.flush()
     const described = (of: Cache) =>
@@ -281,7 +283,7 @@ describe('prefixes of a model with windows and states', () => {
       { restorableTokens: whole?.restorableTokens, durableTokens: 2 * blockTokens },
     ])
     expect(described(cache)[0]?.tiers).toEqual(['ram', 'ssd'])
-    const { cache: reopened } = bigCache({ ssd: ssd.reopen() })
+    const { cache: reopened } = openBigCache({ ssd: ssd.reopen() })
     expect((await serveBoundary(reopened, prompt)).restored).toBe(2 * blockTokens)
   })
 
@@ -300,7 +302,7 @@ describe('prefixes of a model with windows and states', () => {
   })
 
   it('are not as many as their boundaries, and take those along', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, tokensOf([0, 1500]), { messageEnds: [192, 896] })
     await serveBoundary(cache, tokensOf([0, 2500]), { messageEnds: [192, 896, 1728] })
     await serveBoundary(cache, tokensOf([0, 896], [5000, 300]))
@@ -323,7 +325,7 @@ describe('prefixes of a model with windows and states', () => {
   })
 
   it('may lose one tier and keep the other', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     await serveBoundary(cache, prompt)
     await cache.flush()
     const all = [...cache.index.blocks()].sort((a, b) => b.index - a.index)
@@ -338,7 +340,7 @@ describe('prefixes of a model with windows and states', () => {
   })
 
   it('do not hold a lease longer than the request', async () => {
-    const { cache } = bigCache()
+    const { cache } = openBigCache()
     const lease = leaseBoundary(cache, prompt)
     await saveBoundaries(cache, lease, prompt, 0)
     lease.release()

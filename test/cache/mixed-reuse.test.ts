@@ -1,8 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { Cache, PrefixLease } from '../../cache/index.ts'
-import { createMemorySsd } from '../support/memory-ssd.ts'
-import { blockTokens, mebibyte, openToyCache as open } from '../support/open-toy-cache.ts'
+import { bigSsd, blockTokens, openBigCache } from '../support/open-toy-cache.ts'
 import {
   boundaryLayout,
   exactBytes,
@@ -13,9 +12,6 @@ import { tokensOf } from '../support/toy-engine.ts'
 
 /** Two blocks and a half. */
 const prompt = tokensOf([0, 2500])
-const bigSsd = () => createMemorySsd(1024 * mebibyte)
-const bigCache = (more: Parameters<typeof open>[0] = {}) =>
-  open({ ssd: bigSsd(), ramBlocks: 256, ...more })
 
 describe.each([
   ['rows, windows and states', boundaryLayout],
@@ -26,14 +22,14 @@ describe.each([
   /** As token reuse leaves it: the second block was cut by a boundary, and a tail follows. */
   async function openStored() {
     const ssd = bigSsd()
-    const { cache: before } = bigCache({ ssd })
+    const { cache: before } = openBigCache({ ssd })
     const lease = leaseBoundary(before, prompt, { layout })
     await saveAt(before, lease, { from: 0, to: blockTokens, grid: true })
     await saveAt(before, lease, { ...exactly, grid: false })
     await saveAt(before, lease, { from: 2 * blockTokens, to: 2400, grid: false })
     lease.release()
     await before.flush()
-    return bigCache({ ssd: ssd.reopen(), reuse: 'block' }).cache
+    return openBigCache({ ssd: ssd.reopen(), reuse: 'block' }).cache
   }
 
   /** As the engine: it asks for room for windows and states before the rows are filled. */

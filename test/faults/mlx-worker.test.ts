@@ -1,24 +1,20 @@
 import { dirname } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { complete, completeCold, Refusal } from '../../bench/completions-client.ts'
+import { complete, completeCold } from '../../bench/completions-client.ts'
 import { mlxIsRefused, mlxTestEnvironment } from '../support/mlx-environment.ts'
 import { mlxFamilyPath } from '../support/mlx-family-models.ts'
 import { otherMlxBuild } from '../support/mlx-other-build.ts'
-import { createServiceFolder, type TestService, until } from '../support/start-service.ts'
+import { createServiceFolder, until } from '../support/start-service.ts'
+import {
+  expectRestarted,
+  expectRetryAdvice,
+  storedBlocks,
+  workerOf,
+} from '../support/worker-death.ts'
 
 const blockTokens = 256
 const tokensFrom = (start: number, count: number): Uint32Array =>
   Uint32Array.from({ length: count }, (_, at) => 3 + ((start * 31 + at * 7 + at ** 2) % 440))
-
-interface Worker {
-  readonly pid: number
-  readonly state: string
-  readonly restarts: number
-}
-const worker = async (service: TestService): Promise<Worker> =>
-  ((await service.get('/v1/workers')) as { data: [Worker] }).data[0]
-const storedBlocks = async (service: TestService): Promise<number> =>
-  ((await service.get('/v1/cache/stats')) as { blocks: number }).blocks
 
 describe.skipIf(mlxIsRefused !== null)('a service with the MLX engine', () => {
   let python = ''
@@ -40,23 +36,17 @@ describe.skipIf(mlxIsRefused !== null)('a service with the MLX engine', () => {
       () => storedBlocks(service),
       (blocks) => blocks >= 2,
     )
-    const killed = await worker(service)
+    const killed = await workerOf(service)
     process.kill(killed.pid, 'SIGKILL')
 
-    const refused = await answer
-    expect(refused).toBeInstanceOf(Refusal)
-    expect(refused).toMatchObject({ status: 503, code: 'PREFIXD_E_ENGINE_DIED' })
-    expect(Number((refused as Refusal).retryAfter)).toBeGreaterThan(0)
-    expect((refused as Refusal).message).toContain('send the request again')
+    expectRetryAdvice(await answer)
 
     const short = { tokens: tokensFrom(1, 2 * blockTokens + 50), answerTokens: 4 }
     const next = await complete(service.url, short)
     // What is there of the third block is of use too, if it was saved.
     expect(next.cachedTokens).toBeGreaterThanOrEqual(2 * blockTokens)
     expect(next.text).toBe((await completeCold(service.url, short)).text)
-    const now = await worker(service)
-    expect(now).toMatchObject({ state: 'ready', restarts: 1 })
-    expect(now.pid).not.toBe(killed.pid)
+    await expectRestarted(service, killed.pid)
   })
 
   it('finds nothing of a worker of another version, and inspect says why', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { expect, test } from 'vitest'
-import { complete, completeCold, Refusal } from '../../bench/completions-client.ts'
+import { complete, completeCold } from '../../bench/completions-client.ts'
 import {
   createServiceFolder,
   fakeFlags,
@@ -10,19 +10,14 @@ import {
   type TestService,
   until,
 } from '../support/start-service.ts'
+import {
+  expectRestarted,
+  expectRetryAdvice,
+  storedBlocks,
+  workerOf,
+} from '../support/worker-death.ts'
 
 const blockTokens = 256
-
-interface Worker {
-  readonly pid: number
-  readonly state: string
-  readonly restarts: number
-  readonly busy_sequences: number
-}
-const worker = async (service: TestService): Promise<Worker> =>
-  ((await service.get('/v1/workers')) as { data: [Worker] }).data[0]
-const storedBlocks = async (service: TestService): Promise<number> =>
-  ((await service.get('/v1/cache/stats')) as { blocks: number }).blocks
 
 test('a worker killed with -9 in a prefill is a 503 that says to retry; its blocks are kept', async () => {
   // The third block is never done, so that the kill comes in the middle of it.
@@ -37,14 +32,10 @@ test('a worker killed with -9 in a prefill is a 503 that says to retry; its bloc
     () => storedBlocks(service),
     (blocks) => blocks >= 1,
   )
-  const killed = await worker(service)
+  const killed = await workerOf(service)
   process.kill(killed.pid, 'SIGKILL')
 
-  const refused = await answer
-  expect(refused).toBeInstanceOf(Refusal)
-  expect(refused).toMatchObject({ status: 503, code: 'PREFIXD_E_ENGINE_DIED' })
-  expect(Number((refused as Refusal).retryAfter)).toBeGreaterThan(0)
-  expect((refused as Refusal).message).toContain('send the request again')
+  expectRetryAdvice(await answer)
 
   const short = { tokens: fakeTokens(1, 2 * blockTokens + 50), answerTokens: 4 }
   // The block before the one that hung may have waited for it.
@@ -52,9 +43,7 @@ test('a worker killed with -9 in a prefill is a 503 that says to retry; its bloc
   const next = await complete(service.url, short)
   expect(next.cachedTokens).toBe(kept * blockTokens)
   expect(next.text).toBe((await completeCold(service.url, short)).text)
-  const now = await worker(service)
-  expect(now).toMatchObject({ state: 'ready', restarts: 1 })
-  expect(now.pid).not.toBe(killed.pid)
+  await expectRestarted(service, killed.pid)
 })
 
 /** A streamed completion that is cut when `isEnough` of its text has come. */
@@ -92,10 +81,10 @@ test('a client that leaves a stream of the real model stops the decode, and its 
   const tokens = Uint32Array.from({ length: 300 }, (_, at) => 1000 + ((at * 7919) % 40_000))
   await cutStream(service, tokens, (frames) => frames >= 3)
   await until(
-    () => worker(service),
+    () => workerOf(service),
     (now) => now.busy_sequences === 0,
   )
-  expect(await worker(service)).toMatchObject({ state: 'ready', restarts: 0 })
+  expect(await workerOf(service)).toMatchObject({ state: 'ready', restarts: 0 })
   // Everything that was computed is stored: the prompt, and no more of the answer than it was sent.
   const stored = (await service.get('/v1/cache/prefixes')) as { data: { tokens: number }[] }
   const storedTokens = Math.max(...stored.data.map((prefix) => prefix.tokens))
@@ -120,10 +109,10 @@ test('a client that leaves in the prefill keeps whole blocks for the next reques
   client.abort()
   expect(await answer).toBe('gone')
   await until(
-    () => worker(service),
+    () => workerOf(service),
     (now) => now.busy_sequences === 0,
   )
-  expect(await worker(service)).toMatchObject({ state: 'ready', restarts: 0 })
+  expect(await workerOf(service)).toMatchObject({ state: 'ready', restarts: 0 })
   const short = { tokens: fakeTokens(3, 2 * blockTokens + 50), answerTokens: 4 }
   const kept = await storedBlocks(service)
   expect((await complete(service.url, short)).cachedTokens).toBe(kept * blockTokens)

@@ -4,30 +4,9 @@ import { halfPrecision } from '../../src/models/kv-types.ts'
 import type { MemoryShare, ShareWish } from '../../src/models/memory-share.ts'
 import { shareAmong } from '../../src/models/memory-shares.ts'
 import type { ModelMemory } from '../../src/models/model-memory.ts'
+import { gibibyte, llama8b, unasked } from '../support/llama-memory.ts'
 
-const gibibyte = 1024 ** 3
-
-/** 128 KiB a token: the figures of Llama 3 8B. */
-const llama8b: ModelMemory = {
-  architecture: 'llama',
-  layers: 32,
-  trainedContextTokens: 131_072,
-  kinds: ['kv'],
-  kv: { keys: 32 * 1024, values: 32 * 1024 },
-  window: { keys: 0, values: 0, tokens: 0 },
-  stateBytes: 0,
-  rowWidth: { embedding: 4096, hidden: 14_336 },
-  guess: null,
-}
 const weightsBytes = 5 * gibibyte
-
-const unasked: ShareWish = {
-  contextTokens: 'auto',
-  sequences: 'auto',
-  scaled: false,
-  ramBytes: 4 * gibibyte,
-  kvTypes: halfPrecision,
-}
 
 interface Given {
   readonly memoryGiB: number

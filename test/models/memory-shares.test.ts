@@ -1,37 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { halfPrecision } from '../../src/models/kv-types.ts'
 import type { ShareWish } from '../../src/models/memory-share.ts'
 import { type ModelNeeds, shareAmong } from '../../src/models/memory-shares.ts'
-import type { ModelMemory } from '../../src/models/model-memory.ts'
-
-const gibibyte = 1024 ** 3
-
-/** 128 KiB a token. */
-const memory: ModelMemory = {
-  architecture: 'llama',
-  layers: 32,
-  trainedContextTokens: 131_072,
-  kinds: ['kv'],
-  kv: { keys: 32 * 1024, values: 32 * 1024 },
-  window: { keys: 0, values: 0, tokens: 0 },
-  stateBytes: 0,
-  rowWidth: { embedding: 4096, hidden: 14_336 },
-  guess: null,
-}
-
-const unasked: ShareWish = {
-  contextTokens: 'auto',
-  sequences: 'auto',
-  scaled: false,
-  ramBytes: 4 * gibibyte,
-  kvTypes: halfPrecision,
-}
+import { gibibyte, llama8b, unasked } from '../support/llama-memory.ts'
 
 const needs = (name: string, changes: Partial<ModelNeeds> = {}): ModelNeeds => ({
   name,
   weightsBytes: 5 * gibibyte,
   adaptersBytes: 0,
-  model: memory,
+  model: llama8b,
   ...changes,
 })
 const unknown = (name: string, weightsBytes: number): ModelNeeds =>

@@ -41,3 +41,9 @@ export function openToyCache(options: ToyCacheOptions = {}) {
   })
   return { cache, warnings }
 }
+
+export const bigSsd = () => createMemorySsd(1024 * mebibyte)
+
+/** With room for everything that a test stores, in both tiers. */
+export const openBigCache = (more: ToyCacheOptions = {}) =>
+  openToyCache({ ssd: bigSsd(), ramBlocks: 256, ...more })
