@@ -24,6 +24,10 @@ export interface BoundarySearch {
 
 const isAnywhere = (record: CachedRecord): boolean => tierOf(record) !== null
 
+/** Is anything stored that is exact where the block ends? */
+export const hasBoundary = (block: CachedBlock): boolean =>
+  block.records.some(({ kind }) => kind !== 'kv')
+
 /** Has it rows, and everything that the layout needs where it ends, in a tier that counts? */
 export function isBoundary(
   block: CachedBlock,

@@ -13,6 +13,9 @@ const isOnSsd = (record: CachedRecord): boolean =>
 
 const isBusy = (record: CachedRecord): boolean => record.pins > 0 || record.loading !== null
 
+/** As `isBusy`, or on its way to the SSD. */
+export const isInUse = (record: CachedRecord): boolean => isBusy(record) || record.ssd === 'pending'
+
 /** Nobody would miss the whole block: no lease, no child, no other record in use. */
 export function isBlockFree(record: CachedRecord): boolean {
   const { block } = record
@@ -23,12 +26,12 @@ export function isBlockFree(record: CachedRecord): boolean {
 function isLastCopyFree(record: CachedRecord): boolean {
   const { block } = record
   if (record.kind === 'kv') return isBlockFree(record)
-  return block.leases === 0 && !block.records.some((it) => isBusy(it) || it.ssd === 'pending')
+  return block.leases === 0 && !block.records.some(isInUse)
 }
 
 /** A RAM copy may go when the SSD has one, or when all that needs the record may go with it. */
 export function mayLeaveRam(record: CachedRecord): boolean {
-  if (record.extent === null || isBusy(record) || record.ssd === 'pending') return false
+  if (record.extent === null || isInUse(record)) return false
   return record.ssd === 'stored' || isLastCopyFree(record)
 }
 

@@ -6,7 +6,7 @@
  * prefix's layout has: where they are more than rows, rows alone restore nothing.
  */
 import { boundaryKindsOf } from './boundaries.ts'
-import { isBoundary } from './boundary-match.ts'
+import { hasBoundary, isBoundary } from './boundary-match.ts'
 import { prefixIdOf } from './lease.ts'
 import { type CachedBlock, type CachedRecord, isBlock, type PrefixIndex } from './prefix-index.ts'
 import type { Namespace, PrefixId, RecordKind, TierName } from './types.ts'
@@ -64,8 +64,6 @@ function tiersOf(blocks: readonly CachedBlock[]): TierName[] {
   if (records.some(isOnSsd)) tiers.push('ssd')
   return tiers
 }
-
-const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind }) => kind !== 'kv')
 
 /**
  * A leaf is the end of a prefix, unless it was cut out of a longer block for what is exact at its

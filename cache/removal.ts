@@ -3,7 +3,8 @@
  * record that went. Rows take everything of their block along, and all blocks below it; what is
  * exact at a boundary takes only its equals of that boundary, and a tail, which exists for it.
  */
-import { isBlockFree, mayLeaveRam, mayLeaveSsd } from './evict.ts'
+import { hasBoundary } from './boundary-match.ts'
+import { isBlockFree, isInUse, mayLeaveRam, mayLeaveSsd } from './evict.ts'
 import {
   type CachedBlock,
   type CachedRecord,
@@ -80,9 +81,7 @@ export class Removal {
 
   /** Could `evict` remove a copy of this block now, its children being gone? */
   isInUse(block: CachedBlock): boolean {
-    const isBusy = (record: CachedRecord) =>
-      record.pins > 0 || record.loading !== null || record.ssd === 'pending'
-    return block.leases > 0 || block.records.some(isBusy)
+    return block.leases > 0 || block.records.some(isInUse)
   }
 
   /**
@@ -105,7 +104,7 @@ export class Removal {
       const tail = block.parent.children.beginningOf(block)
       if (tail === null || tail.children.size > 0 || this.isInUse(tail)) return
       // A longer record has the tail's rows, but not what is exact at its end.
-      if (tail.records.some((record) => record.kind !== 'kv')) return
+      if (hasBoundary(tail)) return
       if (!this.#outlives(block, tail)) return
       this.#takeOut(tail, null, [])
     }

@@ -6,6 +6,7 @@
  * garbage.
  */
 import { blockHash, type Hash64 } from './chain.ts'
+import { isInUse } from './evict.ts'
 import {
   type CachedBlock,
   type CachedRecord,
@@ -350,8 +351,7 @@ export class ChainWriter {
   #replace(record: CachedRecord, saveable: Saveable, crc32s: Crc32s): CachedRecord | null {
     const { block } = record
     if (record.kind !== 'kv' || !saveable.grid || block.grid) return null
-    const isBusy = (it: CachedRecord) => it.pins > 0 || it.loading !== null || it.ssd === 'pending'
-    if (block.records.some(isBusy)) return null
+    if (block.records.some(isInUse)) return null
     // Rows without bytes would go with what is exact at their end.
     this.#hold(block)
     this.#host.forgetBoundary(block)

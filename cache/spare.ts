@@ -3,14 +3,13 @@
  * turn goes on, and ever sparser before it.
  */
 import { thinned } from './boundaries.ts'
+import { hasBoundary } from './boundary-match.ts'
 import { type CachedBlock, type CachedRecord, isBlock } from './prefix-index.ts'
 
 export interface Boundary {
   readonly block: CachedBlock
   readonly position: number
 }
-
-const hasBoundary = (block: CachedBlock): boolean => block.records.some(({ kind }) => kind !== 'kv')
 
 /** Boundaries on the way to this block's end, rising, in tails beside its chain too. */
 export function boundariesTo(leaf: CachedBlock, blockTokens: number): Boundary[] {
