@@ -105,9 +105,12 @@ interface PlannedModel {
 /** Reads the models' headers, and all of the weights unless their digest is known already. */
 async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
   const found = []
+  const starts = new Map<EngineName, StartEngine>()
   for (const model of await findModels(config, { pull: false })) {
     const settings = engineSettings(config, model.engine)
-    found.push({ ...model, settings, start: await findEngine(model.engine, log) })
+    const start = starts.get(model.engine) ?? (await findEngine(model.engine, log))
+    starts.set(model.engine, start)
+    found.push({ ...model, settings, start })
   }
   const { placed, notices, whys } = await engineRooms(config, found, machineMemory())
   for (const notice of notices) log.warn(notice)

@@ -3,7 +3,6 @@ import { lstat, mkdir, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { expandPath, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
-import { readMlxFolder } from './mlx-folder.ts'
 import { convertedName } from './model-kind.ts'
 import { takePullLock } from './pull-lock.ts'
 import { diskError, isLocalFailure } from './pull-types.ts'
@@ -63,8 +62,7 @@ export async function placeFolder(
     if (out === null) {
       await writeFolderRecord(partial, { source: placing.source, commit: null, files: [] })
     }
-    await installFolder(partial, target)
-    const { sizeBytes } = await readMlxFolder(target)
+    const { sizeBytes } = await installFolder(partial, target)
     return { name: out === null ? name : target, path: target, sizeBytes }
   } catch (error) {
     signal.throwIfAborted()

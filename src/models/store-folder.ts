@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Surroundings } from '../config/paths.ts'
 import { knownDigest } from './digest.ts'
 import type { HubFile } from './hub-listing.ts'
-import { readMlxFolder } from './mlx-folder.ts'
+import { type MlxFolder, readMlxFolder } from './mlx-folder.ts'
 import { readPartial } from './partial-file.ts'
 import { type PartialModel, type StoredModel, storePaths } from './store-paths.ts'
 
@@ -99,11 +99,12 @@ export async function writeFolderRecord(
 }
 
 /** Gives a whole folder its name. Throws PREFIXD_E_MODEL_FILE when it is no model. */
-export async function installFolder(partial: string, folder: string): Promise<void> {
-  await readMlxFolder(partial)
+export async function installFolder(partial: string, folder: string): Promise<MlxFolder> {
+  const whole = await readMlxFolder(partial)
   await syncFolder(partial)
   await rename(partial, folder)
   await syncFolder(dirname(folder))
+  return whole
 }
 
 async function syncFolder(path: string): Promise<void> {

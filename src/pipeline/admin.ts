@@ -116,13 +116,11 @@ export function createAdmin(context: AdminContext): CacheAdmin {
 
   return {
     stats() {
-      let prefixes = 0
-      for (const _ of leavesOf(cache.index)) prefixes++
       const { corruptBlocks, failedWrites } = cache.counters
       return {
         ...context.stats(),
         tiers: cache.usage(),
-        prefixes,
+        prefixes: countPrefixes(cache),
         blocks: cache.index.blockCount,
         corruptBlocks,
         failedWrites,

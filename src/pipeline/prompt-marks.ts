@@ -36,8 +36,8 @@ export async function promptMarks(
   { prompt, tokens, text }: MarkedPrompt,
 ): Promise<PromptMarks> {
   if (boundaryKindsOf(info.layout).length === 0) return { messageEnds: [] }
-  const ofTokens = { messageEnds: messageEndsOf(tokens, info) }
-  if (prompt.kind !== 'chat' || text === null) return ofTokens
+  const ofTokens = () => ({ messageEnds: messageEndsOf(tokens, info) })
+  if (prompt.kind !== 'chat' || text === null) return ofTokens()
   const { input } = prompt
   const asked = askedOf(input)
   const ends = endsOf(input)
@@ -49,7 +49,7 @@ export async function promptMarks(
   const messageEnds = positionsOf(ends.flatMap((place) => chars.get(place) ?? []))
   return {
     // A template that says nothing of its messages has at least tokens that end them.
-    ...(messageEnds.length > 0 ? { messageEnds } : ofTokens),
+    ...(messageEnds.length > 0 ? { messageEnds } : ofTokens()),
     breakpoints: positionsOf(asked.flatMap((each) => charOf(each, chars) ?? [])),
   }
 }

@@ -1,6 +1,6 @@
 /** The product behind the API: models with their workers, and the cache that they share. */
 import { performance } from 'node:perf_hooks'
-import type { Cache } from '../../cache/index.ts'
+import type { Cache, Namespace } from '../../cache/index.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
@@ -84,6 +84,8 @@ export function createService(options: ServiceOptions): Service {
     }
   }
 
+  const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
+
   return {
     generate: counted,
     models: () => models.map((model) => model.card()),
@@ -102,10 +104,10 @@ export function createService(options: ServiceOptions): Service {
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     cache: createAdmin({
       cache,
-      modelOf: (namespace) => readNote(cache.notes.get(namespace))?.model ?? 'unknown',
-      tenantOf: (namespace) => readNote(cache.notes.get(namespace))?.tenant ?? null,
-      kindsOf: (namespace) => readNote(cache.notes.get(namespace))?.kinds ?? ['kv'],
-      fingerprintOf: (namespace) => readNote(cache.notes.get(namespace))?.fingerprint ?? null,
+      modelOf: (namespace) => noteOf(namespace)?.model ?? 'unknown',
+      tenantOf: (namespace) => noteOf(namespace)?.tenant ?? null,
+      kindsOf: (namespace) => noteOf(namespace)?.kinds ?? ['kv'],
+      fingerprintOf: (namespace) => noteOf(namespace)?.fingerprint ?? null,
       servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
       sessionsAt: (prefix) => sessions.at(prefix),
       now: () => Date.now(),
