@@ -53,11 +53,11 @@ class Decoder:
         started = time.perf_counter()
         try:
             logits = self._model.compute(generation.sequence, [generation.token], True)
+            assert logits is not None
         except Exception as error:
             generation.failure = error
             return
-        if logits is not None:
-            generation.take_logits(logits, started)
+        generation.take_logits(logits, started)
 
     def _step_together(self, ready: Sequence[Generation]) -> None:
         batch = self._batch

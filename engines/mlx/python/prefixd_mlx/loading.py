@@ -11,6 +11,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import dequantize_model, load
 
 from prefixd_mlx.blas import preloaded_blas
+from prefixd_mlx.caches.tensors import dtype_name
 from prefixd_mlx.errors import model_error
 from prefixd_mlx.settings import EngineSettings, WorkerOptions
 
@@ -99,7 +100,7 @@ def _stored_words(config: dict[str, Any]) -> str:
 def _dtype_words(network: Any) -> str:
     """Of the floating point weights; scales of quantised ones say what is computed in."""
     dtypes = {
-        str(weight.dtype).removeprefix('mlx.core.')
+        dtype_name(weight)
         for weight in weights_of(network)
         if mx.issubdtype(weight.dtype, mx.floating)
     }
