@@ -2,7 +2,12 @@
 import { expect, test } from 'vitest'
 import { complete, completeCold, Refusal } from '../bench/completions-client.ts'
 import type { FakeOptions } from '../engines/fake/options.ts'
-import type { CacheStatsJson, PrefixPageJson, WorkerJson } from '../src/api/native/schema.ts'
+import type {
+  CacheObjectJson,
+  CacheStatsJson,
+  PrefixPageJson,
+  WorkerJson,
+} from '../src/api/native/schema.ts'
 import {
   createServiceFolder,
   fakeTokens,
@@ -108,6 +113,28 @@ test('a worker that dies too often is given up; only its own model is refused fr
   expect(refused).toMatchObject({ status: 503, code: 'PREFIXD_E_ENGINE_FAILED' })
   expect((await complete(service.url, ask('fake-b'))).text).not.toBe('')
   expect(await service.get('/health')).toEqual({ status: 'ok' })
+})
+
+test('what a request waits for its model to load has a figure of its own', async () => {
+  const service = await start(createServiceFolder(), {}, { loadMs: 1_000 })
+  const { tokens } = ask('fake-a')
+  const timed = async () => {
+    const reply = await service.post('/v1/completions', { prompt: [...tokens], max_tokens: 2 })
+    return ((await reply.json()) as { cache: CacheObjectJson }).cache.ms
+  }
+  expect((await timed()).load).toBeLessThan(1_000)
+  process.kill((await worker(service, 'fake-a'))?.pid ?? 0, 'SIGKILL')
+  await until(
+    () => worker(service, 'fake-a'),
+    (report) => report?.state === 'restarting',
+  )
+  const ms = await timed()
+  expect(ms.load).toBeGreaterThan(1_000)
+  expect(ms.ttft).toBeGreaterThan(ms.load)
+  expect(ms.tokenize).toBeLessThan(ms.load)
+  // The medians are of what the cache can change.
+  const { hit, miss } = (await stats(service)).ttft_ms
+  expect(Math.max(hit ?? 0, miss ?? 0)).toBeLessThan(ms.load)
 })
 
 test('requests choose by name; the first model answers those that name none', async () => {

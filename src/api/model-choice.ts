@@ -1,6 +1,6 @@
 /** The model that a request names; never another one instead. */
 import { PrefixdError } from '../errors.ts'
-import type { ModelCard } from '../pipeline/types.ts'
+import type { ModelCard, Service } from '../pipeline/types.ts'
 
 /**
  * By id or alias. A request without a name gets the first one: llama-server's clients leave it out.
@@ -21,4 +21,13 @@ export function chooseModel(
     `There is no model "${(name ?? '').slice(0, 100)}" here.`,
     { field: 'model', next: `Served: ${served}.` },
   )
+}
+
+/**
+ * The engine's build as OpenAI's field. It is known when the model is loaded, which requests may
+ * wait for: an answer asks for it when it is written, never when its request comes.
+ */
+export function systemFingerprint(service: Service, id: string): { system_fingerprint?: string } {
+  const info = service.models().find((card) => card.id === id)?.info ?? null
+  return info === null ? {} : { system_fingerprint: info.fingerprint.build }
 }

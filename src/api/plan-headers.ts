@@ -18,6 +18,7 @@ export function plannedHeaders(planned: PlannedEvent): Record<string, string> {
   return {
     'cache-status': cacheStatus({ status: outcome, tier, reason: miss?.reason ?? null }),
     'server-timing': serverTiming([
+      ['load', ms.load],
       ['queue', ms.queue],
       ['tokenize', ms.tokenize],
       ['plan', ms.plan],
@@ -31,6 +32,7 @@ export function confirmedHeaders(receipt: Receipt): Record<string, string> {
   return {
     'cache-status': cacheStatus({ status, tier, reason: miss?.reason ?? null }),
     'server-timing': serverTiming([
+      ['load', ms.load],
       ['queue', ms.queue],
       ['tokenize', ms.tokenize],
       ['plan', ms.plan],

@@ -38,7 +38,10 @@ export async function* generate(
 ): AsyncGenerator<GenerateEvent> {
   const { engine, cache, rates } = context
   const arrivedAt = now()
-  const { info, tokens, marks, promptEnd, maxTokens, grammar } = await tokenize(engine, request)
+  // Waits while the worker loads its model, at the start or after a death.
+  const info = await engine.ready()
+  const loadedAt = now()
+  const { tokens, marks, promptEnd, maxTokens, grammar } = await tokenize(engine, info, request)
   const tokenizedAt = now()
   // Planning waits for the sequence: the requests before this one may save what it can use.
   const sequence = await engine.openSequence(signal)
@@ -55,8 +58,8 @@ export async function* generate(
     }),
   )
   try {
-    const queue = admittedAt - tokenizedAt
-    const ms = { tokenize: tokenizedAt - arrivedAt, queue, plan: now() - admittedAt }
+    const [load, queue] = [loadedAt - arrivedAt, admittedAt - tokenizedAt]
+    const ms = { load, tokenize: tokenizedAt - loadedAt, queue, plan: now() - admittedAt }
     yield { type: 'planned', plan: held.lease.plan, ms }
 
     const restored = await held.restoreInto(sequence, context.onRestored)

@@ -52,7 +52,10 @@ export function createTally(): Tally {
       tokens.saved += receipt.savedTokens
       tokens.generated += receipt.generatedTokens
       restoredFrom(receipt.tier, receipt.restoredTokens)
-      keep(receipt.restoredTokens > 0 ? hitTimes : missTimes, receipt.ms.ttft)
+      const { ttft, load } = receipt.ms
+      // What loading a model takes says nothing of the cache.
+      const times = receipt.restoredTokens > 0 ? hitTimes : missTimes
+      keep(times, ttft === null ? null : ttft - load)
       for (const { name, chars } of receipt.hygiene?.removed ?? []) {
         const total = hygiene.get(name) ?? { requests: 0, chars: 0 }
         hygiene.set(name, { requests: total.requests + 1, chars: total.chars + chars })

@@ -16,7 +16,6 @@ import { render } from './render.ts'
 import type { GenerateRequest, Prompt } from './types.ts'
 
 export interface TokenizedPrompt {
-  readonly info: ModelInfo
   readonly tokens: TokenIds
   /** Where others will leave it, if the layout must know. */
   readonly marks: PromptMarks
@@ -28,13 +27,13 @@ export interface TokenizedPrompt {
   readonly grammar: string | null
 }
 
-/** Waits for the worker to be ready. Throws where the engine could not compute this prompt. */
+/** Throws where the engine could not compute this prompt. */
 export async function tokenize(
   engine: Engine,
+  info: ModelInfo,
   request: Pick<GenerateRequest, 'prompt' | 'maxTokens' | 'constraint' | 'logitBias'>,
 ): Promise<TokenizedPrompt> {
   const { prompt, maxTokens, logitBias = [] } = request
-  const info = await engine.ready()
   requireText(info)
   checkBias(logitBias, info)
   const { tokens, text } = await tokenizePrompt(engine, info, prompt)
@@ -42,7 +41,7 @@ export async function tokenize(
   const grammar = grammarFor(request, promptEnd, info.chatTemplate)
   const room = roomForAnswer(tokens, info, maxTokens, prompt.kind)
   const marks = await promptMarks(engine, info, { prompt, tokens, text })
-  return { info, tokens, marks, promptEnd, maxTokens: room, grammar }
+  return { tokens, marks, promptEnd, maxTokens: room, grammar }
 }
 
 /** Throws where the constraint cannot be held to: nothing has been computed yet. */

@@ -149,6 +149,8 @@ export interface Receipt {
   readonly reasons: readonly string[]
   readonly hygiene: HygieneReport | null
   readonly ms: {
+    /** Waiting for the worker to have its model, at the start or after a death; else about 0. */
+    readonly load: number
     readonly queue: number
     readonly tokenize: number
     readonly plan: number
@@ -176,7 +178,7 @@ export type GenerateEvent =
   | {
       readonly type: 'planned'
       readonly plan: Plan
-      readonly ms: Pick<Receipt['ms'], 'queue' | 'tokenize' | 'plan'>
+      readonly ms: Pick<Receipt['ms'], 'load' | 'queue' | 'tokenize' | 'plan'>
     }
   /** The prompt's tokens that now stand in the sequence, as the engine counts them; may be 0. */
   | { readonly type: 'restored'; readonly restoredTokens: number }

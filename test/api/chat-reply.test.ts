@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest'
 import { createServer } from '../../src/api/server.ts'
-import { answering, receiptOf, scriptedService } from '../support/scripted-service.ts'
+import {
+  answering,
+  loadingService,
+  receiptOf,
+  scriptedService,
+} from '../support/scripted-service.ts'
 
 const body = { model: 'fake', messages: [{ role: 'user', content: 'hi' }] }
 const url = '/v1/chat/completions'
@@ -24,6 +29,13 @@ test('a whole reply has the shape that OpenAI clients expect', async () => {
       },
     ],
   })
+})
+
+test.each([url, '/v1/completions'])('%s names the build that was still loading', async (route) => {
+  const payload = { ...body, prompt: 'hi' }
+  const server = createServer(loadingService())
+  const reply = await server.inject({ method: 'POST', url: route, payload })
+  expect(reply.json()).toMatchObject({ system_fingerprint: 'fake 1' })
 })
 
 test('usage, cache and timings say what the receipt says, not what was planned', async () => {
@@ -53,6 +65,7 @@ test('usage, cache and timings say what the receipt says, not what was planned',
     blocks: { hit: 2, total: 4, block_tokens: 256 },
     tokens: { restored: 512, computed: 512, saved: 500 },
     ms: {
+      load: 0.25,
       queue: 0.5,
       tokenize: 2,
       plan: 0.25,
@@ -107,8 +120,8 @@ test.each([
 test('Server-Timing of a whole reply has the measured times', async () => {
   const reply = await createServer(scriptedService()).inject({ method: 'POST', url, payload: body })
   expect(reply.headers['server-timing']).toBe(
-    'queue;dur=0.5, tokenize;dur=2, plan;dur=0.25, restore;dur=11, prefill;dur=48, ' +
-      'decode;dur=10, save;dur=3',
+    'load;dur=0.25, queue;dur=0.5, tokenize;dur=2, plan;dur=0.25, restore;dur=11, ' +
+      'prefill;dur=48, decode;dur=10, save;dur=3',
   )
 })
 

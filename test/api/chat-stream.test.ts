@@ -5,6 +5,7 @@ import { readSse } from '../support/read-sse.ts'
 import {
   answering,
   failing,
+  loadingService,
   plannedOf,
   receiptOf,
   type Script,
@@ -40,6 +41,14 @@ test('chunks come in the order role, text, finish, DONE', async () => {
   }
 })
 
+test('every chunk names the build of a model that was still loading', async () => {
+  const server = createServer(loadingService())
+  const reply = await server.inject({ method: 'POST', url, payload: withUsage })
+  const chunks = [...readSse(reply.payload).data].slice(0, -1)
+  expect(chunks).toHaveLength(5)
+  for (const chunk of chunks) expect(chunk).toMatchObject({ system_fingerprint: 'fake 1' })
+})
+
 test('include_usage adds one chunk with usage and cache; all others say usage null', async () => {
   const { data } = await stream(answering(['a']), withUsage)
   expect(data.pop()).toBe('[DONE]')
@@ -58,7 +67,7 @@ test('the headers of a stream carry the plan', async () => {
   const { reply } = await stream(answering())
   expect(reply.headers['cache-status']).toBe('prefixd; hit; detail=ssd')
   expect(reply.headers['server-timing']).toBe(
-    'queue;dur=0.5, tokenize;dur=2, plan;dur=0.25, restore;dur=12.5;desc="estimate"',
+    'load;dur=0.25, queue;dur=0.5, tokenize;dur=2, plan;dur=0.25, restore;dur=12.5;desc="estimate"',
   )
 })
 

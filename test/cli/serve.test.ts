@@ -20,6 +20,7 @@ const receipt: Receipt = {
   reasons: [],
   hygiene: null,
   ms: {
+    load: 0,
     queue: 0,
     tokenize: 9,
     plan: 1,

@@ -46,7 +46,7 @@ export function planOf(overrides: Partial<Plan> = {}): Plan {
 export const plannedOf = (overrides: Partial<Plan> = {}): GenerateEvent => ({
   type: 'planned',
   plan: planOf(overrides),
-  ms: { queue: 0.5, tokenize: 2, plan: 0.25 },
+  ms: { load: 0.25, queue: 0.5, tokenize: 2, plan: 0.25 },
 })
 
 export function receiptOf(overrides: Partial<Receipt> = {}): Receipt {
@@ -64,6 +64,7 @@ export function receiptOf(overrides: Partial<Receipt> = {}): Receipt {
     reasons: ['all 1,024 tokens are stored'],
     hygiene: null,
     ms: {
+      load: 0.25,
       queue: 0.5,
       tokenize: 2,
       plan: 0.25,
@@ -90,6 +91,16 @@ export function answering(
     yield { type: 'finish', finishReason: 'stop' }
     yield { type: 'receipt', receipt }
   }
+}
+
+/** A service whose model is loaded when it plans, and no sooner. */
+export function loadingService(): ScriptedService {
+  const service = scriptedService(async function* (request, signal) {
+    service.cards = [modelCard()]
+    yield* answering()(request, signal)
+  })
+  service.cards = [modelCard({ state: 'starting', info: null })]
+  return service
 }
 
 /** Ends as the pipeline does when its signal aborts; never by itself. */

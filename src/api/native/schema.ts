@@ -263,6 +263,7 @@ export const CacheObjectSchema = Type.Object({
   blocks: Type.Object({ hit: count, total: count, block_tokens: count }),
   tokens: Type.Object({ restored: count, computed: count, saved: count }),
   ms: Type.Object({
+    load: milliseconds,
     queue: milliseconds,
     tokenize: milliseconds,
     plan: milliseconds,

@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import { isFunctionTool } from '../../chat/messages.ts'
 import type { ReasoningField } from '../../config/schema.ts'
-import type { ModelCard, TextToken } from '../../pipeline/types.ts'
+import type { TextToken } from '../../pipeline/types.ts'
 import type { Choice } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
 import type { ApiContext, Server } from '../context.ts'
-import { chooseModel } from '../model-choice.ts'
+import { chooseModel, systemFingerprint } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 import { deliver, type Wording } from './deliver.ts'
 import { withFunctionCalls } from './function-calls.ts'
@@ -44,7 +44,9 @@ export function chatRoutes(server: Server, context: ApiContext): void {
         parallelToolCalls: body.parallel_tool_calls ?? true,
         constraint: readConstraint(body, asksForFunctions(request.body) ? 'functions' : 'tools'),
       } as const
-      const wording = chatWording(body, card, {
+      const wording = chatWording(body, {
+        model: card.id,
+        fingerprint: () => systemFingerprint(context.service, card.id),
         includeUsage,
         reasoningField: context.reasoningField,
       })
@@ -64,6 +66,8 @@ export function chatRoutes(server: Server, context: ApiContext): void {
 }
 
 interface WordingOptions {
+  readonly model: string
+  readonly fingerprint: () => ReturnType<typeof systemFingerprint>
   readonly includeUsage: boolean
   readonly reasoningField: ReasoningField
 }
@@ -71,18 +75,17 @@ interface WordingOptions {
 /** The order of chunks: role, reasoning, text, calls, finish, usage and `cache`, `[DONE]`. */
 function chatWording(
   body: ChatRequest,
-  card: ModelCard,
-  { includeUsage, reasoningField }: WordingOptions,
+  { model, fingerprint, includeUsage, reasoningField }: WordingOptions,
 ): Wording {
-  const head = {
+  const begun = {
     id: `chatcmpl-${randomUUID()}`,
     created: Math.floor(Date.now() / 1000),
-    model: card.id,
-    ...(card.info ? { system_fingerprint: card.info.fingerprint.build } : {}),
+    model,
     ...((body as { service_tier?: unknown }).service_tier == null
       ? {}
       : { service_tier: 'default' as const }),
   }
+  const head = () => ({ ...begun, ...fingerprint() })
   const logprobsOf = (tokens: readonly TextToken[] = []) =>
     body.logprobs === true ? { content: toTokenLogprobs(tokens), refusal: null } : null
   const chunk = (
@@ -92,7 +95,7 @@ function chatWording(
     logprobs: Logprobs = null,
   ) =>
     ({
-      ...head,
+      ...head(),
       object: 'chat.completion.chunk',
       choices: [{ index, delta, finish_reason: reason, logprobs }],
       ...(includeUsage ? { usage: null } : {}),
@@ -110,7 +113,7 @@ function chatWording(
     finish: (index, reason) => chunk(index, {}, reason),
     usage: (receipt) =>
       ({
-        ...head,
+        ...head(),
         object: 'chat.completion.chunk',
         choices: [],
         usage: toUsage(receipt),
@@ -119,7 +122,7 @@ function chatWording(
       }) satisfies Chunk,
     whole: (choices, receipt) =>
       ({
-        ...head,
+        ...head(),
         object: 'chat.completion',
         choices: choices.map((choice, index) => ({
           index,

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto'
 import type OpenAI from 'openai'
 import { readOpenFormat } from '../../chat/text-format.ts'
 import { PrefixdError } from '../../errors.ts'
-import type { FinishReason, ModelCard, Prompt, Service, TextToken } from '../../pipeline/types.ts'
+import type { FinishReason, Prompt, Service, TextToken } from '../../pipeline/types.ts'
 import type { ApiContext, Server } from '../context.ts'
-import { chooseModel } from '../model-choice.ts'
+import { chooseModel, systemFingerprint } from '../model-choice.ts'
 import type { CacheObjectJson } from '../native/schema.ts'
 import { deliver, type Wording } from './deliver.ts'
 import { toLegacyLogprobs } from './logprobs.ts'
@@ -55,7 +55,13 @@ export function completionRoutes(server: Server, context: ApiContext): void {
       const echoes = body.echo === true ? await textsOf(service, card.id, prompts) : []
       // A prompt's choices follow each other.
       const echoOf = (index: number) => echoes[Math.floor(index / (body.n ?? 1))] ?? ''
-      const wording = completionWording({ card, includeUsage, body, echoOf })
+      const wording = completionWording({
+        model: card.id,
+        fingerprint: () => systemFingerprint(service, card.id),
+        includeUsage,
+        body,
+        echoOf,
+      })
       const stream = body.stream === true
       return deliver(context, { requests, stream, includeUsage, wording }, request, reply)
     },
@@ -118,21 +124,23 @@ const isTokens = (prompt: readonly (string | number | number[])[]): prompt is re
 const reasonOf = (reason: FinishReason) => (reason === 'tool_calls' ? 'stop' : reason)
 
 interface CompletionStyle {
-  readonly card: ModelCard
+  readonly model: string
+  readonly fingerprint: () => ReturnType<typeof systemFingerprint>
   readonly includeUsage: boolean
   readonly body: CompletionRequest
   /** The prompt's text where the client wants it in front of each choice; else ''. */
   readonly echoOf: (index: number) => string
 }
 
-function completionWording({ card, includeUsage, body, echoOf }: CompletionStyle): Wording {
-  const head = {
+function completionWording(style: CompletionStyle): Wording {
+  const { model, fingerprint, includeUsage, body, echoOf } = style
+  const begun = {
     id: `cmpl-${randomUUID()}`,
     object: 'text_completion',
     created: Math.floor(Date.now() / 1000),
-    model: card.id,
-    ...(card.info ? { system_fingerprint: card.info.fingerprint.build } : {}),
+    model,
   } as const
+  const head = () => ({ ...begun, ...fingerprint() })
   const logprobsOf = (tokens: readonly TextToken[] = []) =>
     body.logprobs == null ? null : toLegacyLogprobs(tokens)
   const chunk = (
@@ -142,7 +150,7 @@ function completionWording({ card, includeUsage, body, echoOf }: CompletionStyle
     logprobs: OpenAI.CompletionChoice['logprobs'] = null,
   ) =>
     ({
-      ...head,
+      ...head(),
       choices: [{ index, text, logprobs, finish_reason: reason }],
       ...(includeUsage ? { usage: null } : {}),
     }) satisfies Chunk
@@ -152,7 +160,7 @@ function completionWording({ card, includeUsage, body, echoOf }: CompletionStyle
     finish: (index, reason) => chunk(index, '', reasonOf(reason)),
     usage: (receipt) =>
       ({
-        ...head,
+        ...head(),
         choices: [],
         usage: toUsage(receipt),
         cache: toCacheObject(receipt),
@@ -160,7 +168,7 @@ function completionWording({ card, includeUsage, body, echoOf }: CompletionStyle
       }) satisfies Chunk,
     whole: (choices, receipt) =>
       ({
-        ...head,
+        ...head(),
         choices: choices.map(({ text, tokens, finishReason }, index) => ({
           index,
           text: echoOf(index) + text,

@@ -43,6 +43,7 @@ export function toCacheObject(receipt: Receipt): CacheObjectJson {
       saved: receipt.savedTokens,
     },
     ms: {
+      load: roundMs(ms.load),
       queue: roundMs(ms.queue),
       tokenize: roundMs(ms.tokenize),
       plan: roundMs(ms.plan),
@@ -127,6 +128,7 @@ function addReceipts(a: Receipt, b: Receipt): SummedReceipt {
     // The prompts of one request are one chat, or none is a chat.
     hygiene: a.hygiene,
     ms: {
+      load: a.ms.load + b.ms.load,
       queue: a.ms.queue + b.ms.queue,
       tokenize: a.ms.tokenize + b.ms.tokenize,
       plan: a.ms.plan + b.ms.plan,
