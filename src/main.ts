@@ -7,7 +7,6 @@ import { type OpenCache, openCache } from '../cache/index.ts'
 import {
   type Engine,
   type EngineOptions,
-  type MlxRuntime,
   type ModelInfo,
   startEngine,
   startMlxEngine,
@@ -22,7 +21,7 @@ import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
 import { currentSurroundings } from './config/paths.ts'
 import type { Config, EngineName } from './config/schema.ts'
-import { mlxRuntime } from './environment/index.ts'
+import { type MlxComputer, mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
 import {
   engineRooms,
@@ -82,12 +81,18 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
 
 type StartEngine = (options: EngineOptions) => Engine
 
+interface FoundEngine {
+  readonly start: StartEngine
+  /** Null: it is another engine. */
+  readonly mlx: MlxComputer | null
+}
+
 /** Finds what the engine needs on this machine; a missing part stops the start here. */
-async function findEngine(engine: EngineName, log: Log): Promise<StartEngine> {
-  if (engine !== 'mlx') return (options) => startEngine(engine, options)
-  const runtime: MlxRuntime = await mlxRuntime(currentSurroundings())
-  log.debug(`mlx runs on ${runtime.python} with ${runtime.blas?.name ?? 'its own BLAS'}`)
-  return (options) => startMlxEngine(runtime, options)
+async function findEngine(engine: EngineName, log: Log): Promise<FoundEngine> {
+  if (engine !== 'mlx') return { start: (options) => startEngine(engine, options), mlx: null }
+  const mlx = await mlxRuntime(currentSurroundings())
+  log.debug(`mlx runs on ${mlx.python} with ${mlx.blas?.name ?? 'its own BLAS'}`)
+  return { start: (options) => startMlxEngine(mlx, options), mlx }
 }
 
 /** A model with all that its worker needs; nothing is loaded yet. */
@@ -105,12 +110,12 @@ interface PlannedModel {
 /** Reads the models' headers, and all of the weights unless their digest is known already. */
 async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
   const found = []
-  const starts = new Map<EngineName, StartEngine>()
+  const engines = new Map<EngineName, FoundEngine>()
   for (const model of await findModels(config, { pull: false })) {
     const settings = engineSettings(config, model.engine)
-    const start = starts.get(model.engine) ?? (await findEngine(model.engine, log))
-    starts.set(model.engine, start)
-    found.push({ ...model, settings, start })
+    const engine = engines.get(model.engine) ?? (await findEngine(model.engine, log))
+    engines.set(model.engine, engine)
+    found.push({ ...model, ...engine, settings })
   }
   const { placed, notices, whys } = await engineRooms(config, found, machineMemory())
   for (const notice of notices) log.warn(notice)

@@ -60,7 +60,13 @@ export type ModelsDoor = Pick<
 /** What the CLI asks of src/environment. */
 export type EnvironmentDoor = Pick<
   typeof environment,
-  'convertGguf' | 'examine' | 'installMlx' | 'listEngines' | 'mlxEnvironment' | 'removeMlx'
+  | 'convertGguf'
+  | 'examine'
+  | 'installMlx'
+  | 'listEngines'
+  | 'mlxComputer'
+  | 'mlxEnvironment'
+  | 'removeMlx'
 >
 
 /** Why the process ends; both null where a test or a person asked otherwise. */

@@ -10,4 +10,4 @@ export {
 } from './install.ts'
 export { type ListedEngine, listEngines } from './list.ts'
 export { type RemovedEngine, removeMlx } from './remove.ts'
-export { mlxRuntime } from './runtime.ts'
+export { type MlxComputer, mlxComputer, mlxRuntime } from './runtime.ts'

@@ -3,8 +3,9 @@
  * through which records move. Whatever is shown or planned of a sequence comes from here. What it
  * computes with is an upper estimate; `prefixd ps` shows the sum beside what the process has.
  */
-import { type KvTypes, rowBytes } from './kv-types.ts'
+import { halfPrecision, type KvTypes, rowBytes } from './kv-types.ts'
 import { kvBytesPerToken, type ModelMemory } from './model-memory.ts'
+import type { ContextBytes, SequenceMemory } from './sequence-memory.ts'
 
 /** Cells come in steps of this; so many rows are computed at once. */
 const cellStep = 256
@@ -20,14 +21,35 @@ const maskBytes = 6
 
 const padded = (cells: number): number => Math.ceil(cells / cellStep) * cellStep
 
-export interface ContextBytes {
-  /** Keys and values of all tokens, windows and states. */
-  readonly kept: number
-  /** Of that: windows and states, which a longer context does not make larger. */
-  readonly exact: number
-  /** Buffers while it computes: they grow with the context too. */
-  readonly computing: number
+/** What llama.cpp takes for this model with these types of keys and values. */
+export function llamaSequences(memory: ModelMemory, types: KvTypes): SequenceMemory {
+  const isUsual = types.keys === halfPrecision.keys && types.values === halfPrecision.values
+  return {
+    trainedContextTokens: memory.trainedContextTokens,
+    kinds: memory.kinds,
+    kvBytesPerToken: kvBytesPerToken(memory, types),
+    guess: memory.guess,
+    useless: isUsual || hasRows(memory) ? null : uselessTypes(memory),
+    quantised:
+      types.keys === halfPrecision.keys
+        ? llamaSequences(memory, { keys: 'q8_0', values: 'q8_0' })
+        : null,
+    bytesOf(contextTokens, sequences) {
+      const { kept, exact, computing } = contextBytes(memory, contextTokens, types)
+      return {
+        kept: sequences * kept,
+        exact: sequences * exact,
+        computing: sequences * computing,
+      }
+    },
+  }
 }
+
+const hasRows = ({ kv, window }: ModelMemory): boolean =>
+  kv.keys + kv.values + window.keys + window.values > 0
+
+const uselessTypes = ({ architecture }: ModelMemory): string =>
+  `--kv-type changes nothing: ${architecture} models keep no keys and no values`
 
 export function contextBytes(
   memory: ModelMemory,

@@ -1,14 +1,18 @@
 /** What people compare models by, before they choose one for their machine. */
 import { stat } from 'node:fs/promises'
 import { PrefixdError } from '../errors.ts'
-import { contextBytes } from './context-bytes.ts'
+import { llamaSequences } from './context-bytes.ts'
 import { readGgufMetadata } from './gguf-metadata.ts'
 import { halfPrecision } from './kv-types.ts'
 import { readMlxFolder } from './mlx-folder.ts'
 import { mlxMemoryOf } from './mlx-memory.ts'
-import { kvBytesPerToken, type MemoryKind, modelMemoryOf } from './model-memory.ts'
+import { float32Bytes, type MlxComputer, mlxNumbers } from './mlx-numbers.ts'
+import { mlxSequences } from './mlx-sequences.ts'
+import { readMlxWeights } from './mlx-weights.ts'
+import { type MemoryKind, modelMemoryOf } from './model-memory.ts'
+import type { SequenceMemory } from './sequence-memory.ts'
 
-/** With keys and values in f16. */
+/** With keys and values as an engine keeps them that is asked for nothing else. */
 export interface MemoryFigures {
   readonly layers: number
   readonly trainedContextTokens: number
@@ -24,21 +28,26 @@ export interface MemoryFigures {
 const tokensAt8k = 8192
 const tokensAt32k = 32_768
 
-/** Reads the file's header, or the folder's config. Null where that tells nothing. */
-export async function memoryFigures(path: string): Promise<MemoryFigures | null> {
+/**
+ * Reads the file's header, or the folder's config; `mlx` says what would compute the folder. Null
+ * where that tells nothing.
+ */
+export async function memoryFigures(
+  path: string,
+  mlx: () => Promise<MlxComputer>,
+): Promise<MemoryFigures | null> {
   try {
     const isFolder = (await stat(path)).isDirectory()
-    const memory = isFolder
-      ? mlxMemoryOf((await readMlxFolder(path)).config)
-      : modelMemoryOf(await readGgufMetadata(path))
-    if (memory === null) return null
+    const read = isFolder ? await mlxMemory(path, mlx) : await ggufMemory(path)
+    if (read === null) return null
+    const { layers, memory } = read
     return {
-      layers: memory.layers,
+      layers,
       trainedContextTokens: memory.trainedContextTokens,
       kinds: memory.kinds,
-      kvBytesPerToken: kvBytesPerToken(memory, halfPrecision),
-      bytesAt8k: contextBytes(memory, tokensAt8k, halfPrecision).kept,
-      bytesAt32k: contextBytes(memory, tokensAt32k, halfPrecision).kept,
+      kvBytesPerToken: memory.kvBytesPerToken,
+      bytesAt8k: memory.bytesOf(tokensAt8k, 1).kept,
+      bytesAt32k: memory.bytesOf(tokensAt32k, 1).kept,
       guess: memory.guess,
     }
   } catch (error) {
@@ -46,4 +55,30 @@ export async function memoryFigures(path: string): Promise<MemoryFigures | null>
     if (isFile) return null
     throw error
   }
+}
+
+interface ReadMemory {
+  readonly layers: number
+  readonly memory: SequenceMemory
+}
+
+async function ggufMemory(path: string): Promise<ReadMemory | null> {
+  const memory = modelMemoryOf(await readGgufMetadata(path))
+  return memory && { layers: memory.layers, memory: llamaSequences(memory, halfPrecision) }
+}
+
+async function mlxMemory(
+  path: string,
+  mlx: () => Promise<MlxComputer>,
+): Promise<ReadMemory | null> {
+  const folder = await readMlxFolder(path)
+  const memory = mlxMemoryOf(folder.config)
+  if (memory === null) return null
+  const computedBytes =
+    mlxNumbers(await mlx()) === 'float32'
+      ? float32Bytes
+      : (await readMlxWeights(path, folder)).computedBytes
+  // A call takes nothing of what is kept.
+  const use = { computedBytes, kvType: 'f16', callTokens: 0 }
+  return { layers: memory.layers, memory: mlxSequences(memory, use) }
 }

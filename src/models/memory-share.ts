@@ -10,9 +10,7 @@ import { limits } from '../config/limits.ts'
 import type { MachineMemory } from '../config/machine-memory.ts'
 import { formatSize } from '../config/sizes.ts'
 import { PrefixdError } from '../errors.ts'
-import { type ContextBytes, contextBytes } from './context-bytes.ts'
-import type { KvTypes } from './kv-types.ts'
-import { kvBytesPerToken, type ModelMemory } from './model-memory.ts'
+import type { SequenceMemory } from './sequence-memory.ts'
 
 export interface ShareWish {
   /** 0: what the model was trained for. */
@@ -21,7 +19,6 @@ export interface ShareWish {
   /** The context may be longer than the training. */
   readonly scaled: boolean
   readonly ramBytes: number
-  readonly kvTypes: KvTypes
 }
 
 export interface MemoryShare {
@@ -41,7 +38,7 @@ export interface ShareGiven {
   readonly weightsBytes: number
   /** Of LoRA files. */
   readonly adaptersBytes: number
-  readonly model: ModelMemory
+  readonly model: SequenceMemory
   /** Null: it is the service's only model. */
   readonly beside: Beside | null
 }
@@ -54,6 +51,9 @@ export interface Beside {
   readonly sizeBytes: number
 }
 
+const usable = ({ totalBytes }: MachineMemory): number =>
+  Math.floor(totalBytes * (1 - limits.reservedMemoryShare))
+
 /** Contexts are chosen in steps of this. */
 const stepTokens = 256
 
@@ -61,9 +61,9 @@ const stepTokens = 256
 export function shareMemory(wish: ShareWish, given: ShareGiven): MemoryShare {
   const { machine, model } = given
   const besideBytes = given.beside?.sizeBytes ?? 0
-  const usableBytes = Math.floor(machine.totalBytes * (1 - limits.reservedMemoryShare))
+  const usableBytes = usable(machine)
   const sum = (contextTokens: number, sequences: number, ramBytes = wish.ramBytes): number =>
-    ramBytes + besideBytes + engineBytes(given, wish.kvTypes, contextTokens, sequences)
+    ramBytes + besideBytes + engineBytes(given, contextTokens, sequences)
   const fits = (contextTokens: number, sequences: number, ramBytes?: number): boolean =>
     sum(contextTokens, sequences, ramBytes) <= usableBytes
 
@@ -77,44 +77,65 @@ export function shareMemory(wish: ShareWish, given: ShareGiven): MemoryShare {
   }
 
   const sequences =
-    wish.sequences === 'auto' ? unaskedSequences(contextTokens, wish, given, sum) : wish.sequences
+    wish.sequences === 'auto' ? unaskedSequences(contextTokens, given, sum) : wish.sequences
   return {
     contextTokens,
     sequences,
-    engineBytes: engineBytes(given, wish.kvTypes, contextTokens, sequences),
-    leastBytes: engineBytes(given, wish.kvTypes, contextTokens, 1),
-    notices: noticesOf(wish, given, { askedContext, contextTokens }),
+    engineBytes: engineBytes(given, contextTokens, sequences),
+    leastBytes: engineBytes(given, contextTokens, 1),
+    notices: noticesOf(given, { askedContext, contextTokens }),
     why: whyOf(contextTokens, sequences, wish, given),
   }
+}
+
+/** Throws PREFIXD_E_MEMORY where not even the weights fit, whatever contexts take beside them. */
+export function refuseWeights(wish: ShareWish, given: Omit<ShareGiven, 'model'>): void {
+  const { machine, weightsBytes, adaptersBytes, beside } = given
+  const usableBytes = usable(machine)
+  const needed =
+    wish.ramBytes + (beside?.sizeBytes ?? 0) + weightsBytes + adaptersBytes + limits.processesBytes
+  if (weightsBytes === 0 || needed <= usableBytes) return
+  const others = othersWords(given)
+  throw new PrefixdError(
+    'PREFIXD_E_MEMORY',
+    `The memory of ${formatSize(machine.totalBytes)} is too small${others.whose}: the RAM tier ` +
+      `takes ${formatSize(wish.ramBytes)}, ${others.takes}the weights ` +
+      `${formatSize(weightsBytes + adaptersBytes)}, the processes ` +
+      `${formatSize(limits.processesBytes)}; that is ${formatSize(needed)} without any context, ` +
+      `and ${formatSize(usableBytes)} may be used.`,
+    {
+      field: '--ram',
+      next: `Use a smaller --ram, or a smaller model${others.way}.`,
+    },
+  )
 }
 
 /** What it takes with the shortest context that is of use. */
 export function leastEngineBytes(wish: ShareWish, given: Omit<ShareGiven, 'beside'>): number {
   const sequences = wish.sequences === 'auto' ? 1 : wish.sequences
-  return engineBytes(given, wish.kvTypes, leastContext(wish, given.model), sequences)
+  return engineBytes(given, leastContext(wish, given.model), sequences)
 }
 
-function leastContext(wish: ShareWish, model: ModelMemory): number {
+function leastContext(wish: ShareWish, model: SequenceMemory): number {
   const asked = wishedContext(wish, model)
   return wish.contextTokens === 'auto' ? Math.min(limits.contextTokensFloor, asked) : asked
 }
 
 function engineBytes(
   { model, weightsBytes, adaptersBytes }: Omit<ShareGiven, 'beside'>,
-  types: KvTypes,
   contextTokens: number,
   sequences: number,
 ): number {
-  const contexts = sequences * sequenceBytes(model, contextTokens, types)
+  const contexts = sequencesBytes(model, contextTokens, sequences)
   return weightsBytes + adaptersBytes + limits.processesBytes + contexts
 }
 
-function sequenceBytes(model: ModelMemory, contextTokens: number, types: KvTypes): number {
-  const { kept, computing } = contextBytes(model, contextTokens, types)
+function sequencesBytes(model: SequenceMemory, contextTokens: number, sequences: number): number {
+  const { kept, computing } = model.bytesOf(contextTokens, sequences)
   return kept + computing
 }
 
-function wishedContext(wish: ShareWish, { trainedContextTokens: trained }: ModelMemory): number {
+function wishedContext(wish: ShareWish, { trainedContextTokens: trained }: SequenceMemory): number {
   const wished = wish.contextTokens === 'auto' ? limits.contextTokens : wish.contextTokens
   if (trained === 0) return wished === 0 ? limits.contextTokens : wished
   if (wished === 0) return trained
@@ -137,22 +158,17 @@ function longestFitting(most: number, fits: (tokens: number) => boolean): number
 /** Further sequences make nothing longer, only sooner: they take what is free and no more. */
 function unaskedSequences(
   contextTokens: number,
-  wish: ShareWish,
   { machine, model, beside }: ShareGiven,
   sum: (contextTokens: number, sequences: number) => number,
 ): number {
   if (model.kinds.length === 0) return 1
-  const each = sequenceBytes(model, contextTokens, wish.kvTypes)
   const models = 1 + (beside?.others.length ?? 0)
   const shareBytes = (machine.totalBytes * limits.unaskedSequencesShare) / models
-  const usableBytes = Math.min(
-    machine.totalBytes * (1 - limits.reservedMemoryShare),
-    machine.availableBytes ?? Number.POSITIVE_INFINITY,
-  )
+  const usableBytes = Math.min(usable(machine), machine.availableBytes ?? Number.POSITIVE_INFINITY)
   let sequences = 1
   while (
     sequences < limits.sequences &&
-    (sequences + 1) * each <= shareBytes &&
+    sequencesBytes(model, contextTokens, sequences + 1) <= shareBytes &&
     sum(contextTokens, sequences + 1) <= usableBytes
   ) {
     sequences += 1
@@ -163,26 +179,18 @@ function unaskedSequences(
 const grouped = (count: number): string => count.toLocaleString('en-US')
 const tokens = (count: number): string => `${grouped(count)} tokens`
 /** A sentence behind others, or nothing. */
-const guessed = ({ guess }: ModelMemory): string => (guess === null ? '' : ` ${guess}`)
+const guessed = ({ guess }: SequenceMemory): string => (guess === null ? '' : ` ${guess}`)
 const many = (sequences: number): string =>
   sequences === 1 ? '1 sequence' : `${sequences} sequences`
 
-/** Somebody expects less memory, or other answers, and gets neither. */
-function uselessTypes({ kvTypes }: ShareWish, { architecture, kv, window }: ModelMemory): string[] {
-  const isAsked = kvTypes.keys !== 'f16' || kvTypes.values !== 'f16'
-  if (!isAsked || kv.keys + kv.values + window.keys + window.values > 0) return []
-  return [`--kv-type changes nothing: ${architecture} models keep no keys and no values`]
-}
-
 function noticesOf(
-  wish: ShareWish,
   { model, beside }: ShareGiven,
   chosen: { askedContext: number; contextTokens: number },
 ): string[] {
   const { askedContext, contextTokens } = chosen
   const others = beside === null ? 'the weights' : 'the other models'
   return [
-    ...uselessTypes(wish, model),
+    ...(model.useless === null ? [] : [model.useless]),
     ...(contextTokens < askedContext
       ? [
           `the context is ${tokens(contextTokens)} instead of ${grouped(askedContext)}: the ` +
@@ -199,11 +207,11 @@ function whyOf(
   given: ShareGiven,
 ): string {
   const { machine, model, weightsBytes, adaptersBytes } = given
-  const each = contextBytes(model, contextTokens, wish.kvTypes)
+  const { kept, computing } = model.bytesOf(contextTokens, sequences)
   const adapters = adaptersBytes === 0 ? '' : `, ${formatSize(adaptersBytes)} of adapters`
   return (
-    `${many(sequences)} of ${tokens(contextTokens)} take ${formatSize(sequences * each.kept)}` +
-    `${keptWords(model, wish.kvTypes, each)} and ${formatSize(sequences * each.computing)} to ` +
+    `${many(sequences)} of ${tokens(contextTokens)} take ${formatSize(kept)}` +
+    `${keptWords(model, contextTokens)} and ${formatSize(computing)} to ` +
     `compute with, beside ${formatSize(weightsBytes)} of weights${adapters} and ` +
     `${formatSize(wish.ramBytes)} of RAM tier ` +
     `in ${formatSize(machine.totalBytes)} of memory.${guessed(model)}`
@@ -211,11 +219,12 @@ function whyOf(
 }
 
 /** What sequences keep, in the figures that `models ls --long` and `ps` have of one. */
-function keptWords(model: ModelMemory, types: KvTypes, kept: ContextBytes): string {
-  const ofToken = kvBytesPerToken(model, types)
+function keptWords(model: SequenceMemory, contextTokens: number): string {
+  const ofToken = model.kvBytesPerToken
+  const { exact } = model.bytesOf(contextTokens, 1)
   const parts = [
     ...(ofToken > 0 ? [`${formatSize(ofToken)} a token`] : []),
-    ...(kept.exact > 0 ? [`${formatSize(kept.exact)} of windows and states`] : []),
+    ...(exact > 0 ? [`${formatSize(exact)} of windows and states`] : []),
   ]
   return parts.length === 0 ? '' : ` (each ${parts.join(' and ')})`
 }
@@ -231,19 +240,19 @@ interface Refused {
 function refused(wish: ShareWish, given: ShareGiven, asked: Refused): PrefixdError {
   const { askedContext, askedSequences, usableBytes } = asked
   const { machine, model, weightsBytes, adaptersBytes } = given
-  const each = contextBytes(model, askedContext, wish.kvTypes)
+  const { kept, computing } = model.bytesOf(askedContext, askedSequences)
   const adapters = adaptersBytes === 0 ? '' : `the adapters ${formatSize(adaptersBytes)}, `
   const others = othersWords(given)
   const weights = `the weights ${formatSize(weightsBytes)}`
-  const needed = takenWith(wish.ramBytes, wish.kvTypes, given, asked)
+  const needed = takenWith(wish.ramBytes, given, asked)
   const ways = waysOut(wish, given, asked)
   return new PrefixdError(
     'PREFIXD_E_MEMORY',
     `The memory of ${formatSize(machine.totalBytes)} is too small${others.whose}: the RAM tier ` +
       `takes ${formatSize(wish.ramBytes)}, ${others.takes}${weights}, ${adapters}` +
       `${many(askedSequences)} of ${tokens(askedContext)} ` +
-      `${formatSize(askedSequences * each.kept)}${keptWords(model, wish.kvTypes, each)}, ` +
-      `computing ${formatSize(askedSequences * each.computing)}, the processes ` +
+      `${formatSize(kept)}${keptWords(model, askedContext)}, ` +
+      `computing ${formatSize(computing)}, the processes ` +
       `${formatSize(limits.processesBytes)}; that is ${formatSize(needed)}, and ` +
       `${formatSize(usableBytes)} may be used.${guessed(model)}`,
     {
@@ -257,7 +266,11 @@ function refused(wish: ShareWish, given: ShareGiven, asked: Refused): PrefixdErr
 }
 
 /** What an error says of the service's other models, where there are any. */
-function othersWords({ beside }: ShareGiven): { whose: string; takes: string; way: string } {
+function othersWords({ beside }: Pick<ShareGiven, 'beside'>): {
+  whose: string
+  takes: string
+  way: string
+} {
   if (beside === null) return { whose: '', takes: '', way: '' }
   const { name, others, sizeBytes } = beside
   return {
@@ -269,13 +282,10 @@ function othersWords({ beside }: ShareGiven): { whose: string; takes: string; wa
 
 const takenWith = (
   ramBytes: number,
-  types: KvTypes,
   given: ShareGiven,
   { askedContext, askedSequences }: Refused,
 ): number =>
-  ramBytes +
-  (given.beside?.sizeBytes ?? 0) +
-  engineBytes(given, types, askedContext, askedSequences)
+  ramBytes + (given.beside?.sizeBytes ?? 0) + engineBytes(given, askedContext, askedSequences)
 
 /** Every setting that helps on its own, with the value that fits. */
 function waysOut(wish: ShareWish, given: ShareGiven, asked: Refused): string[] {
@@ -283,14 +293,16 @@ function waysOut(wish: ShareWish, given: ShareGiven, asked: Refused): string[] {
   const context = longest(askedSequences)
   const fewer = Array.from({ length: askedSequences - 1 }, (_, at) => askedSequences - 1 - at)
   const sequences = fewer.find((count) => fits(askedContext, count))
-  const ramBytes = usableBytes - takenWith(0, wish.kvTypes, given, asked)
+  const ramBytes = usableBytes - takenWith(0, given, asked)
   const ramMebibytes = Math.floor(ramBytes / 1024 ** 2)
-  const q8: KvTypes = { keys: 'q8_0', values: 'q8_0' }
-  const quantised = takenWith(wish.ramBytes, q8, given, asked)
+  const { quantised } = given.model
+  const isSmaller =
+    quantised !== null &&
+    takenWith(wish.ramBytes, { ...given, model: quantised }, asked) <= usableBytes
   return [
     ...(context === null ? [] : [`--ctx ${context}`]),
     ...(sequences === undefined ? [] : [`--sequences ${sequences}`]),
     ...(ramBytes >= limits.ramBytesMin ? [`--ram ${ramMebibytes}MiB`] : []),
-    ...(wish.kvTypes.keys === 'f16' && quantised <= usableBytes ? ['--kv-type q8_0'] : []),
+    ...(isSmaller ? ['--kv-type q8_0'] : []),
   ]
 }

@@ -5,8 +5,14 @@
 import { limits } from '../config/limits.ts'
 import type { MachineMemory } from '../config/machine-memory.ts'
 import { formatSize } from '../config/sizes.ts'
-import { leastEngineBytes, type MemoryShare, type ShareWish, shareMemory } from './memory-share.ts'
-import type { ModelMemory } from './model-memory.ts'
+import {
+  leastEngineBytes,
+  type MemoryShare,
+  refuseWeights,
+  type ShareWish,
+  shareMemory,
+} from './memory-share.ts'
+import type { SequenceMemory } from './sequence-memory.ts'
 
 export interface ModelNeeds {
   readonly name: string
@@ -14,7 +20,7 @@ export interface ModelNeeds {
   /** Of LoRA files. */
   readonly adaptersBytes: number
   /** Null: nobody can tell what a context of it takes. */
-  readonly model: ModelMemory | null
+  readonly model: SequenceMemory | null
 }
 
 export interface MemoryShares {
@@ -73,11 +79,15 @@ function shareInTurn(
 ): (MemoryShare | null)[] {
   const takes = [...taken]
   return models.map(({ name, model, weightsBytes, adaptersBytes }, at) => {
-    if (model === null) return null
     const others = models.map((other) => other.name).toSpliced(at, 1)
     const sizeBytes = takes.toSpliced(at, 1).reduce((sum, bytes) => sum + bytes, 0)
     const beside = others.length === 0 ? null : { name, others, sizeBytes }
-    const share = shareMemory(wish, { machine, weightsBytes, adaptersBytes, model, beside })
+    const given = { machine, weightsBytes, adaptersBytes, beside }
+    if (model === null) {
+      refuseWeights(wish, given)
+      return null
+    }
+    const share = shareMemory(wish, { ...given, model })
     takes[at] = share.engineBytes
     return share
   })

@@ -2,6 +2,7 @@
  * What an MLX model's memory of a conversation takes, from its config.json. Pure. Only for models
  * whose layers all keep keys and values of all tokens; mlx-lm decides the others in its own code.
  */
+import { mlxTrainedLength } from './mlx-trained-length.ts'
 import type { ModelMemory } from './model-memory.ts'
 
 type ModelConfig = Readonly<Record<string, unknown>>
@@ -23,8 +24,14 @@ const plain: readonly string[] = [
   'stablelm',
 ]
 
+export interface MlxMemory extends ModelMemory {
+  /** Of queries: each of them sees every token. */
+  readonly heads: number
+  readonly vocabulary: number
+}
+
 /** Null: the architecture is another one, or a number is missing. */
-export function mlxMemoryOf(config: ModelConfig): ModelMemory | null {
+export function mlxMemoryOf(config: ModelConfig): MlxMemory | null {
   const number = (key: string): number | null => {
     const value = config[key]
     return typeof value === 'number' && value > 0 ? value : null
@@ -40,12 +47,14 @@ export function mlxMemoryOf(config: ModelConfig): ModelMemory | null {
   return {
     architecture,
     layers,
-    trainedContextTokens: number('max_position_embeddings') ?? 0,
+    trainedContextTokens: mlxTrainedLength(config) ?? 0,
     kinds: ['kv'],
     kv: { keys: rows, values: rows },
     window: { keys: 0, values: 0, tokens: 0 },
     stateBytes: 0,
     rowWidth: { embedding, hidden: number('intermediate_size') ?? embedding },
+    heads,
+    vocabulary: number('vocab_size') ?? 0,
     guess: null,
   }
 }

@@ -122,6 +122,27 @@ describe('prefixd models ls --long', () => {
     expect(JSON.parse(ran.out)).toHaveLength(2)
   })
 
+  it('asks what MLX computes with once, and only where a model is for MLX', async () => {
+    let asked = 0
+    const environment = {
+      mlxComputer: async () => {
+        asked += 1
+        return { device: 'cpu', hasBlas: true } as const
+      },
+    }
+    await prefixd(['models', 'ls', '--long'], { models, environment })
+    expect(asked).toBe(0)
+    const memoryFigures: ModelsDoor['memoryFigures'] = async (path, mlx) => {
+      const { hasBlas } = await mlx()
+      const given = await figures(path, mlx)
+      return given && { ...given, kvBytesPerToken: hasBlas ? 46_080 : 23_040 }
+    }
+    const folders = door({ listModels: list, memoryFigures })
+    const ran = await prefixd(['models', 'ls', '--long'], { models: folders, environment })
+    expect(asked).toBe(1)
+    expect(ran.out.match(/45 KiB/g)).toHaveLength(2)
+  })
+
   it('leaves open what a file does not tell', async () => {
     const silent = door({ listModels: list, memoryFigures: async () => null })
     const ran = await prefixd(['models', 'ls', '--long'], { models: silent })

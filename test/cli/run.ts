@@ -102,6 +102,7 @@ function environmentDoor(expected: Partial<EnvironmentDoor> = {}): EnvironmentDo
     examine: refuse,
     installMlx: refuse,
     listEngines: refuse,
+    mlxComputer: refuse,
     mlxEnvironment: refuse,
     removeMlx: refuse,
     ...expected,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { contextBytes } from '../../src/models/context-bytes.ts'
-import { halfPrecision } from '../../src/models/kv-types.ts'
+import { contextBytes, llamaSequences } from '../../src/models/context-bytes.ts'
+import { halfPrecision, type KvTypes } from '../../src/models/kv-types.ts'
 import type { MemoryShare, ShareWish } from '../../src/models/memory-share.ts'
 import { shareAmong } from '../../src/models/memory-shares.ts'
 import type { ModelMemory } from '../../src/models/model-memory.ts'
@@ -13,17 +13,19 @@ interface Given {
   readonly freeGiB?: number | null
   readonly model?: Partial<ModelMemory>
   readonly adaptersBytes?: number
+  readonly kvTypes?: KvTypes
 }
 
 function share(
-  { memoryGiB, freeGiB = memoryGiB, model, adaptersBytes = 0 }: Given,
+  { memoryGiB, freeGiB = memoryGiB, model, adaptersBytes = 0, kvTypes = halfPrecision }: Given,
   wish: Partial<ShareWish> = {},
 ): MemoryShare {
   const machine = {
     totalBytes: memoryGiB * gibibyte,
     availableBytes: freeGiB === null ? null : freeGiB * gibibyte,
   }
-  const needs = { name: 'one', weightsBytes, adaptersBytes, model: { ...llama8b, ...model } }
+  const sequences = llamaSequences({ ...llama8b, ...model }, kvTypes)
+  const needs = { name: 'one', weightsBytes, adaptersBytes, model: sequences }
   const { shares, notices, whys } = shareAmong({ ...unasked, ...wish }, machine, [needs])
   return { ...(shares[0] as MemoryShare), notices, why: whys.join() }
 }
@@ -94,11 +96,11 @@ describe('without a wish', () => {
     const kvTypes = { keys: 'q8_0', values: 'q8_0' } as const
     const none = { keys: 0, values: 0 }
     const model = { architecture: 'mamba2', kinds: ['state'], kv: none, stateBytes: 1e6 } as const
-    expect(share({ memoryGiB: 64, model }, { kvTypes }).notices).toEqual([
+    expect(share({ memoryGiB: 64, model, kvTypes }).notices).toEqual([
       '--kv-type changes nothing: mamba2 models keep no keys and no values',
     ])
     expect(share({ memoryGiB: 64, model }).notices).toEqual([])
-    expect(share({ memoryGiB: 64 }, { kvTypes }).notices).toEqual([])
+    expect(share({ memoryGiB: 64, kvTypes }).notices).toEqual([])
   })
 
   it('what the engine takes is the sum of its parts', () => {
@@ -153,7 +155,7 @@ describe('a wish', () => {
     expect(chosen(share(given, { ...wish, sequences: 4 }))).toEqual([8192, 4])
     expect(chosen(share(given, { ...wish, ramBytes: 2640 * 1024 ** 2 }))).toEqual([8192, 6])
     expect(() => share(given, { ...wish, ramBytes: 2641 * 1024 ** 2 })).toThrow()
-    expect(chosen(share(given, { ...wish, kvTypes: q8 }))).toEqual([8192, 6])
+    expect(chosen(share({ ...given, kvTypes: q8 }, wish))).toEqual([8192, 6])
   })
 
   it('cannot help where the weights alone are too large', () => {

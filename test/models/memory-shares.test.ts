@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { llamaSequences } from '../../src/models/context-bytes.ts'
+import { halfPrecision } from '../../src/models/kv-types.ts'
 import type { ShareWish } from '../../src/models/memory-share.ts'
 import { type ModelNeeds, shareAmong } from '../../src/models/memory-shares.ts'
 import { gibibyte, llama8b, unasked } from '../support/llama-memory.ts'
@@ -7,7 +9,7 @@ const needs = (name: string, changes: Partial<ModelNeeds> = {}): ModelNeeds => (
   name,
   weightsBytes: 5 * gibibyte,
   adaptersBytes: 0,
-  model: llama8b,
+  model: llamaSequences(llama8b, halfPrecision),
   ...changes,
 })
 const unknown = (name: string, weightsBytes: number): ModelNeeds =>
@@ -92,7 +94,16 @@ describe('a model that nobody can tell about', () => {
     expect(first).toEqual([8192, 1])
   })
 
-  it('is not refused itself', () => {
-    expect(chosen(4, [unknown('mlx', 50 * gibibyte)])).toEqual([null])
+  it('is refused where its weights alone do not fit, and not for what nobody knows', () => {
+    const wish = { contextTokens: 1_000_000 }
+    expect(chosen(64, [unknown('mlx', 50 * gibibyte)], wish)).toEqual([null])
+    expect(() => chosen(32, [unknown('mlx', 50 * gibibyte)])).toThrow(
+      expect.objectContaining({
+        code: 'PREFIXD_E_MEMORY',
+        field: '--ram',
+        message: expect.stringMatching(/weights 50 GiB, .* is 54\.3 GiB without any context/),
+      }),
+    )
+    expect(chosen(4, [unknown('device', 0)])).toEqual([null])
   })
 })

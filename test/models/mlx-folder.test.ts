@@ -5,7 +5,6 @@ import { defaultModelName } from '../../src/models/catalogue.ts'
 import {
   listModels,
   type ModelKind,
-  memoryFigures,
   placeFolder,
   removeModel,
   resolveModel,
@@ -178,30 +177,6 @@ describe('the digest of a folder', () => {
     expect(seen.size).toBe(5)
     folder.write('models/tiny/README.md', 'words')
     expect(seen).toContain((await digestOf(path)).hex)
-  })
-})
-
-describe('what an MLX model takes of the memory', () => {
-  const figuresOf = (config: Record<string, unknown>) =>
-    memoryFigures(write('models/tiny', { ...mlxFiles(), 'config.json': configOf(config) }))
-  const configOf = (config: Record<string, unknown>): Buffer =>
-    Buffer.from(JSON.stringify({ ...mlxConfig, ...config }))
-
-  it('follows from its config where all layers keep all tokens', async () => {
-    // 4 layers, 2 heads of 256 ÷ 8 numbers, keys and values, two bytes each.
-    const perToken = 4 * 2 * 32 * 2 * 2
-    expect(await figuresOf({})).toMatchObject({
-      ...{ layers: 4, kinds: ['kv'], kvBytesPerToken: perToken, bytesAt8k: 8192 * perToken },
-    })
-    expect((await figuresOf({ head_dim: 64 }))?.kvBytesPerToken).toBe(2 * perToken)
-  })
-
-  it.each([
-    ['another architecture', { model_type: 'mamba2' }],
-    ['layers with windows', { layer_types: ['full_attention', 'sliding_attention'] }],
-    ['no number of heads', { num_attention_heads: null }],
-  ])('is left open with %s', async (_what, config) => {
-    expect(await figuresOf(config)).toBeNull()
   })
 })
 

@@ -1,5 +1,4 @@
 /** A model and what somebody wants of a machine, for tests of who gets which memory. */
-import { halfPrecision } from '../../src/models/kv-types.ts'
 import type { ShareWish } from '../../src/models/memory-share.ts'
 import type { ModelMemory } from '../../src/models/model-memory.ts'
 
@@ -24,5 +23,4 @@ export const unasked: ShareWish = {
   sequences: 'auto',
   scaled: false,
   ramBytes: 4 * gibibyte,
-  kvTypes: halfPrecision,
 }

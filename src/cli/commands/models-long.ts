@@ -1,6 +1,6 @@
 /** `prefixd models ls --long`: what each model on this disk takes of the memory. */
 import { formatSize } from '../../config/sizes.ts'
-import type { ModelsDoor } from '../context.ts'
+import type { CliContext, EnvironmentDoor, ModelsDoor } from '../context.ts'
 import { formatCount } from '../render/count.ts'
 import { type Column, tableLines } from '../render/table.ts'
 import { printable, wrap } from '../render/text.ts'
@@ -16,13 +16,19 @@ export interface LongRow {
 
 /** What is on this disk: pulled models, and those of other programs. */
 export async function longRows(
+  { around, loadEnvironment }: Pick<CliContext, 'around' | 'loadEnvironment'>,
   { listModels, memoryFigures }: Pick<ModelsDoor, 'listModels' | 'memoryFigures'>,
-  around: Parameters<ModelsDoor['listModels']>[0],
 ): Promise<readonly LongRow[]> {
+  let computer: ReturnType<EnvironmentDoor['mlxComputer']> | null = null
+  // Only folders need it, and it starts a Python.
+  const mlx = async () => {
+    computer ??= (await loadEnvironment()).mlxComputer(around)
+    return computer
+  }
   const { stored, discovered } = await listModels(around)
   const rows: LongRow[] = []
   for (const { name, path, sizeBytes } of [...stored, ...discovered]) {
-    rows.push({ name, sizeBytes, figures: await memoryFigures(path) })
+    rows.push({ name, sizeBytes, figures: await memoryFigures(path, mlx) })
   }
   return rows
 }
@@ -38,7 +44,11 @@ export function longLines(
   return [
     ...tableLines(columns, rows, width, styleHeader),
     '',
-    ...wrap('what one sequence keeps, with keys and values in f16; computing takes more', width),
+    ...wrap(
+      'what one sequence keeps, with keys and values in f16, or in what MLX computes in here; ' +
+        'computing takes more',
+      width,
+    ),
     ...guesses.flatMap((guess) => wrap(guess, width)),
   ]
 }

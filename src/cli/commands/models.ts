@@ -58,11 +58,12 @@ export async function modelsLs(this: CliContext, flags: ModelsLsFlags): Promise<
 }
 
 async function modelsLong(
-  { out, around }: CliContext,
+  context: CliContext,
   models: ModelsDoor,
   flags: ModelsLsFlags,
 ): Promise<void> {
-  const rows = await longRows(models, around)
+  const { out } = context
+  const rows = await longRows(context, models)
   if (flags.json) return writeJson(out, longJson(rows))
   if (rows.length === 0) return writeLines(out, ['no models on this disk'])
   writeLines(

@@ -19,9 +19,10 @@ from prefixd_mlx.loading import load_folder, weights_of
 from prefixd_mlx.settings import WorkerOptions
 from prefixd_mlx.template import ChatTemplate
 from prefixd_mlx.tokens import Vocabulary
+from prefixd_mlx.trained_length import trained_length
 
-# Where a model's files do not say what it was trained for.
-_TRAINED_TOKENS = 4096
+# Where neither the settings nor the model's files name a length.
+_CONTEXT_TOKENS = 4096
 
 
 class Model:
@@ -38,7 +39,8 @@ class Model:
         ends = [int(token) for token in tokenizer.eos_token_ids]
         self.vocabulary = Vocabulary(tokenizer._tokenizer, ends, self._count_logits())
         self.template = ChatTemplate(tokenizer)
-        self.context_tokens = options.context_tokens or self._trained_tokens()
+        self._trained_tokens = trained_length(self._loaded.config)
+        self.context_tokens = self._choose_context(options.context_tokens)
         self._grammars: GrammarVocabulary | None = None
         keep_freed_memory(self.layout.kv_bytes_per_token * self.context_tokens)
 
@@ -84,7 +86,7 @@ class Model:
                 'boundaryBytes': layout.boundary_bytes,
             },
             'contextTokens': self.context_tokens,
-            'trainedContextTokens': self._trained_tokens(),
+            'trainedContextTokens': self._trained_tokens or 0,
             'vocabularySize': self.vocabulary.size,
             'parameterCount': int(get_total_parameters(self.network)),
             'weightsBytes': sum(weight.nbytes for weight in weights_of(self.network)),
@@ -115,13 +117,12 @@ class Model:
         output = self.network(mx.array([[0]]), cache=self._make_cache())
         return int(last_logits(output).shape[-1])
 
-    def _trained_tokens(self) -> int:
-        config = self._loaded.config
-        for place in (config, config.get('text_config') or {}):
-            for name in ('max_position_embeddings', 'n_positions', 'max_seq_len'):
-                if isinstance(place.get(name), int):
-                    return int(place[name])
-        return _TRAINED_TOKENS
+    def _choose_context(self, asked: int) -> int:
+        """Behind what it was trained for a model writes nonsense, and says nothing of it."""
+        trained = self._trained_tokens
+        if trained is None:
+            return asked or _CONTEXT_TOKENS
+        return min(asked, trained) if asked > 0 else trained
 
 
 def keep_freed_memory(sequence_bytes: int) -> None:
