@@ -165,7 +165,7 @@ async function writeStore(
     if (tokens === null) throw new Error('a chain does not know its own block')
     const entry = { record, runs: [{ first: slot, count: 1 }] }
     slot += 1
-    commits.push(index.commit({ put: { entry, tokens } }))
+    commits.push(index.commit({ put: { entry, tokens: tokens.slice() } }))
     if (commits.length < commitsAtOnce) continue
     await Promise.all(commits)
     commits = []

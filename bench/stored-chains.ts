@@ -10,6 +10,7 @@ export const chainBlocks = 500
 
 export interface StoredChains {
   records(): Generator<StoredRecord>
+  /** A view that is good until the next call, as a tier gives it. */
   tokens(hash: BlockHash): TokenIds | null
   /** The prompt of one chain. */
   prompt(chain: number): TokenIds
@@ -19,10 +20,9 @@ export interface StoredChains {
 export function makeChains(hash64: Hash64, blockCount: number): StoredChains {
   const pattern = Uint32Array.from({ length: blockTokens }, (_, at) => (at * 2_654_435_761) >>> 15)
   const tokensAt = (chain: number, index: number): TokenIds => {
-    const tokens = pattern.slice()
-    tokens[0] = chain
-    tokens[1] = index
-    return tokens
+    pattern[0] = chain
+    pattern[1] = index
+    return pattern
   }
   const placeOf = new Map<BlockHash, number>()
   const hashes: BlockHash[] = []

@@ -1,5 +1,5 @@
 /** Rebuilds the index from what LMDB says. Reads no payload and no token ids. */
-import { type CachedRecord, newRecord, type PrefixIndex } from './prefix-index.ts'
+import { addRecord, type CachedRecord, type PrefixIndex } from './prefix-index.ts'
 import type { RecordKey, StoredRecord } from './tiers/tier.ts'
 
 export interface Adopted {
@@ -22,9 +22,7 @@ export function adoptStored(index: PrefixIndex, stored: Iterable<StoredRecord>):
     }
     // Whatever is stored of a block is as exact as the least exact part of it.
     block.grid &&= record.grid
-    const cached = newRecord(block, record.kind, record.sizeBytes, record.crc32s)
-    block.records.push(cached)
-    records.push(cached)
+    records.push(addRecord(block, record.kind, record.sizeBytes, record.crc32s))
   }
   records.sort(
     (a, b) => a.block.lastUsedAtMs - b.block.lastUsedAtMs || b.block.index - a.block.index,

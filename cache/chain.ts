@@ -25,18 +25,14 @@ export function blockHash(
 ): BlockHash {
   const extra = extraKey === '' ? null : new TextEncoder().encode(extraKey)
   const bytes = new Uint8Array(parentBytes + tokens.byteLength + (extra?.byteLength ?? 0))
-  writeHashed(bytes, parent, tokens)
+  new BigUint64Array(bytes.buffer, 0, 1)[0] = BigInt(`0x${parent}`)
+  new Uint32Array(bytes.buffer, parentBytes, tokens.length).set(tokens)
   if (extra !== null) bytes.set(extra, parentBytes + tokens.byteLength)
   return toHex(hash64(bytes))
 }
 
+/** Every supported platform is little endian, so numbers are hashed as they lie in memory. */
 const parentBytes = 8
-
-/** Every supported platform is little endian, so the ids can be taken as they lie in memory. */
-function writeHashed(into: Uint8Array, parent: BlockHash, tokens: TokenIds): void {
-  new DataView(into.buffer).setBigUint64(0, BigInt(`0x${parent}`), true)
-  into.set(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength), parentBytes)
-}
 
 /**
  * Cuts a prompt into blocks of `blockTokens`; the last one may be a shorter tail.
@@ -52,11 +48,17 @@ export function cutBlocks(
   let parent = rootHash(hash64, namespace)
   // One buffer for all blocks: fresh ones of a long prompt would make the collector walk the index.
   const hashed = new Uint8Array(parentBytes + 4 * Math.min(blockTokens, tokens.length))
+  const hashedParent = new BigUint64Array(hashed.buffer, 0, 1)
+  const hashedTokens = new Uint32Array(hashed.buffer, parentBytes)
+  hashedParent[0] = BigInt(`0x${parent}`)
   for (let from = 0; from < tokens.length; from += blockTokens) {
     const own = tokens.subarray(from, from + blockTokens)
-    writeHashed(hashed, parent, own)
-    const hash = toHex(hash64(hashed.subarray(0, parentBytes + own.byteLength)))
+    hashedTokens.set(own)
+    const isWhole = own.length === hashedTokens.length
+    const name = hash64(isWhole ? hashed : hashed.subarray(0, parentBytes + own.byteLength))
+    const hash = toHex(name)
     blocks.push({ hash, parent, index: blocks.length, tokens: own })
+    hashedParent[0] = name
     parent = hash
   }
   return blocks

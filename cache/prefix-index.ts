@@ -5,8 +5,9 @@
  * from LMDB when a store is opened.
  */
 import { type Hash64, rootHash } from './chain.ts'
-import { type Links, unlisted } from './recency.ts'
-import { Siblings, sharedBeginning } from './siblings.ts'
+import type { Links } from './recency.ts'
+import { Siblings } from './siblings.ts'
+import { TokenStore } from './token-store.ts'
 import type {
   Block,
   BlockHash,
@@ -19,8 +20,11 @@ import type {
   TokenIds,
 } from './types.ts'
 
-/** The bytes of one block of one kind, and which tiers have them. */
-export interface CachedRecord {
+/**
+ * The bytes of one block of one kind, and which tiers have them. Most are on the SSD only, so the
+ * place in its order stands in the record itself.
+ */
+export interface CachedRecord extends Links<CachedRecord> {
   readonly block: CachedBlock
   readonly kind: RecordKind
   readonly sizeBytes: number
@@ -38,8 +42,8 @@ export interface CachedRecord {
   spare: boolean
   /** A read from the SSD that is under way, shared by all who want the record. */
   loading: Promise<void> | null
-  readonly ramLinks: Links<CachedRecord>
-  readonly ssdLinks: Links<CachedRecord>
+  /** The place in the order of the RAM tier, since the record was first there. */
+  ramLinks: Links<CachedRecord> | null
 }
 
 export interface TreeRoot {
@@ -56,10 +60,10 @@ export interface CachedBlock {
   readonly parent: CachedBlock | TreeRoot
   readonly index: number
   readonly tokenCount: number
-  /** Null until somebody compares them; then read from LMDB once. */
-  tokens: TokenIds | null
+  /** Where the index has its token ids; `unread` until somebody compares them. */
+  tokensAt: number
   grid: boolean
-  readonly records: CachedRecord[]
+  records: CachedRecord[]
   readonly children: Siblings<CachedBlock>
   leases: number
   hits: number
@@ -88,13 +92,20 @@ export interface BlockMatch {
   readonly sharedTokens: number
 }
 
-export function newRecord(
+/** The ids of a block that was found on the SSD are read from LMDB when they are first wanted. */
+const unread = -1
+/** LMDB has none, or not as many as the block has. */
+const unreadable = -2
+const noTokens = new Uint32Array(0)
+
+/** Adds a record to its block. */
+export function addRecord(
   block: CachedBlock,
   kind: RecordKind,
   sizeBytes: number,
   crc32s: Crc32s,
 ): CachedRecord {
-  return {
+  const record: CachedRecord = {
     block,
     kind,
     sizeBytes,
@@ -104,9 +115,15 @@ export function newRecord(
     ssd: 'none',
     spare: false,
     loading: null,
-    ramLinks: unlisted(),
-    ssdLinks: unlisted(),
+    ramLinks: null,
+    older: null,
+    newer: null,
+    list: null,
   }
+  // Most blocks have one record: an array that is written so has no room for others.
+  if (block.records.length === 0) block.records = [record]
+  else block.records.push(record)
+  return record
 }
 
 export function recordOf(block: CachedBlock, kind: RecordKind): CachedRecord | undefined {
@@ -128,9 +145,10 @@ export class PrefixIndex {
   readonly #readTokens: (hash: BlockHash) => TokenIds | null
   readonly #roots = new Map<Namespace, TreeRoot>()
   readonly #blocks = new Map<BlockHash, CachedBlock>()
+  readonly #tokens = new TokenStore()
   readonly #tokensOf = (block: CachedBlock): TokenIds => this.tokensOf(block)
 
-  /** `readTokens` fetches the ids of a block that was found on the SSD at start. */
+  /** `readTokens` fetches the ids of a block that was found on the SSD at start; see `SsdTier`. */
   constructor(hash64: Hash64, readTokens: (hash: BlockHash) => TokenIds | null) {
     this.#hash64 = hash64
     this.#readTokens = readTokens
@@ -162,25 +180,36 @@ export class PrefixIndex {
     return root
   }
 
-  /** Ids that cannot be read (a damaged LMDB entry) compare equal to nothing. */
+  /**
+   * Ids that cannot be read (a damaged LMDB entry) compare equal to nothing. A view that is good
+   * while the block is in the index; empty for one that has left it.
+   */
   tokensOf(block: CachedBlock): TokenIds {
-    block.tokens ??= this.#readTokens(block.hash) ?? new Uint32Array(0)
-    return block.tokens
+    const place = this.#placeOf(block)
+    return place === unreadable ? noTokens : this.#tokens.view(place, block.tokenCount)
   }
 
   insert(fresh: NewBlock, order: 'sorted' | 'later' = 'sorted'): CachedBlock {
+    const { hash, parent, index, tokenCount, tokens, grid, createdAtMs, lastUsedAtMs } = fresh
     const block: CachedBlock = {
-      ...fresh,
-      namespace: fresh.parent.namespace,
+      hash,
+      namespace: parent.namespace,
+      parent,
+      index,
+      tokenCount,
+      tokensAt: tokens === null ? unread : this.#tokens.add(tokens),
+      grid,
       records: [],
       children: new Siblings(this.#tokensOf),
       leases: 0,
       hits: 0,
+      createdAtMs,
+      lastUsedAtMs,
       gone: false,
     }
-    this.#blocks.set(block.hash, block)
-    if (order === 'sorted') fresh.parent.children.add(block)
-    else fresh.parent.children.addUnsorted(block)
+    this.#blocks.set(hash, block)
+    if (order === 'sorted') parent.children.add(block)
+    else parent.children.addUnsorted(block)
     return block
   }
 
@@ -188,9 +217,11 @@ export class PrefixIndex {
   remove(block: CachedBlock): void {
     if (block.gone) return
     if (block.children.size > 0) throw new Error(`block ${block.hash} still has children`)
-    block.gone = true
     block.parent.children.delete(block)
+    block.gone = true
     this.#blocks.delete(block.hash)
+    if (block.tokensAt >= 0) this.#tokens.remove(block.tokensAt, block.tokenCount)
+    block.tokensAt = unreadable
     if (!isBlock(block.parent)) this.dropUnused(block.parent)
   }
 
@@ -235,10 +266,16 @@ export class PrefixIndex {
     const block = this.#blocks.get(wanted.hash)
     if (block === undefined || block.parent !== parent) return null
     if (reuse === 'block' && !block.grid) return null
-    const tokens = this.tokensOf(block)
-    const equal =
-      tokens.length === wanted.tokens.length &&
-      sharedBeginning(tokens, wanted.tokens) === tokens.length
-    return equal ? block : null
+    if (block.tokenCount !== wanted.tokens.length) return null
+    const place = this.#placeOf(block)
+    return place !== unreadable && this.#tokens.holds(place, wanted.tokens) ? block : null
+  }
+
+  #placeOf(block: CachedBlock): number {
+    if (block.tokensAt !== unread) return block.tokensAt
+    const tokens = this.#readTokens(block.hash)
+    const isWhole = tokens?.length === block.tokenCount
+    block.tokensAt = isWhole ? this.#tokens.add(tokens) : unreadable
+    return block.tokensAt
   }
 }

@@ -6,6 +6,7 @@
  */
 import { ramVictim } from './evict.ts'
 import { type CachedRecord, isGone } from './prefix-index.ts'
+import { unlisted } from './recency.ts'
 import { type Incoming, TierOrder } from './record-order.ts'
 import type { Arena } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
@@ -30,7 +31,7 @@ export class RamStore {
     this.#events = events
     this.#boundaryBytesMax = arena.sizeBytes * boundaryShare
     this.#order = new TierOrder({
-      linksOf: (record) => record.ramLinks,
+      linksOf: (record) => (record.ramLinks ??= unlisted()),
       bytesOf: (record) => arena.allocatedBytes(record.sizeBytes),
     })
   }

@@ -8,10 +8,10 @@
 import { blockHash, type Hash64 } from './chain.ts'
 import { isInUse } from './evict.ts'
 import {
+  addRecord,
   type CachedBlock,
   type CachedRecord,
   isBlock,
-  newRecord,
   type PrefixIndex,
   recordOf,
   type TreeRoot,
@@ -326,11 +326,9 @@ export class ChainWriter {
     const block = existing ?? this.#insert(parent, reservation)
     const before = recordOf(block, saveable.kind)
     if (before !== undefined) return this.#replace(before, saveable, crc32s)
-    const record = newRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
     // A block is as exact as the least exact of its records.
     block.grid &&= saveable.grid
-    block.records.push(record)
-    return record
+    return addRecord(block, saveable.kind, saveable.sizeBytes, crc32s)
   }
 
   #insert(parent: CachedBlock | TreeRoot, { saveable, hash }: Reservation): CachedBlock {
@@ -340,7 +338,7 @@ export class ChainWriter {
       parent,
       index: saveable.from / this.#host.blockTokens,
       tokenCount: saveable.tokens.length,
-      tokens: saveable.tokens.slice(),
+      tokens: saveable.tokens,
       grid: saveable.grid,
       createdAtMs: nowMs,
       lastUsedAtMs: nowMs,

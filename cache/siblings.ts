@@ -29,7 +29,7 @@ export interface SiblingMatch<Item> {
 /** `tokensOf` may be expensive the first time (it reads LMDB), so sorting waits for a search. */
 export class Siblings<Item> {
   readonly #tokensOf: (item: Item) => TokenIds
-  readonly #items: Item[] = []
+  #items: Item[] = []
   #sortedCount = 0
 
   constructor(tokensOf: (item: Item) => TokenIds) {
@@ -47,13 +47,16 @@ export class Siblings<Item> {
   /** Keeps the order: O(log n) comparisons. */
   add(item: Item): void {
     this.#sort()
-    this.#items.splice(this.#placeOf(this.#tokensOf(item)), 0, item)
+    if (this.#items.length === 0) this.#items = [item]
+    else this.#items.splice(this.#placeOf(this.#tokensOf(item)), 0, item)
     this.#sortedCount++
   }
 
   /** Without looking at any tokens, for opening a store; the next search sorts. */
   addUnsorted(item: Item): void {
-    this.#items.push(item)
+    // Most blocks have one child: an array that is written so has no room for others.
+    if (this.#items.length === 0) this.#items = [item]
+    else this.#items.push(item)
   }
 
   delete(item: Item): void {
@@ -153,7 +156,8 @@ export class Siblings<Item> {
 
   #sort(): void {
     if (this.#sortedCount === this.#items.length) return
-    this.#items.sort((a, b) => compareTokens(this.#tokensOf(a), this.#tokensOf(b)))
+    if (this.#items.length > 1)
+      this.#items.sort((a, b) => compareTokens(this.#tokensOf(a), this.#tokensOf(b)))
     this.#sortedCount = this.#items.length
   }
 }

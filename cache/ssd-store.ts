@@ -56,7 +56,7 @@ export class SsdStore {
   constructor(options: SsdStoreOptions) {
     this.#options = options
     this.#order = new TierOrder({
-      linksOf: (record) => record.ssdLinks,
+      linksOf: (record) => record,
       bytesOf: (record) => options.tier.allocatedBytes(record.sizeBytes),
     })
   }
@@ -179,6 +179,7 @@ export class SsdStore {
   async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
     if (isGone(record)) return { stored: Promise.resolve() }
     await this.#makeRoom(record)
+    if (isGone(record)) return { stored: Promise.resolve() }
     return { stored: this.#store(record) }
   }
 
@@ -198,7 +199,8 @@ export class SsdStore {
       createdAtMs: block.createdAtMs,
       lastUsedAtMs: block.lastUsedAtMs,
     }
-    const tokens = this.#options.index.tokensOf(block)
+    // A copy: the block may leave the index before its tokens are committed.
+    const tokens = this.#options.index.tokensOf(block).slice()
     await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent))
     record.ssd = 'stored'
     this.#order.touch(record)

@@ -150,9 +150,14 @@ export function encodeTokens(tokens: TokenIds): Buffer {
   return Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength)
 }
 
-/** A copy, because the bytes may begin anywhere. Every supported CPU is little endian. */
+/**
+ * A view of the bytes where they can be read as they lie, or else a copy. Every supported CPU is
+ * little endian.
+ */
 export function decodeTokens(bytes: Uint8Array): TokenIds {
-  return new Uint32Array(Uint8Array.from(bytes).buffer, 0, Math.floor(bytes.length / 4))
+  const isAligned = bytes.byteOffset % Uint32Array.BYTES_PER_ELEMENT === 0
+  const { buffer, byteOffset } = isAligned ? bytes : Uint8Array.from(bytes)
+  return new Uint32Array(buffer, byteOffset, Math.floor(bytes.length / 4))
 }
 
 export function encodeTime(timeMs: number): Buffer {

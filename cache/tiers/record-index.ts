@@ -54,6 +54,7 @@ export interface RecordIndex {
     decoder: EntryDecoder,
   ): Iterable<{ readonly key: Uint8Array; readonly entry: Entry | null }>
   uses(): Map<BlockHash, number>
+  /** A view that is good until the next read. */
   tokens(hash: BlockHash): TokenIds | null
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
   commit(change: IndexChange): Promise<void>
@@ -142,7 +143,7 @@ function createRecordIndex(
       return found
     },
     tokens(hash) {
-      const bytes = tokens.getBinary(encodeHash(hash))
+      const bytes = tokens.getBinaryFast(encodeHash(hash))
       return bytes === undefined ? null : decodeTokens(bytes)
     },
     async commit(change) {

@@ -59,7 +59,10 @@ export interface SsdTier {
   usage(): SsdUsage
   /** All records, as read once at open; in no order. */
   records(): Iterable<StoredRecord>
-  /** Token ids of a stored block, for the compare on a hit. Synchronous, a few µs. */
+  /**
+   * Token ids of a stored block, for the compare on a hit. Synchronous, a few µs. A view that is
+   * good until the next call.
+   */
   tokens(hash: BlockHash): TokenIds | null
   /** Slab bytes that a record of this size takes. */
   allocatedBytes(sizeBytes: number): number
