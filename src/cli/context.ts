@@ -48,6 +48,7 @@ export interface CliContext extends CommandContext {
 /** What the CLI asks of src/models. */
 export type ModelsDoor = Pick<
   typeof models,
+  | 'canBePulled'
   | 'kindOfEngine'
   | 'listModels'
   | 'memoryFigures'

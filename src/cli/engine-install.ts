@@ -1,6 +1,7 @@
 /** Getting an engine onto this machine, with its progress on stderr. */
 import { PrefixdError } from '../errors.ts'
-import type { CliContext, EnvironmentDoor } from './context.ts'
+import { type CliContext, type EnvironmentDoor, writeLines } from './context.ts'
+import { Interrupted } from './failure.ts'
 import { runLongStep } from './long-step.ts'
 import { stepLine } from './render/step-line.ts'
 import { printable } from './render/text.ts'
@@ -17,21 +18,37 @@ export async function installWithProgress(
 ): Promise<Installed> {
   const { installMlx } = await context.loadEnvironment()
   const line = stepLine(context.err, 'installing mlx')
-  return runLongStep(context, line, signal, (step) => installMlx({ ...step, cuda }))
+  try {
+    return await runLongStep(context, line, signal, (step) => installMlx({ ...step, cuda }))
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      const command = installCommand(cuda)
+      writeLines(context.err, [`stopped, and nothing is left of it; once more: ${command}`])
+    }
+    throw error
+  }
+}
+
+export interface Ensuring {
+  /** Nobody needs to be asked. */
+  readonly yes: boolean
+  readonly signal: AbortSignal
+  /** Rejects with what would be wrong all the same: nobody wants to install first for that. */
+  readonly before: () => Promise<unknown>
 }
 
 /**
- * For `serve`: installs what is missing or out of date when somebody says yes. Throws
- * PREFIXD_E_ENGINE_MISSING where nobody can be asked, or the answer is no.
+ * Installs what is missing or out of date when somebody says yes. Throws PREFIXD_E_ENGINE_MISSING
+ * where nobody can be asked, or the answer is no.
  */
 export async function ensureEngine(
   context: CliContext,
-  yes: boolean,
-  signal: AbortSignal,
+  { yes, signal, before }: Ensuring,
 ): Promise<void> {
   const { mlxEnvironment } = await context.loadEnvironment()
   const environment = mlxEnvironment(context.around)
   if (environment.state === 'ready') return
+  await before()
   const what =
     environment.state === 'missing'
       ? 'The MLX engine is not installed.'
@@ -44,10 +61,11 @@ export async function ensureEngine(
   await installWithProgress(context, cuda, signal)
 }
 
+const installCommand = (cuda: boolean): string =>
+  `prefixd engines install mlx${cuda ? ' --cuda' : ''}`
+
 const engineMissing = (what: string, cuda: boolean): PrefixdError =>
   new PrefixdError('PREFIXD_E_ENGINE_MISSING', what, {
     field: 'engine',
-    next:
-      `prefixd engines install mlx${cuda ? ' --cuda' : ''} (or serve --yes), ` +
-      'or serve with --engine llamacpp',
+    next: `${installCommand(cuda)} (or --yes), or serve GGUF files with --engine llamacpp`,
   })

@@ -1,5 +1,6 @@
 /** Getting a model onto this disk, with its progress on stderr. */
 import type { Config } from '../config/schema.ts'
+import { kindOf } from '../errors.ts'
 import type { ModelKind } from '../models/index.ts'
 import type { CliContext, ModelsDoor } from './context.ts'
 import { type LongStep, runLongStep } from './long-step.ts'
@@ -25,6 +26,23 @@ export async function ensureModels(
     kinds.push(found.kind)
   }
   return kinds
+}
+
+/** Rejects with what is wrong with models that are on this disk, or cannot come there. */
+export async function checkModels(
+  context: CliContext,
+  models: readonly string[],
+  kind: ModelKind,
+): Promise<void> {
+  const { canBePulled, resolveModel } = await context.loadModels()
+  for (const spec of models) {
+    try {
+      await resolveModel(spec, { around: context.around, pull: false, kind })
+    } catch (error) {
+      const isMissing = kindOf(error).prefixdCode === 'PREFIXD_E_MODEL_NOT_FOUND'
+      if (!isMissing || !canBePulled(spec)) throw error
+    }
+  }
 }
 
 /** Runs a pull, or something as long. Rejects with `Interrupted` when the signal ended it. */

@@ -55,7 +55,7 @@ function kvBitsOf({ kvType }: Config): { readonly kvBits?: number } {
       'kv-type',
       `kv-type is ${kvType}; with the engine mlx it is f16 (as the model computes), q8_0 or ` +
         'q4_0, the same for keys and values.',
-      'Choose one of these, or serve with --engine llamacpp.',
+      'Choose one of these, or serve GGUF files only, with --engine llamacpp.',
     )
   }
   return bits === null ? {} : { kvBits: bits }
@@ -64,12 +64,12 @@ function kvBitsOf({ kvType }: Config): { readonly kvBits?: number } {
 function adapterOf({ lora }: Config): { readonly adapter?: string } {
   const [adapter, ...more] = lora
   if (adapter === undefined) return {}
-  if (more.length === 0 && !/:\d+(\.\d+)?$/.test(adapter)) return { adapter }
+  if (more.length === 0 && !/:-?\d+(\.\d+)?$/.test(adapter)) return { adapter }
   throw settingError(
     'lora',
     `lora is ${lora.join(',')}; with the engine mlx it is one folder with adapters.safetensors ` +
       'and adapter_config.json, without a scale behind it.',
-    'Name one folder, or serve with --engine llamacpp.',
+    'Name one folder, or serve GGUF files only, with --engine llamacpp.',
   )
 }
 

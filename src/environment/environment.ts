@@ -112,6 +112,6 @@ export function readyEnvironment(around: Surroundings): ReadyEnvironment {
       : `The MLX engine in ${dir} cannot be used: ${environment.why}.`
   throw new PrefixdError('PREFIXD_E_ENGINE_MISSING', message, {
     field: 'engine',
-    next: 'prefixd engines install mlx (about 80 MB), or serve with --engine llamacpp.',
+    next: 'prefixd engines install mlx (about 80 MB), or serve GGUF files with --engine llamacpp.',
   })
 }

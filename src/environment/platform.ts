@@ -45,7 +45,7 @@ export function mlxDevice(machine: Machine, cuda: boolean): MlxDevice {
   if (refusal !== null) {
     throw new PrefixdError('PREFIXD_E_ENGINE_INSTALL', `${refusal}.`, {
       field: cuda ? '--cuda' : 'engine',
-      next: 'Serve with --engine llamacpp, which runs here.',
+      next: 'Serve GGUF files with --engine llamacpp, which runs here.',
     })
   }
   return machine.platform === 'darwin' ? 'metal' : cuda ? 'cuda' : 'cpu'

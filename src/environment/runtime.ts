@@ -27,7 +27,10 @@ export async function mlxRuntime(around: Surroundings): Promise<MlxRuntime & Mlx
     throw new PrefixdError(
       'PREFIXD_E_ENGINE_MISSING',
       `The worker of the MLX engine is not part of this prefixd (there is no ${worker}).`,
-      { field: 'engine', next: 'Install prefixd again, or serve with --engine llamacpp.' },
+      {
+        field: 'engine',
+        next: 'Install prefixd again, or serve GGUF files with --engine llamacpp.',
+      },
     )
   }
   const blas = await findBlas(environment, around.env)

@@ -63,6 +63,10 @@ export async function pullModel(spec: string, options: PullOptions = {}): Promis
   )
 }
 
+/** May a pull bring it? Of paths and unknown names that is known without asking anybody. */
+export const canBePulled = (spec: string): boolean =>
+  isHubRef(spec) || findInCatalogue(spec) !== undefined
+
 /** A pinned model of another size was cut or replaced: pulling it again repairs it. */
 async function findWhole(around: Surroundings, pull: Pull): Promise<StoredModel | null> {
   const stored = await findStored(around, pull.name, 'gguf')

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { EnvironmentDoor } from '../../src/cli/context.ts'
+import type { EnvironmentDoor, ModelsDoor } from '../../src/cli/context.ts'
 import type { ServiceModule } from '../../src/cli/service.ts'
 import { PrefixdError } from '../../src/errors.ts'
-import { kindOfEngine } from '../../src/models/index.ts'
+import { canBePulled, kindOfEngine } from '../../src/models/index.ts'
 import { prefixd } from './run.ts'
 
 type Engines = Awaited<ReturnType<EnvironmentDoor['listEngines']>>
@@ -101,16 +101,19 @@ describe('prefixd engines install', () => {
     expect(JSON.parse(ran.out)).toMatchObject({ name: 'mlx', was_present: true, path: dir })
   })
 
-  it('ends with 130 when it is interrupted', async () => {
+  it('ends with 130 when it is interrupted, and says how to go on', async () => {
     const installMlx: EnvironmentDoor['installMlx'] = async ({ signal }) => {
       signal.throwIfAborted()
       throw new Error('not interrupted')
     }
-    const ran = await prefixd(['engines', 'install', 'mlx'], {
+    const ran = await prefixd(['engines', 'install', 'mlx', '--cuda'], {
       environment: { installMlx },
       isInterrupted: true,
     })
-    expect(ran).toMatchObject({ exit: 130, out: '', err: '\n' })
+    expect(ran).toMatchObject({ exit: 130, out: '' })
+    expect(ran.err).toBe(
+      'stopped, and nothing is left of it; once more: prefixd engines install mlx --cuda\n\n',
+    )
   })
 
   it.each(['llamacpp', 'vllm'])('refuses %s, which nobody installs', async (name) => {
@@ -177,7 +180,13 @@ describe('prefixd serve --engine mlx', () => {
   const stale: Environment = { places, state: 'stale', why, record: { ...record, device: 'cuda' } }
 
   /** A service that cannot start tells that it was asked to: everything before it was done. */
-  async function serve(environment: Environment, words: string[], answer?: string) {
+  async function serve(
+    environment: Environment,
+    words: string[],
+    answer?: string,
+    resolveModel: ModelsDoor['resolveModel'] = async () =>
+      ({ id: 'm', path: '/m', digest: null, sizeBytes: 1 }) as never,
+  ) {
     const installed: { cuda: boolean }[] = []
     const door: Partial<EnvironmentDoor> = {
       mlxEnvironment: () => environment,
@@ -196,12 +205,11 @@ describe('prefixd serve --engine mlx', () => {
     }
     const models = {
       ...{ listModels: refuse, memoryFigures: refuse, pullModel: refuse, removeModel: refuse },
-      ...{ kindOfEngine, placeFolder: refuse },
-      resolveModel: async () => ({ id: 'm', path: '/m', digest: null, sizeBytes: 1 }) as never,
+      ...{ canBePulled, kindOfEngine, placeFolder: refuse, resolveModel },
     }
     const options = { environment: door, service, models }
     const ran = await prefixd(
-      ['serve', '--engine', 'mlx', ...words],
+      ['serve', ...(words.includes('--engine') ? [] : ['--engine', 'mlx']), ...words],
       answer === undefined ? options : { ...options, answer },
     )
     return { ran, installed }
@@ -227,7 +235,43 @@ describe('prefixd serve --engine mlx', () => {
     expect(installed).toEqual([])
     expect(ran.exit).toBe(1)
     expect(ran.err).toContain('error  The MLX engine is not installed.')
-    expect(ran.err).toContain('try    prefixd engines install mlx (or serve --yes)')
+    expect(ran.err).toContain('try    prefixd engines install mlx (or --yes)')
+  })
+
+  it('says what is wrong with settings and models before it asks to install', async () => {
+    const settings = await serve(missing, ['--kv-type', 'q5_0'], 'y')
+    expect(settings.ran.err).toContain('kv-type is q5_0; with the engine mlx it is f16')
+    const refused: ModelsDoor['resolveModel'] = async () => {
+      throw new PrefixdError('PREFIXD_E_MODEL_KIND', 'it is a GGUF file')
+    }
+    const kind = await serve(missing, ['--model', './a.gguf'], 'y', refused)
+    expect(kind.ran.err).toContain('it is a GGUF file')
+    for (const { ran, installed } of [settings, kind]) {
+      expect({ installed, questions: ran.questions }).toEqual({ installed: [], questions: [] })
+    }
+  })
+
+  it('says the settings also of a folder that decides for mlx itself', async () => {
+    const folder: ModelsDoor['resolveModel'] = async () => ({ kind: 'mlx' }) as never
+    const words = ['--engine', 'auto', '--rope-scaling', 'yarn']
+    const { ran, installed } = await serve(missing, words, 'y', folder)
+    expect(ran.err).toContain('rope-scaling is yarn, which the engine mlx does not have')
+    expect({ installed, questions: ran.questions }).toEqual({ installed: [], questions: [] })
+  })
+
+  it('asks first and pulls then, where a model can come here', async () => {
+    const pulls: boolean[] = []
+    const resolveModel: ModelsDoor['resolveModel'] = async (_, { pull }) => {
+      pulls.push(pull)
+      if (!pull) throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', 'not on this disk yet')
+      return { kind: 'mlx' } as never
+    }
+    const hub = await serve(missing, ['--model', 'hf:owner/repo'], 'n', resolveModel)
+    expect(hub.ran.questions).toHaveLength(1)
+    const path = await serve(missing, ['--model', './nowhere'], 'y', resolveModel)
+    expect(path.ran.err).toContain('not on this disk yet')
+    expect(path.ran.questions).toEqual([])
+    expect(pulls).toEqual([false, false])
   })
 
   it('installs without asking with --yes, for the device that was there', async () => {

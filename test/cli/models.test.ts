@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { EnvironmentDoor, ModelsDoor } from '../../src/cli/context.ts'
 import { PrefixdError } from '../../src/errors.ts'
-import { kindOfEngine } from '../../src/models/index.ts'
+import { canBePulled, kindOfEngine } from '../../src/models/index.ts'
 import { prefixd } from './run.ts'
 
 const mebibyte = 1024 ** 2
@@ -21,6 +21,7 @@ function door(expected: Partial<ModelsDoor>): ModelsDoor {
     throw new Error('not expected in this test')
   }
   return {
+    canBePulled,
     kindOfEngine,
     listModels: refuse,
     memoryFigures: refuse,

@@ -44,6 +44,7 @@ describe('the settings of mlx', () => {
     ['kv-type', { 'kv-type': 'q8_0/f16' }, 'the same for keys and values'],
     ['lora', { lora: 'a,b' }, 'it is one folder'],
     ['lora', { lora: 'a:0.5' }, 'without a scale behind it'],
+    ['lora', { lora: 'a:-1' }, 'without a scale behind it'],
     ['rope-scaling', { 'rope-scaling': 'yarn' }, "it follows the model's own config.json"],
     ['flash-attention', { 'flash-attention': 'off' }, 'it chooses its kernels itself'],
     ['library-dir', { 'library-dir': 'build' }, 'it loads no libraries of llama.cpp'],

@@ -2,7 +2,7 @@
 import { formatSize } from '../../config/sizes.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { ensureEngine } from '../engine-install.ts'
-import { withProgress } from '../model-pull.ts'
+import { checkModels, withProgress } from '../model-pull.ts'
 import { printable } from '../render/text.ts'
 
 export interface ModelsConvertFlags {
@@ -20,7 +20,8 @@ export async function modelsConvert(
 ): Promise<void> {
   const { dtype = 'stored', out = null } = flags
   const signal = this.interrupted()
-  await ensureEngine(this, flags.yes === true, signal)
+  const before = () => checkModels(this, [spec], 'gguf')
+  await ensureEngine(this, { yes: flags.yes === true, signal, before })
   const { placeFolder, resolveModel } = await this.loadModels()
   const { convertGguf } = await this.loadEnvironment()
   const { id, path } = await withProgress(this, `pulling ${spec}`, signal, (options) =>

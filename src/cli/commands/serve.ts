@@ -1,10 +1,11 @@
 /** `prefixd serve`: the service in the foreground. The only command that loads the server. */
+import { engineSettings } from '../../config/engine-settings.ts'
 import type { Config } from '../../config/schema.ts'
 import { createClient } from '../client.ts'
 import { type CliContext, type Shutdown, style, writeLines } from '../context.ts'
 import { ensureEngine } from '../engine-install.ts'
 import { failureText, Interrupted } from '../failure.ts'
-import { ensureModels } from '../model-pull.ts'
+import { checkModels, ensureModels } from '../model-pull.ts'
 import { bannerLines } from '../render/banner.ts'
 import { requestLine } from '../render/request-line.ts'
 import { printable, printableLines } from '../render/text.ts'
@@ -46,10 +47,18 @@ async function start(
   yes: boolean,
   signal: AbortSignal,
 ): Promise<RunningService> {
+  const { engine, models } = config
+  if (engine !== 'auto') engineSettings(config, engine)
   // Nobody wants to pull a model first that then cannot be served.
-  if (config.engine === 'mlx') await ensureEngine(context, yes, signal)
+  if (engine === 'mlx') {
+    const before = () => checkModels(context, models, 'mlx')
+    await ensureEngine(context, { yes, signal, before })
+  }
   const kinds = await ensureModels(context, config, signal)
-  if (kinds.includes('mlx')) await ensureEngine(context, yes, signal)
+  if (kinds.includes('mlx')) {
+    const before = async () => engineSettings(config, 'mlx')
+    await ensureEngine(context, { yes, signal, before })
+  }
   if (signal.aborted) throw new Interrupted()
   const { serve: startService } = await context.loadService()
   // Large weights take a while; without a word that looks like a hang.
