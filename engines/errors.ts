@@ -2,9 +2,19 @@
 export class EngineError extends Error {
   override readonly name = 'EngineError'
   readonly code: string
-  constructor(code: string, message: string, options?: { cause?: unknown }) {
+  /** When to send the request again; null: nobody knows. */
+  readonly retryAfterSeconds: number | null
+  constructor(
+    code: string,
+    message: string,
+    {
+      retryAfterSeconds = null,
+      ...options
+    }: { cause?: unknown; retryAfterSeconds?: number | null } = {},
+  ) {
     super(message, options)
     this.code = code
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 

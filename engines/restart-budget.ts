@@ -2,8 +2,8 @@
 import type { EngineLimits } from './limits.ts'
 
 export interface RestartBudget {
-  /** Milliseconds to wait before the next start, or null when there is none left. */
-  delayAfterDeath(nowMs: number): number | null
+  /** The wait before the next start; `isSpent`: it died too often to be started unasked. */
+  afterDeath(nowMs: number): { readonly delayMs: number; readonly isSpent: boolean }
   /** Deaths within the window that ends with the last one. */
   readonly deaths: number
 }
@@ -12,12 +12,14 @@ export interface RestartBudget {
 export function createRestartBudget(limits: EngineLimits): RestartBudget {
   let deathsAtMs: number[] = []
   return {
-    delayAfterDeath(nowMs) {
+    afterDeath(nowMs) {
       const forgivenMs = nowMs - limits.workerRestartWindowMs
       deathsAtMs = [...deathsAtMs.filter((atMs) => atMs > forgivenMs), nowMs]
-      if (deathsAtMs.length > limits.workerRestartsPerWindow) return null
       const delayMs = limits.workerBackoffMinMs * 2 ** (deathsAtMs.length - 1)
-      return Math.min(delayMs, limits.workerBackoffMaxMs)
+      return {
+        delayMs: Math.min(delayMs, limits.workerBackoffMaxMs),
+        isSpent: deathsAtMs.length > limits.workerRestartsPerWindow,
+      }
     },
     get deaths() {
       return deathsAtMs.length

@@ -20,6 +20,8 @@ export interface EngineOptions {
   readonly limits: EngineLimits
   /** Added to the service's own environment. */
   readonly env?: Readonly<Record<string, string>>
+  /** Asked before the worker is started again: see `KeepAliveOptions`. Absent: nothing can be. */
+  readonly missing?: () => Promise<string | null>
   /** A line of the worker's output, or about the worker. */
   readonly log: (line: string) => void
 }
@@ -79,8 +81,10 @@ function superviseWorker(command: WorkerCommand, options: EngineOptions) {
     forWorker.rejectAll(error)
     pool.rejectAll(error)
   }
+  /** Starts a worker that rests, where it is time. */
   const assertServing = (): void => {
     if (refusal !== null) throw refusal
+    kept.demand()
   }
 
   const kept = keepAlive({
@@ -98,6 +102,11 @@ function superviseWorker(command: WorkerCommand, options: EngineOptions) {
       pool.detach()
       wakeDrain.fire()
     },
+    onResting(reason) {
+      forWorker.rejectAll(reason)
+      pool.rejectAll(reason)
+    },
+    missing: options.missing ?? (async () => null),
   })
   void kept.over.then(refuse)
 
@@ -112,7 +121,7 @@ function superviseWorker(command: WorkerCommand, options: EngineOptions) {
       await wakeDrain.wait(deadlineMs - performance.now())
     }
     if (live !== null && live.life.calls.openCount === 0) live.life.shutDown(reason)
-    else kept.life?.kill(reason, true)
+    else kept.life?.kill(reason, 'never')
     await kept.over
   }
 

@@ -6,7 +6,7 @@ import { protocolError, protocolVersion } from './frames.ts'
 import { type EngineLimits, workerExitMs } from './limits.ts'
 import { readToService, type ToService, type ToWorker } from './messages.ts'
 import { checkModelInfo } from './model-info.ts'
-import { startProcess, type WorkerCommand } from './process.ts'
+import { startProcess, type WorkerCommand, type WorkerProcess } from './process.ts'
 import type { ModelInfo, SharedArena, WorkerOptions } from './types.ts'
 
 export interface WorkerLifeOptions {
@@ -20,10 +20,18 @@ export interface WorkerLifeOptions {
   readonly onEnded: () => void
 }
 
+/**
+ * When a worker that ended is started again. `soon`: by itself. `asked`: the same would happen
+ * again, unless somebody has mended something; a request finds out. `repaired`: likewise, and to
+ * look costs next to nothing. `never`.
+ */
+export type NextStart = 'soon' | 'asked' | 'repaired' | 'never'
+
 export interface WorkerEnd {
   readonly error: EngineError
-  /** The same would happen again: no restart. */
-  readonly final: boolean
+  readonly next: NextStart
+  /** The error in one sentence, without the worker's own output. */
+  readonly why: string
 }
 
 export interface WorkerLife {
@@ -34,7 +42,7 @@ export interface WorkerLife {
   /** Resolves when the process has ended and every open call has been rejected. */
   readonly ended: Promise<WorkerEnd>
   /** Ends the process at once; open calls are rejected with `error` when it has ended. */
-  kill(error: EngineError, final?: boolean): void
+  kill(error: EngineError, next?: NextStart): void
   /** Asks an idle worker to close its model; kills it when that takes too long. */
   shutDown(error: EngineError): void
 }
@@ -46,20 +54,22 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
   let reason: WorkerEnd | null = null
   let exitTimer: NodeJS.Timeout | undefined
 
-  const kill = (error: EngineError, final = false): void => {
-    reason ??= { error, final }
+  const kill = (error: EngineError, next: NextStart = 'soon'): void => {
+    reason ??= { error, next, why: error.message }
     child.kill()
   }
 
   const fail = (error: EngineError): void => {
-    reason ??= { error, final: true }
+    reason ??= { error, next: 'asked', why: error.message }
   }
   const becomeReady = (info: ModelInfo): void => {
     clearTimeout(readyTimer)
     ready.resolve(info)
   }
   const readyTimer = setTimeout(() => {
-    kill(notReady(limits.workerReadyMs, child.logTail()), true)
+    const why = notReady(limits.workerReadyMs)
+    reason ??= { error: failed(why, child.logTail()), next: 'asked', why }
+    child.kill()
   }, limits.workerReadyMs)
   const silence = createSilence(limits.workerSilenceMs, () => {
     kill(silent(limits.workerSilenceMs))
@@ -87,7 +97,7 @@ export function startWorkerLife(options: WorkerLifeOptions): WorkerLife {
     clearTimeout(readyTimer)
     clearTimeout(exitTimer)
     channel.destroy()
-    const end = reason ?? { error: died(words, child.logTail()), final: child.pid === null }
+    const end = reason ?? died(words, child)
     options.onEnded()
     calls.failAll(end.error)
     silence.watch(false)
@@ -115,7 +125,7 @@ interface LifeSteps {
   becomeReady(info: ModelInfo): void
   /** The worker ends by itself, and for this reason. */
   fail(error: EngineError): void
-  kill(error: EngineError, final?: boolean): void
+  kill(error: EngineError, next?: NextStart): void
 }
 
 /** What a worker says of itself, from its greeting to `ready` or `failed`. */
@@ -124,7 +134,7 @@ function follow(message: Exclude<ToService, { id: number }>, steps: LifeSteps): 
     case 'hello': {
       const { protocol } = message
       if (protocol === protocolVersion) void steps.channel.send(greeting(steps.options))
-      else steps.kill(protocolError(`the worker speaks version ${protocol}`), true)
+      else steps.kill(protocolError(`the worker speaks version ${protocol}`), 'never')
       return
     }
     case 'loading':
@@ -160,13 +170,19 @@ function createSilence(silenceMs: number, onSilence: () => void) {
   }
 }
 
-function died(words: string, logTail: string): EngineError {
-  return new EngineError(
-    'PREFIXD_E_ENGINE_DIED',
-    `The worker ended (${words}). What was stored is kept; send the request again.` +
-      (logTail === '' ? '' : ` Its last lines:\n${logTail}`),
-  )
+function died(words: string, { pid, logTail }: WorkerProcess): WorkerEnd {
+  const why = `The worker ended (${words}).`
+  if (pid === null) return { error: failed(why, logTail()), next: 'asked', why }
+  const advice = `${why} What was stored is kept; send the request again.`
+  const error = new EngineError('PREFIXD_E_ENGINE_DIED', withLastLines(advice, logTail()))
+  return { error, next: 'soon', why }
 }
+
+const failed = (why: string, logTail: string): EngineError =>
+  new EngineError('PREFIXD_E_ENGINE_FAILED', withLastLines(why, logTail))
+
+const withLastLines = (sentence: string, logTail: string): string =>
+  logTail === '' ? sentence : `${sentence} Its last lines:\n${logTail}`
 
 function silent(silenceMs: number): EngineError {
   return new EngineError(
@@ -176,10 +192,5 @@ function silent(silenceMs: number): EngineError {
   )
 }
 
-function notReady(readyMs: number, logTail: string): EngineError {
-  return new EngineError(
-    'PREFIXD_E_ENGINE_FAILED',
-    `The worker was not ready within ${readyMs} ms. Check the disk that the model is on.` +
-      (logTail === '' ? '' : ` Its last lines:\n${logTail}`),
-  )
-}
+const notReady = (readyMs: number): string =>
+  `The worker was not ready within ${readyMs} ms. Check the disk that the model is on.`

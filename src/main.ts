@@ -21,11 +21,12 @@ import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
 import { currentSurroundings } from './config/paths.ts'
 import type { Config, EngineName } from './config/schema.ts'
-import { type MlxComputer, mlxRuntime } from './environment/index.ts'
+import { type MlxComputer, mlxEnvironment, mlxRuntime } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
 import {
   engineRooms,
   findModels,
+  type NamedModel,
   type ResolvedModel,
   refuseTwins,
   weightsDigest,
@@ -103,6 +104,8 @@ interface PlannedModel {
   readonly weightsDigest: string
   readonly engineName: EngineName
   readonly engineBytes: number | null
+  /** See `missingPart`. */
+  readonly missing: () => Promise<string | null>
   readonly start: StartEngine
   readonly worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences' | 'engine'>
 }
@@ -128,10 +131,34 @@ async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
     // Models without weights are told from each other by their names.
     const modelPath = weights?.path ?? id
     const worker = { modelPath, contextTokens, sequences, engine: settings }
-    planned.push({ id, aliases, weightsDigest, engineName, engineBytes, start, worker })
+    const missing = () => missingPart(model, weightsDigest, log)
+    planned.push({ id, aliases, weightsDigest, engineName, engineBytes, missing, start, worker })
   }
   refuseTwins(planned)
   return planned
+}
+
+/**
+ * What a worker needs to start again and does not find, as sentences for clients: without paths,
+ * which the log has. What is stored would not fit other weights, so those are not taken.
+ */
+async function missingPart(
+  { id, aliases: [name = id], engine, weights }: NamedModel,
+  knownDigest: string,
+  log: Log,
+): Promise<string | null> {
+  if (engine === 'mlx' && mlxEnvironment(currentSurroundings()).state !== 'ready') {
+    return 'The MLX engine is not installed any more: `prefixd engines install mlx` brings it back.'
+  }
+  if (weights === null) return null
+  try {
+    if ((await weightsDigest(weights.path)) === knownDigest) return null
+    return `The weights of ${id} are others than the service began with: restart it to serve them.`
+  } catch (error) {
+    log.warn(`the weights of ${id} cannot be read`, error)
+    const pull = weights.origin === 'store' ? `, or \`prefixd models pull ${name}\`` : ''
+    return `The weights of ${id} are gone or cannot be read: put them back where they were${pull}.`
+  }
 }
 
 const digestOf = async ({ digest, path }: ResolvedModel): Promise<string> =>
@@ -140,7 +167,7 @@ const digestOf = async ({ digest, path }: ResolvedModel): Promise<string> =>
 /** Returns at once; the worker loads its model meanwhile. */
 const startWorker = (
   config: Config,
-  { id, worker, start }: PlannedModel,
+  { id, worker, missing, start }: PlannedModel,
   arena: Arena,
   log: Log,
 ): Engine =>
@@ -154,6 +181,7 @@ const startWorker = (
     arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
     view: arena,
     limits: { ...limits, queuedRequests: config.queuedRequests },
+    missing,
     log: (line) => log.debug(`worker of ${id}: ${line}`),
   })
 

@@ -91,7 +91,7 @@ test('a worker killed with -9 is its own model’s error; the other one goes on 
   expect(await worker(service, 'fake-b')).toMatchObject({ pid: other?.pid, restarts: 0 })
 })
 
-test('a worker that dies too often is given up; only its own model is refused from then on', async () => {
+test('a worker that dies too often rests; only its own model is refused, and health says so', async () => {
   // Only what is longer than a prompt of the others gets there.
   const service = await start(createServiceFolder(), {}, { crashAtToken: promptTokens + 200 })
   const long = { ...ask('fake-a'), tokens: fakeTokens(1, promptTokens + 300) }
@@ -112,7 +112,8 @@ test('a worker that dies too often is given up; only its own model is refused fr
   const refused = await complete(service.url, ask('fake-a')).catch((error: unknown) => error)
   expect(refused).toMatchObject({ status: 503, code: 'PREFIXD_E_ENGINE_FAILED' })
   expect((await complete(service.url, ask('fake-b'))).text).not.toBe('')
-  expect(await service.get('/health')).toEqual({ status: 'ok' })
+  const failed = [{ id: 'fake-a', state: 'failed' }]
+  expect(await service.get('/health')).toEqual({ status: 'degraded', models: failed })
 })
 
 test('what a request waits for its model to load has a figure of its own', async () => {

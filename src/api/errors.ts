@@ -63,6 +63,8 @@ export function toErrorReply(
   const error = translate(thrown, bodyLimitBytes)
   const kind = kindOf(error)
   const own = error instanceof PrefixdError ? error : null
+  const retryAfterSeconds = (error as { retryAfterSeconds?: number | null } | null)
+    ?.retryAfterSeconds
   const unforeseen = kind.prefixdCode === 'PREFIXD_E_INTERNAL' && own === null
   const message = unforeseen
     ? `prefixd failed in a way that it should not. Its log has the details under ${requestId}.`
@@ -71,7 +73,7 @@ export function toErrorReply(
     status: kind.status,
     headers: {
       'x-prefixd-error': kind.prefixdCode,
-      ...(kind.retry ? retryHeaders(own?.retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
+      ...(kind.retry ? retryHeaders(retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
       ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
     body: {

@@ -189,6 +189,14 @@ test('health is ok as soon as one model answers', async () => {
   expect((await get('/health', service)).json()).toEqual({ status: 'ok' })
 })
 
+test('health is degraded, and says by which models, where others answer', async () => {
+  const service = scriptedService()
+  service.cards = [modelCard({ id: 'other', state: 'failed' }), modelCard()]
+  const reply = await get('/health', service)
+  expect(reply.statusCode).toBe(200)
+  expect(reply.json()).toEqual({ status: 'degraded', models: [{ id: 'other', state: 'failed' }] })
+})
+
 test('tokenize and detokenize are each other’s inverse', async () => {
   const { tokens } = (await post('/tokenize', { content: 'hé' })).json()
   expect(tokens).toEqual([104, 195, 169])

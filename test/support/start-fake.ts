@@ -20,6 +20,7 @@ export function startFake(options: {
   readonly worker?: Partial<WorkerOptions>
   readonly limits?: Partial<EngineLimits>
   readonly log?: (line: string) => void
+  readonly missing?: () => Promise<string | null>
 }): Engine {
   return startEngine('fake', {
     worker: {
@@ -36,5 +37,6 @@ export function startFake(options: {
     view: options.arena.view,
     limits: { ...testLimits, ...options.limits },
     log: options.log ?? (() => {}),
+    ...(options.missing && { missing: options.missing }),
   })
 }

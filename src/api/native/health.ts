@@ -7,7 +7,10 @@ export function healthRoutes(server: Server, { service }: ApiContext): void {
   const health = async () => {
     const cards = service.models()
     if (!cards.some((card) => card.state === 'ready')) throw notReady(cards)
-    return { status: 'ok' }
+    const failed = cards.filter((card) => card.state === 'failed')
+    if (failed.length === 0) return { status: 'ok' }
+    // Requests for a model that is loaded wait for it; those for a failed one are refused.
+    return { status: 'degraded', models: failed.map(({ id, state }) => ({ id, state })) }
   }
   // Whoever only asks whether the service lives has no key: load balancers, containers.
   const config = { isOpen: true }
@@ -25,8 +28,8 @@ function notReady(cards: readonly ModelCard[]): PrefixdError {
     return new PrefixdError('PREFIXD_E_ENGINE_DIED', 'The worker died and is being restarted.')
   }
   if (is('failed')) {
-    return new PrefixdError('PREFIXD_E_ENGINE_FAILED', 'The worker failed too often.', {
-      next: 'GET /v1/workers has its last error.',
+    return new PrefixdError('PREFIXD_E_ENGINE_FAILED', 'The worker failed, and is not running.', {
+      next: 'GET /v1/workers has its last error; a request starts it again, where it can.',
     })
   }
   return new PrefixdError('PREFIXD_E_ENGINE_STOPPING', 'The service is stopping.')
