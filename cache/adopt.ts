@@ -1,42 +1,65 @@
 /** Rebuilds the index from what LMDB says. Reads no payload and no token ids. */
-import { addRecord, type CachedRecord, type PrefixIndex } from './prefix-index.ts'
+import { addRecord, type CachedBlock, type CachedRecord, type PrefixIndex } from './prefix-index.ts'
 import type { RecordKey, StoredRecord } from './tiers/tier.ts'
 
 export interface Adopted {
   /** Least recently used first; of one request's blocks, children before parents. */
-  readonly records: CachedRecord[]
+  readonly records: readonly CachedRecord[]
   /** Without their rows or their parent they are garbage. */
-  readonly orphans: RecordKey[]
+  readonly orphans: readonly RecordKey[]
 }
 
 export function adoptStored(index: PrefixIndex, stored: Iterable<StoredRecord>): Adopted {
   const records: CachedRecord[] = []
   const orphans: RecordKey[] = []
-  for (const record of [...stored].sort(
-    (a, b) => a.blockIndex - b.blockIndex || rank(a) - rank(b),
-  )) {
-    const block = index.get(record.hash) ?? insert(index, record)
-    if (block === null) {
-      orphans.push({ hash: record.hash, kind: record.kind })
-      continue
+  for (const group of parentsFirst(stored)) {
+    for (const record of group) {
+      const block = index.get(record.hash) ?? insert(index, record)
+      if (block === null) {
+        orphans.push({ hash: record.hash, kind: record.kind })
+        continue
+      }
+      // Whatever is stored of a block is as exact as the least exact part of it.
+      block.grid &&= record.grid
+      records.push(addRecord(block, record.kind, record.sizeBytes, record.crc32s))
     }
-    // Whatever is stored of a block is as exact as the least exact part of it.
-    block.grid &&= record.grid
-    records.push(addRecord(block, record.kind, record.sizeBytes, record.crc32s))
   }
-  records.sort(
-    (a, b) => a.block.lastUsedAtMs - b.block.lastUsedAtMs || b.block.index - a.block.index,
-  )
-  return { records, orphans }
+  return { records: leastRecentFirst(records), orphans }
 }
 
-/** Rows first: a block is there when they are. */
-const rank = (record: StoredRecord): number => (record.kind === 'kv' ? 0 : 1)
+/** Rows by depth, and then what is exact at a boundary: a block is there when its rows are. */
+function parentsFirst(stored: Iterable<StoredRecord>): StoredRecord[][] {
+  const rows = new Map<number, StoredRecord[]>()
+  const boundaries: StoredRecord[] = []
+  for (const record of stored) {
+    if (record.kind !== 'kv') {
+      boundaries.push(record)
+      continue
+    }
+    const group = rows.get(record.blockIndex)
+    if (group === undefined) rows.set(record.blockIndex, [record])
+    else group.push(record)
+  }
+  const byDepth = [...rows].sort(([a], [b]) => a - b)
+  return [...byDepth.map(([, group]) => group), boundaries]
+}
 
-function insert(index: PrefixIndex, record: StoredRecord) {
+function insert(index: PrefixIndex, record: StoredRecord): CachedBlock | null {
   if (record.kind !== 'kv') return null
   const root = index.root(record.namespace)
   const parent = record.blockIndex === 0 ? root : index.get(record.parent)
   if (parent === undefined || parent.hash !== record.parent) return null
   return index.insert({ ...record, parent, index: record.blockIndex, tokens: null }, 'later')
+}
+
+/** Compares numbers in two arrays: the records themselves lie all over the memory. */
+function leastRecentFirst(records: readonly CachedRecord[]): CachedRecord[] {
+  const times = Float64Array.from(records, ({ block }) => block.lastUsedAtMs)
+  const depths = Uint32Array.from(records, ({ block }) => block.index)
+  const order = Uint32Array.from(records, (_, place) => place)
+  order.sort(
+    (a, b) =>
+      (times[a] as number) - (times[b] as number) || (depths[b] as number) - (depths[a] as number),
+  )
+  return Array.from(order, (place) => records[place] as CachedRecord)
 }

@@ -8,7 +8,7 @@ import { openDatabases } from './record-index.ts'
 
 const path = process.argv[2]
 if (path === undefined) throw new Error('usage: probe-index <path of the index>')
-const root = open<Buffer, Uint8Array>({ path, noSubdir: true, maxDbs: 4 })
+const root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: 4 })
 const databases = openDatabases(root)
 for (const database of Object.values(databases)) {
   const { overflowPages } = database.getStats() as { overflowPages: number }

@@ -23,6 +23,7 @@ const kindOfByte = new Map(
 
 const hashBytes = 8
 const gridFlag = 1
+const parentAt = 48
 const fixedBytes = 56
 const runBytes = 8
 const crcBytes = 4
@@ -38,18 +39,21 @@ export function encodeHash(hash: BlockHash): Buffer {
   return bytes
 }
 
-export function decodeHash(bytes: Uint8Array): BlockHash {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, hashBytes).toString('hex') as BlockHash
-}
+const decodeHash = (bytes: Buffer, at: number): BlockHash =>
+  bytes.toString('hex', at, at + hashBytes) as BlockHash
 
 export function encodeKey(key: RecordKey): Buffer {
   return Buffer.concat([encodeHash(key.hash), Uint8Array.of(kindBytes[key.kind])])
 }
 
-function decodeKey(bytes: Uint8Array): RecordKey | null {
-  const kind = kindOfByte.get(bytes[hashBytes] ?? 0)
-  if (bytes.length !== hashBytes + 1 || kind === undefined) return null
-  return { hash: decodeHash(bytes), kind }
+/** By hash: negative where the first key comes first, 0 for keys of one block. */
+export function compareHashes(a: Uint8Array, b: Uint8Array): number {
+  for (let at = 0; at < hashBytes; at++) {
+    // A key that is cut comes before those that it begins.
+    const difference = (a[at] ?? -1) - (b[at] ?? -1)
+    if (difference !== 0) return difference
+  }
+  return 0
 }
 
 /** Throws a RangeError for a field that the format has no room for. */
@@ -69,7 +73,7 @@ export function encodeEntry({ record, runs }: Entry): Buffer {
   bytes.writeUIntLE(record.sizeBytes, 24, 6)
   bytes.writeUIntLE(clampTime(record.createdAtMs), 32, 6)
   bytes.writeUIntLE(clampTime(record.lastUsedAtMs), 40, 6)
-  encodeHash(record.parent).copy(bytes, 48)
+  encodeHash(record.parent).copy(bytes, parentAt)
   let at = fixedBytes + namespace.copy(bytes, fixedBytes)
   for (const run of runs) {
     bytes.writeUInt32LE(run.first, at)
@@ -82,7 +86,8 @@ export function encodeEntry({ record, runs }: Entry): Buffer {
 }
 
 export interface EntryDecoder {
-  decode(key: Uint8Array, value: Uint8Array): Entry | null
+  /** `usedAtMs`: a use that is known beside the entry; 0: none. */
+  decode(key: Buffer, value: Buffer, usedAtMs?: number): Entry | null
 }
 
 /** Equal namespaces become one string: there are few, and a hundred thousand records. */
@@ -97,43 +102,53 @@ export function createEntryDecoder(): EntryDecoder {
   }
 
   return {
-    decode(keyBytes, value) {
-      const key = decodeKey(keyBytes)
-      const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-      if (key === null || !isWhole(bytes)) return null
+    decode(key, bytes, usedAtMs = 0) {
+      const kind = kindOfByte.get(key[hashBytes] ?? 0)
+      if (key.length !== hashBytes + 1 || kind === undefined || !isWhole(bytes)) return null
       const namespaceEnd = fixedBytes + bytes.readUInt8(1)
-      const crcsAt = namespaceEnd + bytes.readUInt32LE(12) * runBytes
-      const runs: SlotRun[] = []
-      for (let at = namespaceEnd; at < crcsAt; at += runBytes) {
-        runs.push({ first: bytes.readUInt32LE(at), count: bytes.readUInt32LE(at + 4) })
-      }
-      const crc32s: number[] = []
-      for (let at = crcsAt; at < bytes.length - crcBytes; at += crcBytes) {
-        crc32s.push(bytes.readUInt32LE(at))
-      }
+      const runCount = bytes.readUInt32LE(12)
       const record: StoredRecord = {
-        ...key,
+        hash: decodeHash(key, 0),
+        kind,
         namespace: intern(bytes.toString('latin1', fixedBytes, namespaceEnd)),
-        parent: bytes.toString('hex', 48, 56) as BlockHash,
+        parent: decodeHash(bytes, parentAt),
         blockIndex: bytes.readUInt32LE(4),
         tokenCount: bytes.readUInt32LE(8),
         grid: (bytes.readUInt8(0) & gridFlag) !== 0,
         sizeBytes: bytes.readUIntLE(24, 6),
-        crc32s,
+        crc32s: decodeCrcs(bytes, namespaceEnd + runCount * runBytes, bytes.readUInt32LE(16)),
         createdAtMs: bytes.readUIntLE(32, 6),
-        lastUsedAtMs: bytes.readUIntLE(40, 6),
+        lastUsedAtMs: Math.max(usedAtMs, bytes.readUIntLE(40, 6)),
       }
-      return { record, runs }
+      return { record, runs: decodeRuns(bytes, namespaceEnd, runCount) }
     },
   }
 }
+
+// Most records have one run and one checksum: an array that is written so has no room for others.
+
+function decodeRuns(bytes: Buffer, from: number, count: number): SlotRun[] {
+  const runAt = (at: number): SlotRun => ({
+    first: bytes.readUInt32LE(at),
+    count: bytes.readUInt32LE(at + 4),
+  })
+  if (count === 1) return [runAt(from)]
+  return Array.from({ length: count }, (_, index) => runAt(from + index * runBytes))
+}
+
+function decodeCrcs(bytes: Buffer, from: number, count: number): number[] {
+  if (count === 1) return [bytes.readUInt32LE(from)]
+  return Array.from({ length: count }, (_, index) => bytes.readUInt32LE(from + index * crcBytes))
+}
+
+/** What crc32 gives for any bytes with their own crc32 behind them. */
+const crcOfWhole = 0x2144_df1c
 
 function isWhole(bytes: Buffer): boolean {
   if (bytes.length < fixedBytes + crcBytes) return false
   const lists = bytes.readUInt32LE(12) * runBytes + bytes.readUInt32LE(16) * crcBytes
   if (bytes.length !== fixedBytes + bytes.readUInt8(1) + lists + crcBytes) return false
-  const end = bytes.length - crcBytes
-  return bytes.readUInt32LE(end) === crc32(bytes.subarray(0, end))
+  return crc32(bytes) === crcOfWhole
 }
 
 function checkRoom(field: string, value: number, max: number): void {
@@ -166,9 +181,8 @@ export function encodeTime(timeMs: number): Buffer {
   return bytes
 }
 
-export function decodeTime(bytes: Uint8Array): number {
-  if (bytes.length !== 8) return 0
-  return Buffer.from(bytes.buffer, bytes.byteOffset, 8).readUIntLE(0, 6)
+export function decodeTime(bytes: Buffer): number {
+  return bytes.length === 8 ? bytes.readUIntLE(0, 6) : 0
 }
 
 export interface Format {

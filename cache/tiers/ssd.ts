@@ -6,12 +6,13 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { CacheError } from '../errors.ts'
-import type { BlockHash } from '../types.ts'
+import type { BlockHash, Crc32s, RecordKind } from '../types.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { createEntryDecoder, type Entry, formatVersion } from './record-format.ts'
 import { type IndexChange, openRecordIndex, type RecordIndex } from './record-index.ts'
 import { openSlab, type Slab, slotBytes } from './slab.ts'
 import { ioUnitBytes, type SlabIo } from './slab-file.ts'
+import type { SlotRun } from './slots.ts'
 import type { RecordKey, SsdTier, StoredRecord } from './tier.ts'
 
 export interface SsdTierOptions {
@@ -52,8 +53,8 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
     const format = { version: formatVersion, slotBytes }
     index = await openRecordIndex({ directory: lock.directory, format, onWarning })
     slab = await openSlab({ ...options, path: join(lock.directory, 'spill.slab') })
-    const entries = await loadEntries(index, slab, onWarning)
-    return createTier({ options, index, slab, entries, releaseLock, onWarning })
+    const loaded = await loadEntries(index, slab, onWarning)
+    return createTier({ options, index, slab, ...loaded, releaseLock, onWarning })
   } catch (error) {
     await slab?.close()
     await index?.close()
@@ -62,10 +63,30 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   }
 }
 
-type Entries = Map<string, Entry>
+/** What is kept of a record in memory: where its bytes are, and how they are checked. */
+interface Kept extends RecordKey {
+  readonly sizeBytes: number
+  readonly crc32s: Crc32s
+  readonly runs: readonly SlotRun[]
+}
 
-function nameOf(key: RecordKey): string {
-  return `${key.hash} ${key.kind}`
+type Entries = Map<string, Kept>
+
+const kinds: readonly RecordKind[] = ['kv', 'window', 'state']
+
+/** Most records are rows: their name is the block's, which exists already. */
+function nameOf({ hash, kind }: RecordKey): string {
+  return kind === 'kv' ? hash : `${hash} ${kind}`
+}
+
+function keptOf({ record, runs }: Entry): Kept {
+  const { hash, kind, sizeBytes, crc32s } = record
+  return { hash, kind, sizeBytes, crc32s, runs }
+}
+
+interface Loaded {
+  readonly entries: Entries
+  readonly records: readonly StoredRecord[]
 }
 
 /** Marks the slots of every record; drops records that are unreadable or lie beyond the slab. */
@@ -73,17 +94,17 @@ async function loadEntries(
   index: RecordIndex,
   slab: Slab,
   onWarning: (message: string) => void,
-): Promise<Entries> {
-  const uses = index.uses()
+): Promise<Loaded> {
   const entries: Entries = new Map()
+  const records: StoredRecord[] = []
   const dropped: Entry[] = []
-  const unreadable: Uint8Array[] = []
+  const unreadable: Buffer[] = []
   for (const { key, entry } of index.entries(createEntryDecoder())) {
     if (entry === null) {
-      unreadable.push(Buffer.from(key))
+      unreadable.push(key)
     } else if (slab.claim(entry.runs)) {
-      const usedAtMs = uses.get(entry.record.hash) ?? 0
-      entries.set(nameOf(entry.record), usedAtMs > 0 ? withUse(entry, usedAtMs) : entry)
+      entries.set(nameOf(entry.record), keptOf(entry))
+      records.push(entry.record)
     } else {
       dropped.push(entry)
     }
@@ -93,24 +114,18 @@ async function loadEntries(
       `${dropped.length + unreadable.length} records of the SSD tier were dropped: ` +
         `${dropped.length} lie beyond the slab file, ${unreadable.length} have damaged entries.`,
     )
-    const kept = new Set([...entries.values()].map((entry) => entry.record.hash))
+    const kept = new Set(records.map((record) => record.hash))
     const hashes = dropped.map((entry) => entry.record.hash).filter((hash) => !kept.has(hash))
     await index.removeRaw(unreadable)
     await index.commit({ remove: dropped.map((entry) => entry.record), forget: hashes })
   }
-  return entries
+  return { entries, records }
 }
 
-function withUse(entry: Entry, usedAtMs: number): Entry {
-  const lastUsedAtMs = Math.max(entry.record.lastUsedAtMs, usedAtMs)
-  return { ...entry, record: { ...entry.record, lastUsedAtMs } }
-}
-
-interface TierParts {
+interface TierParts extends Loaded {
   readonly options: SsdTierOptions
   readonly index: RecordIndex
   readonly slab: Slab
-  readonly entries: Entries
   readonly releaseLock: () => void
   readonly onWarning: (message: string) => void
 }
@@ -120,6 +135,8 @@ function createTier(parts: TierParts): SsdTier {
   const ledger = createLedger(parts)
   const uses = createUses(parts, ledger)
   const underWay = new Set<Promise<unknown>>()
+  /** As they were read at open, for whoever asks first. */
+  let unasked: readonly StoredRecord[] | null = parts.records
   let closing: Promise<void> | null = null
   let readBytes = 0
   let writtenBytes = 0
@@ -152,9 +169,9 @@ function createTier(parts: TierParts): SsdTier {
     if (entry === undefined) {
       throw corrupt(`The record ${nameOf(key)} is not in the SSD tier.`)
     }
-    checkShape(entry.record, into)
+    checkShape(entry, into)
     if (into.length === 0) return
-    await slab.read(entry.runs, into, (from, to) => checkCrcs(entry.record, into, from, to))
+    await slab.read(entry.runs, into, (from, to) => checkCrcs(entry, into, from, to))
     readBytes += into.length
   }
 
@@ -179,7 +196,9 @@ function createTier(parts: TierParts): SsdTier {
       directIo: slab.directIo,
     }),
     *records() {
-      for (const entry of entries.values()) yield entry.record
+      const records = unasked ?? readAgain(index, entries)
+      unasked = null
+      yield* records
     },
     tokens: (hash) => index.tokens(hash),
     allocatedBytes: (sizeBytes) => slotsFor(sizeBytes) * slotBytes,
@@ -202,6 +221,12 @@ function createTier(parts: TierParts): SsdTier {
   }
 }
 
+function* readAgain(index: RecordIndex, entries: Entries): Generator<StoredRecord> {
+  for (const { entry } of index.entries(createEntryDecoder())) {
+    if (entry !== null && entries.has(nameOf(entry.record))) yield entry.record
+  }
+}
+
 interface Ledger {
   /** Is any record of this block stored, or about to be? */
   holds(hash: BlockHash): boolean
@@ -209,58 +234,54 @@ interface Ledger {
    * Removes the keys and applies the change in one transaction. The slots of what was removed are
    * free afterwards, unless told otherwise. Resolves with what was removed.
    */
-  commit(leaving: readonly RecordKey[], change: IndexChange, free?: boolean): Promise<Entry[]>
+  commit(leaving: readonly RecordKey[], change: IndexChange, free?: boolean): Promise<Kept[]>
 }
 
 /** The map in memory, kept equal to LMDB: removed before the commit, added after it. */
 function createLedger({ index, slab, entries }: TierParts): Ledger {
-  /** Records of each block, those whose commit is under way included: they share its tokens. */
-  const holders = new Map<BlockHash, number>()
+  /** Records whose commit is under way, by block. */
+  const arrivals = new Map<BlockHash, number>()
 
   function count(hash: BlockHash, by: number): void {
-    const now = (holders.get(hash) ?? 0) + by
-    if (now > 0) holders.set(hash, now)
-    else holders.delete(hash)
+    const now = (arrivals.get(hash) ?? 0) + by
+    if (now > 0) arrivals.set(hash, now)
+    else arrivals.delete(hash)
   }
 
-  for (const entry of entries.values()) count(entry.record.hash, 1)
+  const holds = (hash: BlockHash): boolean =>
+    kinds.some((kind) => entries.has(nameOf({ hash, kind }))) || arrivals.has(hash)
 
   /** Whoever takes an entry out owns its slots, so that they cannot be freed twice. */
-  function take(keys: readonly RecordKey[]): Entry[] {
-    const taken: Entry[] = []
+  function take(keys: readonly RecordKey[]): Kept[] {
+    const taken: Kept[] = []
     for (const key of keys) {
       const entry = entries.get(nameOf(key))
       if (entry === undefined) continue
       entries.delete(nameOf(key))
-      count(key.hash, -1)
       taken.push(entry)
     }
     return taken
   }
 
-  function put(entry: Entry): void {
-    entries.set(nameOf(entry.record), entry)
-  }
+  const put = (entry: Kept) => entries.set(nameOf(entry), entry)
 
   return {
-    holds: (hash) => holders.has(hash),
+    holds,
     async commit(keys, change, free = true) {
       const leaving = take(keys)
-      const arriving = change.put?.entry
-      if (leaving.length === 0 && arriving === undefined) return []
-      if (arriving !== undefined) count(arriving.record.hash, 1)
-      const forget = leaving.map((entry) => entry.record.hash).filter((hash) => !holders.has(hash))
+      const arriving = change.put === undefined ? null : keptOf(change.put.entry)
+      if (leaving.length === 0 && arriving === null) return []
+      if (arriving !== null) count(arriving.hash, 1)
+      const forget = leaving.map((entry) => entry.hash).filter((hash) => !holds(hash))
       try {
-        await index.commit({ ...change, remove: leaving.map((entry) => entry.record), forget })
+        await index.commit({ ...change, remove: leaving, forget })
       } catch (cause) {
-        if (arriving !== undefined) count(arriving.record.hash, -1)
-        for (const entry of leaving) {
-          put(entry)
-          count(entry.record.hash, 1)
-        }
+        for (const entry of leaving) put(entry)
         throw commitError(cause)
+      } finally {
+        if (arriving !== null) count(arriving.hash, -1)
       }
-      if (arriving !== undefined) put(arriving)
+      if (arriving !== null) put(arriving)
       if (free) for (const entry of leaving) slab.release(entry.runs)
       return leaving
     },
@@ -316,11 +337,13 @@ function slotsFor(sizeBytes: number): number {
   return Math.ceil(sizeBytes / slotBytes)
 }
 
-function bytesOf(entry: Entry): number {
+function bytesOf(entry: Kept): number {
   return entry.runs.reduce((sum, run) => sum + run.count, 0) * slotBytes
 }
 
-function checkShape({ sizeBytes, crc32s }: StoredRecord, bytes: Uint8Array): void {
+type Checked = RecordKey & Pick<StoredRecord, 'sizeBytes' | 'crc32s'>
+
+function checkShape({ sizeBytes, crc32s }: Checked, bytes: Uint8Array): void {
   const viewBytes = Math.ceil(sizeBytes / ioUnitBytes) * ioUnitBytes
   if (bytes.length !== viewBytes || crc32s.length !== slotsFor(sizeBytes)) {
     throw new RangeError(
@@ -331,7 +354,7 @@ function checkShape({ sizeBytes, crc32s }: StoredRecord, bytes: Uint8Array): voi
 }
 
 /** One checksum for each MiB, which is also the size of a slot. */
-function checkCrcs(record: StoredRecord, bytes: Uint8Array, from: number, to: number): void {
+function checkCrcs(record: Checked, bytes: Uint8Array, from: number, to: number): void {
   const end = Math.min(to, record.sizeBytes)
   for (let at = from; at < end; at += slotBytes) {
     const found = crc32(bytes.subarray(at, Math.min(at + slotBytes, end)))

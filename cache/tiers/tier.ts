@@ -57,7 +57,7 @@ export interface SsdUsage {
 
 export interface SsdTier {
   usage(): SsdUsage
-  /** All records, as read once at open; in no order. */
+  /** All records, in no order. Who asks first gets what open has read, later ones what LMDB has. */
   records(): Iterable<StoredRecord>
   /**
    * Token ids of a stored block, for the compare on a hit. Synchronous, a few µs. A view that is

@@ -54,8 +54,7 @@ const goldenEntry = [
   .join('')
 
 const key = Buffer.from(goldenKey, 'hex')
-const decode = (keyBytes: Uint8Array, value: Uint8Array) =>
-  createEntryDecoder().decode(keyBytes, value)
+const decode = (keyBytes: Buffer, value: Buffer) => createEntryDecoder().decode(keyBytes, value)
 
 describe('format 1', () => {
   test('has the bytes that docs/on-disk-format.md says; a change needs a new version', () => {

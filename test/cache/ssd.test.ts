@@ -189,18 +189,6 @@ describe('tokens', () => {
   })
 })
 
-test('the last use of a block survives a restart, and goes with the block', async () => {
-  let tier = await open()
-  const record = await store(tier, 1, MiB)
-  tier.touch(record.hash, record.lastUsedAtMs + 500)
-  tier.touch(hashOf(77), 1)
-  tier = await open()
-  expect([...tier.records()][0]?.lastUsedAtMs).toBe(record.lastUsedAtMs + 500)
-  await tier.remove([record])
-  await store(tier, 1, MiB)
-  expect([...(await open()).records()][0]?.lastUsedAtMs).toBe(record.lastUsedAtMs)
-})
-
 describe('damage', () => {
   test('of one bit anywhere in a record is found', async () => {
     const tier = await open()
