@@ -32,14 +32,16 @@ export function demoRows(story: Story): Row[] {
   })
   const medianRow = (step: string, samples: readonly WarmSample[]): Row =>
     row(step, firstOf(samples), median(samples.map(({ answer }) => answer.ttftMs)))
-  const all = [...story.fromRam, ...story.fromSsd]
+  const { afterRestart, fromRam, fromSsd } = story.warm
+  const all = [...afterRestart, ...fromRam, ...fromSsd]
   const live = row('live in its own sequence', firstOf(all), median(all.map((it) => it.liveMs)))
   return [
     ...story.turns.map((answer, at) => row(at === 0 ? 'turn 1, cold' : `turn ${at + 1}`, answer)),
-    row(`turn ${turnCount} again, after kill -9`, story.afterRestart),
+    row(`turn ${turnCount} again, after kill -9`, story.lastTurnAgain),
     row('new session, same system prompt', story.newSession),
-    medianRow(`question, from RAM (median of ${story.fromRam.length})`, story.fromRam),
-    medianRow(`question, first after restart (${story.fromSsd.length})`, story.fromSsd),
+    medianRow(`question, from RAM (median of ${fromRam.length})`, fromRam),
+    medianRow(`question, from the SSD (median of ${fromSsd.length})`, fromSsd),
+    medianRow(`question, first after restart (${afterRestart.length})`, afterRestart),
     { ...live, tier: 'live' },
     ...(story.peer === null ? [] : peerRows(story.peer, coldMs)),
   ]
@@ -102,8 +104,9 @@ export function demoJson(story: Story, claims: readonly Claim[]) {
   return {
     steps: demoRows(story),
     ratios: {
-      ram_over_live: warmOverLive(story.fromRam),
-      ssd_over_live: warmOverLive(story.fromSsd),
+      ram_over_live: warmOverLive(story.warm.fromRam),
+      ssd_over_live: warmOverLive(story.warm.fromSsd),
+      after_restart_over_live: warmOverLive(story.warm.afterRestart),
     },
     claims,
   }

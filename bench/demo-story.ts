@@ -13,18 +13,16 @@ import { measurePeer, type Peer } from './peer.ts'
 import type { Scratch } from './scratch-folder.ts'
 import { type ServiceProcess, startService } from './service-process.ts'
 import type { Settings } from './settings.ts'
-import { measureWarm, type WarmSample } from './warm.ts'
+import { measureWarm, type WarmSamples } from './warm.ts'
 
 export interface Story {
   readonly turns: readonly ChatAnswer[]
   /** The last turn again, after kill -9 and a restart. */
-  readonly afterRestart: ChatAnswer
+  readonly lastTurnAgain: ChatAnswer
   readonly newSession: ChatAnswer
   /** Tokens that the new session's prompt shares with the conversation's. */
   readonly sharedTokens: number
-  /** The first request after a restart, each time after another one. */
-  readonly fromSsd: readonly WarmSample[]
-  readonly fromRam: readonly WarmSample[]
+  readonly warm: WarmSamples
   /** Another server of the same engine, where there is one. */
   readonly peer: Peer | null
 }
@@ -35,7 +33,7 @@ export interface StoryOptions {
   /** Files in the system prompt; 47 make about 6,500 tokens of the default model. */
   readonly fileCount: number
   readonly restarts: number
-  readonly ramRounds: number
+  readonly rounds: number
   readonly progress: (line: string) => void
 }
 
@@ -62,7 +60,7 @@ export async function tellStory(options: StoryOptions): Promise<Story> {
   progress('kill -9, start again, the last turn once more, then a new session')
   await first.kill()
   const second = await start()
-  const afterRestart = await ask(second.url, lastTurn)
+  const lastTurnAgain = await ask(second.url, lastTurn)
   const newSession = await ask(second.url, otherSession(system))
   await second.kill()
 
@@ -73,14 +71,14 @@ export async function tellStory(options: StoryOptions): Promise<Story> {
       await live.tokensOf(lastTurn),
       await live.tokensOf(otherSession(system)),
     )
-    const samples = await measureWarm({
+    const warm = await measureWarm({
       ...options,
       start,
       live,
       messages: measuredSession(system),
     })
     const peer = await besides(options, system)
-    return { turns, afterRestart, newSession, sharedTokens, ...samples, peer }
+    return { turns, lastTurnAgain, newSession, sharedTokens, warm, peer }
   } finally {
     await live.close()
   }

@@ -19,10 +19,10 @@ in its sequence, and with mlx also mlx_lm.server. What is missing is installed a
 Ends with 0 when everything that it claims is true. --quick takes a shorter prompt.`
 
 /** 47 files make about 6,500 tokens of the default model in the first turn. */
-const whole = { fileCount: 47, restarts: 3, ramRounds: 7 }
+const whole = { fileCount: 47, restarts: 3, rounds: 5 }
 /** Three cold prompts are computed here: one by us, two by mlx_lm.server. */
 const wholeByMlx = { ...whole, fileCount: 23 }
-const quickly = { fileCount: 4, restarts: 1, ramRounds: 2 }
+const quickly = { fileCount: 4, restarts: 1, rounds: 2 }
 
 interface DemoArguments {
   readonly choices: Choices

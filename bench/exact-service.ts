@@ -72,6 +72,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     directory: options.directory,
     reuse: options.reuse,
     save: true,
+    prefetch: false,
     maxAnswerTokens: null,
     models: [
       {

@@ -41,23 +41,23 @@ async function measureSize(
   const coldMs = await measureCold(start, otherSession(system))
   const live = await openLivePrefix(settings, messages, scratch)
   try {
-    const { fromSsd, fromRam } = await measureWarm({
+    const { afterRestart, fromSsd, fromRam } = await measureWarm({
       start,
       live,
       messages,
       restarts: quick ? 1 : 3,
-      ramRounds: quick ? 1 : 7,
+      rounds: quick ? 1 : 5,
       progress: (line) => progress(`ttft ${name}: ${line}`),
     })
     const warm = (
-      tier: 'ram' | 'ssd',
+      from: 'ram' | 'ssd' | 'restart',
       what: string,
       samples: readonly WarmSample[],
       most: number,
     ) =>
       pairedFigure(
         {
-          id: `ttft_${tier}_over_live_${name}`,
+          id: `ttft_${from}_over_live_${name}`,
           what: `TTFT ${name}, ${what}`,
           unit: 'ms',
           limitWhat: 'live in its sequence',
@@ -71,7 +71,8 @@ async function measureSize(
         coldMs,
       ),
       warm('ram', 'from RAM', fromRam, 1.1),
-      warm('ssd', 'from SSD after a restart', fromSsd, 1.3),
+      warm('ssd', 'from SSD', fromSsd, 1.3),
+      warm('restart', 'first after a restart', afterRestart, 1.3),
     ]
   } finally {
     await live.close()

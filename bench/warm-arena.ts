@@ -5,6 +5,6 @@ export type Arena = OwnedArena
 
 export async function createWarmArena(sizeBytes: number): Promise<Arena> {
   const arena = createArena({ sizeBytes, shared: true })
-  await arena.warmUp()
+  for await (const _ of arena.warmUp());
   return arena
 }

@@ -1,5 +1,5 @@
 /** Warm requests over HTTP, each followed at once by its yardstick: the live prefix. */
-import { type ChatAnswer, type ChatMessage, streamChat } from './chat-client.ts'
+import { type ChatAnswer, type ChatMessage, emptyTier, streamChat } from './chat-client.ts'
 import type { LivePrefix } from './live-prefix.ts'
 import { median } from './median.ts'
 import type { ServiceProcess } from './service-process.ts'
@@ -11,9 +11,11 @@ export interface WarmSample {
 }
 
 export interface WarmSamples {
-  /** The first request after a restart, each time after another one. */
-  readonly fromSsd: readonly WarmSample[]
+  /** The first request after a restart, each time after another one: what was read ahead helps. */
+  readonly afterRestart: readonly WarmSample[]
   readonly fromRam: readonly WarmSample[]
+  /** Each time with an empty RAM tier, so that all is read from the disk while the client waits. */
+  readonly fromSsd: readonly WarmSample[]
 }
 
 export interface WarmOptions {
@@ -21,7 +23,8 @@ export interface WarmOptions {
   readonly live: LivePrefix
   readonly messages: readonly ChatMessage[]
   readonly restarts: number
-  readonly ramRounds: number
+  /** Requests from each tier. */
+  readonly rounds: number
   readonly progress: (line: string) => void
 }
 
@@ -30,25 +33,32 @@ export interface WarmOptions {
  * service runs before or after.
  */
 export async function measureWarm(options: WarmOptions): Promise<WarmSamples> {
-  const { live, messages, restarts, ramRounds, progress } = options
+  const { live, messages, restarts, rounds, progress } = options
   const tokens = await live.tokensOf(messages)
-  const sample = async (url: string): Promise<WarmSample> => {
+  const sample = async ({ url }: ServiceProcess): Promise<WarmSample> => {
     const answer = await streamChat(url, { messages, maxTokens: 4, cache: 'no-write' })
     return { answer, liveMs: await live.measure(tokens, answer.cachedTokens) }
   }
-  const fromSsd: WarmSample[] = []
-  const fromRam: WarmSample[] = []
+  const samples: Record<keyof WarmSamples, WarmSample[]> = {
+    afterRestart: [],
+    fromRam: [],
+    fromSsd: [],
+  }
   for (let restart = 1; restart <= restarts; restart += 1) {
-    progress(`restart ${restart} of ${restarts}: the first request reads the SSD`)
+    progress(`restart ${restart} of ${restarts}: the first request`)
     const service = await options.start()
-    fromSsd.push(await sample(service.url))
+    samples.afterRestart.push(await sample(service))
     if (restart === restarts) {
-      progress(`${ramRounds} times from RAM`)
-      for (let round = 0; round < ramRounds; round += 1) fromRam.push(await sample(service.url))
+      progress(`${rounds} times from RAM, ${rounds} times from the SSD`)
+      for (let round = 0; round < rounds; round += 1) {
+        samples.fromRam.push(await sample(service))
+        await emptyTier(service.url, 'ram')
+        samples.fromSsd.push(await sample(service))
+      }
     }
     await service.kill()
   }
-  return { fromSsd, fromRam }
+  return samples
 }
 
 /** Warm ÷ live, each pair measured back to back: what slows down both leaves it as it is. */

@@ -17,6 +17,7 @@ import { createNotes, type NamespaceNotes } from './notes.ts'
 import { makePlan } from './plan.ts'
 import { type CachedBlock, type CachedRecord, isGone, PrefixIndex } from './prefix-index.ts'
 import { RamStore } from './ram-store.ts'
+import { type Refilled, refill } from './refill.ts'
 import { Removal } from './removal.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
@@ -66,6 +67,16 @@ export interface LeaseRequest {
   readonly spill: boolean
 }
 
+export interface RefillRequest {
+  /** Bytes from the arena's beginning that are warm; see `OwnedArena.warmUp`. */
+  readonly warmBytes: AsyncIterable<number>
+  /** Part of the RAM tier that may be filled. */
+  readonly share: number
+  /** How long one step lets requests go first. */
+  readonly yieldMs: number
+  readonly isWanted: (namespace: Namespace) => boolean
+}
+
 export interface CacheCounters {
   readonly corruptBlocks: number
   readonly failedWrites: number
@@ -83,6 +94,7 @@ export class Cache {
   readonly #host: LeaseHost
   readonly #notes: NamespaceNotes
   #failedWrites = 0
+  #openLeases = 0
   #ramReadBytes = 0
   #ramWrittenBytes = 0
 
@@ -140,14 +152,25 @@ export class Cache {
       rates: request.rates,
       read: request.read,
     })
-    for (const record of plan.records) {
-      if (record.tier === 'ram') this.#ramReadBytes += record.sizeBytes
-    }
     const root = this.index.root(request.namespace)
     const wished = [...breakpoints, ...messageEnds.slice(0, 1)]
     const shared = wished.map((mark) => boundaryFor(mark, cuts))
     const place = { root, spill: request.spill, kinds: layout.kinds, shared }
+    this.#openLeases++
     return new PrefixLease(this.#host, plan, place, blocks)
+  }
+
+  /**
+   * Brings back into RAM what was used last before the store was opened, as far as `share` of the
+   * tier is warm and free. Requests go first. A record that cannot be read is warned of, as ever.
+   */
+  refill({ warmBytes, share, yieldMs, isWanted }: RefillRequest): Promise<Refilled> {
+    return refill(this.#host, {
+      warmBytes,
+      fillBytes: this.arena.sizeBytes * share,
+      isWanted: ({ block }) => isWanted(block.namespace),
+      turn: () => this.#withoutLeases(AbortSignal.timeout(yieldMs)),
+    })
   }
 
   usage(): TierUsage[] {
@@ -185,6 +208,10 @@ export class Cache {
     this.arena.close()
   }
 
+  async #withoutLeases(deadline: AbortSignal): Promise<void> {
+    while (this.#openLeases > 0 && !deadline.aborted) await this.#ram.changed(deadline)
+  }
+
   #createSsdStore(tier: SsdTier): SsdStore {
     return new SsdStore({
       tier,
@@ -219,6 +246,12 @@ export class Cache {
       reap: (block) => this.#removal.reap(block),
       forgetBoundary: (block) => this.#removal.forgetBoundary(block),
       onLoadFailed: (record, error) => this.#onLoadFailed(record, error),
+      onRead: (record) => {
+        this.#ramReadBytes += record.sizeBytes
+      },
+      onReleased: () => {
+        this.#openLeases--
+      },
       onSaved: (record) => {
         this.#ramWrittenBytes += record.sizeBytes
       },

@@ -1,7 +1,7 @@
 /**
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
-import { type LoadedRecord, type LoadingHost, loadWindows } from './loading.ts'
+import { type LoadedRecord, type LoadingHost, loadWindows, readAhead } from './loading.ts'
 import {
   type BlockMatch,
   type CachedBlock,
@@ -25,7 +25,11 @@ export interface LeaseHost extends LoadingHost, SavingHost {
   discard(damaged: CachedRecord): void
   /** Frees a block that is of no use any more; see `Removal.reap`. */
   reap(block: CachedBlock): void
+  onReleased(): void
 }
+
+/** Part of the RAM tier that a request may claim while it waits, at the cost of what is there. */
+const aheadShare = 1 / 4
 
 export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 12) as PrefixId
 
@@ -59,6 +63,26 @@ export class PrefixLease {
   /** The planned records in the arena, window by window; see `loadWindows`. */
   windows(): AsyncGenerator<LoadedRecord[]> {
     return loadWindows(this.#host, this.plan.records, (planned) => this.#blockOf(planned))
+  }
+
+  /**
+   * Reads what the plan wants from the SSD into RAM, in its order, until `signal` says stop. For a
+   * request that waits: its own plan, made later, finds the records there.
+   */
+  async readAhead(signal: AbortSignal): Promise<void> {
+    const { ram } = this.#host
+    let leftBytes = ram.arena.sizeBytes * aheadShare
+    for (const planned of this.plan.records) {
+      const record = recordOf(this.#blockOf(planned), planned.kind)
+      if (record === undefined || record.ssd !== 'stored') return
+      leftBytes -= record.sizeBytes
+      if (signal.aborted || leftBytes < 0) return
+      if (
+        record.extent === null &&
+        !(await readAhead(this.#host, record, () => ram.allocate(record)))
+      )
+        return
+    }
   }
 
   /** The engine confirms how many tokens stand in its sequence; what it saves continues there. */
@@ -126,6 +150,7 @@ export class PrefixLease {
     this.#leased.clear()
     this.#place.root.leases--
     this.#host.index.dropUnused(this.#place.root)
+    this.#host.onReleased()
     this.#host.ram.wake()
   }
 

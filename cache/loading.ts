@@ -15,6 +15,8 @@ export interface LoadingHost {
   readonly restoreWindowBytes: number
   readonly reserveWaitMs: number
   onLoadFailed(record: CachedRecord, error: unknown): void
+  /** The RAM tier served a record to a request. */
+  onRead(record: CachedRecord): void
 }
 
 /** A record in the arena, ready for the engine. `bytes` stays as it is until the next window. */
@@ -130,28 +132,64 @@ async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<P
   const record = recordOf(block, planned.kind)
   if (record === undefined) throw new Error('the record left the cache')
   host.ram.pin(record)
+  if (record.extent !== null) host.onRead(record)
   try {
-    while (record.extent === null) {
-      record.loading ??= readFromSsd(host, record).finally(() => {
-        record.loading = null
-      })
-      await record.loading
-    }
+    const bytes = await bytesOf(host, record, () =>
+      host.ram.allocateWithin(record, host.reserveWaitMs),
+    )
+    const storedTo = block.index * host.blockTokens + block.tokenCount
+    return { record, loaded: { planned, storedTo, bytes, crc32s: record.crc32s } }
   } catch (error) {
     host.ram.unpin(record)
     throw error
   }
-  const storedTo = block.index * host.blockTokens + block.tokenCount
-  return {
-    record,
-    loaded: { planned, storedTo, bytes: record.extent, crc32s: record.crc32s },
+}
+
+/**
+ * Reads a record into RAM, pinned meanwhile, and leaves it there for whoever comes. False when it
+ * could not be read or nothing gave it room; what was wrong with it has been reported then.
+ */
+export async function readAhead(
+  host: LoadingHost,
+  record: CachedRecord,
+  takeRoom: () => Extent | null,
+): Promise<boolean> {
+  host.ram.pin(record)
+  try {
+    await bytesOf(host, record, async () => takeRoom())
+    return true
+  } catch {
+    return false
+  } finally {
+    host.ram.unpin(record)
   }
 }
 
-async function readFromSsd(host: LoadingHost, record: CachedRecord): Promise<void> {
+type TakeRoom = () => Promise<Extent | null>
+
+/** One read serves all who want the record at the same time. */
+async function bytesOf(
+  host: LoadingHost,
+  record: CachedRecord,
+  takeRoom: TakeRoom,
+): Promise<Extent> {
+  while (record.extent === null) {
+    record.loading ??= readFromSsd(host, record, takeRoom).finally(() => {
+      record.loading = null
+    })
+    await record.loading
+  }
+  return record.extent
+}
+
+async function readFromSsd(
+  host: LoadingHost,
+  record: CachedRecord,
+  takeRoom: TakeRoom,
+): Promise<void> {
   const { ram, ssd } = host
   if (ssd === null || record.ssd !== 'stored') throw new Error('the record left the cache')
-  const extent = await ram.allocateWithin(record, host.reserveWaitMs)
+  const extent = await takeRoom()
   if (extent === null) throw new Error('no room in the RAM tier to restore through')
   try {
     await ssd.read(record, extent)

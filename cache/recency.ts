@@ -42,6 +42,18 @@ export class RecencyList<Item extends object> {
     this.#count++
   }
 
+  /** Puts an item at the old end, wherever it stood before. O(1). */
+  putOldest(item: Item): void {
+    this.remove(item)
+    const links = this.#linksOf(item)
+    links.newer = this.#oldest
+    links.list = this
+    if (this.#oldest === null) this.#newest = item
+    else this.#linksOf(this.#oldest).older = item
+    this.#oldest = item
+    this.#count++
+  }
+
   remove(item: Item): void {
     const links = this.#linksOf(item)
     if (links.list !== this) return

@@ -67,6 +67,13 @@ export class TierOrder implements RecordOrder {
     this.#count(record, 1)
   }
 
+  /** Puts a record at the old end: what came back unasked goes before what was asked for. */
+  putOldest(record: CachedRecord): void {
+    this.remove(record)
+    this.#listOf(record).putOldest(record)
+    this.#count(record, 1)
+  }
+
   /** A boundary has become spare, or is so no longer. */
   regroup(record: CachedRecord): void {
     if (this.#options.linksOf(record).list !== null) this.touch(record)

@@ -3,7 +3,7 @@
  * out; read it from top to bottom.
  */
 import { readFileSync } from 'node:fs'
-import { type OpenCache, openCache } from '../cache/index.ts'
+import { type Namespace, type OpenCache, openCache } from '../cache/index.ts'
 import {
   type Engine,
   type EngineOptions,
@@ -32,6 +32,7 @@ import {
   weightsDigest,
 } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
+import { readNote } from './pipeline/namespace-note.ts'
 import { createService } from './pipeline/service.ts'
 
 export { probeSharedMemory } from '../cache/index.ts'
@@ -221,11 +222,37 @@ function contextWarnings(
   ]
 }
 
+/**
+ * Touches the memory of the RAM tier and, where that is wanted, fills it with what these models
+ * used last. Never rejects: a cold tier is slower, not wrong.
+ */
+async function warmRam(
+  { arena, cache }: OpenCache,
+  { prefetch }: Config,
+  served: ReadonlySet<string>,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const modelOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))?.model ?? ''
+  try {
+    const { recordCount, sizeBytes } = await cache.refill({
+      warmBytes: arena.warmUp(signal),
+      share: prefetch ? limits.refillShare : 0,
+      yieldMs: limits.refillYieldMs,
+      isWanted: (namespace) => served.has(modelOf(namespace)),
+    })
+    log.debug(`the RAM tier is warm; ${recordCount} records (${sizeBytes} bytes) came from the SSD`)
+  } catch (error) {
+    log.warn('the RAM tier stays cold', error)
+  }
+}
+
 /** Resolves when the models are loaded and the service listens; rejects with a typed error. */
 export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
   const log = createLog(config.logLevel, (line) => io.log(line))
   const planned = await planModels(config, log)
-  const { cache, arena, close: closeStorage } = await openStorage(config, log)
+  const opened = await openStorage(config, log)
+  const { cache, arena, close: closeStorage } = opened
   let keys: KeyFile | null
   try {
     keys = openKeys(config, log)
@@ -235,7 +262,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
   }
   // Begins before the models are loaded, so that the first restore finds memory that was touched.
   const warming = new AbortController()
-  arena.warmUp(warming.signal).catch((error) => log.warn('the RAM tier stays cold', error))
+  const warmed = warmRam(opened, config, new Set(planned.map(({ id }) => id)), log, warming.signal)
   const models = planned.map((model) => ({
     ...model,
     engine: startWorker(config, model, arena, log),
@@ -245,6 +272,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     directory: config.dir,
     reuse: config.reuse,
     save: config.save,
+    prefetch: config.prefetch,
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     models,
     cache,
@@ -270,7 +298,7 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     keys?.close()
     // New requests are refused first, then the running ones end, then what they saved is written.
     const workers = models.map(({ engine }) => engine.close(limits.drainMs))
-    await Promise.allSettled([server.close(), ...workers])
+    await Promise.allSettled([server.close(), ...workers, warmed])
     await closeStorage()
   }
 

@@ -41,6 +41,11 @@ export const limits = {
   ggufListLength: 4096,
   /** Bytes of records on their way from the tiers into the engine for one request. */
   restoreWindowBytes: 64 * 1024 * 1024,
+  /** Wait for a sequence behind which a request's records are read ahead. */
+  prefetchAfterMs: 20,
+  /** Part of the RAM tier that is filled again at start, and how long that waits for requests. */
+  refillShare: 0.75,
+  refillYieldMs: 1_000,
   /** Plans of one request whose window or state could not be restored; then it is computed. */
   restoreTries: 3,
   /** Record writes to the SSD under way at once. */

@@ -246,6 +246,15 @@ export const settings = {
     () => true,
     'true',
   ),
+  prefetch: setting<boolean>(
+    'prefetch',
+    'Read from the SSD into RAM before it is asked for: at start what was used last, as far as ' +
+      'three quarters of the RAM tier go, and later what a request needs that waits for the ' +
+      'engine.',
+    toggle(),
+    () => true,
+    'true',
+  ),
   libraryDir: setting<string | null>(
     'library-dir',
     "Folder with llama.cpp's shared libraries of your own build, in place of the bundled ones.",

@@ -8,9 +8,11 @@
 import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
+import { admit } from './admission.ts'
 import { openReader } from './answer-reader.ts'
 import { decodeChoices } from './choices.ts'
 import { holdPrefix } from './hold.ts'
+import type { Prefetch } from './prefetch.ts'
 import type { RateMeter } from './rates.ts'
 import type { Restored } from './restore.ts'
 import { saveThrough, settle } from './save.ts'
@@ -25,6 +27,8 @@ export interface GenerateContext {
   /** Everything that must match before KV bytes may be reused; known once the worker is ready. */
   readonly namespaceOf: (info: ModelInfo, request: GenerateRequest) => Namespace
   readonly rates: RateMeter
+  /** Reads ahead for requests that wait for a sequence. */
+  readonly prefetch: Prefetch
   /** A restore that did not work: counted and logged, never the client's error. */
   readonly onRestored: (restored: Restored, plan: Plan) => void
 }
@@ -44,9 +48,7 @@ export async function* generate(
   const { tokens, marks, promptEnd, maxTokens, grammar } = await tokenize(engine, info, request)
   const tokenizedAt = now()
   // Planning waits for the sequence: the requests before this one may save what it can use.
-  const sequence = await engine.openSequence(signal)
-  const admittedAt = now()
-  const held = holdPrefix(() =>
+  const takeLease = () =>
     cache.lease({
       namespace: context.namespaceOf(info, request),
       tokens,
@@ -55,8 +57,10 @@ export async function* generate(
       read: request.cache.read,
       marks,
       spill: request.cache.spill,
-    }),
-  )
+    })
+  const sequence = await admit(engine, context.prefetch, takeLease, signal)
+  const admittedAt = now()
+  const held = holdPrefix(takeLease)
   try {
     const [load, queue] = [loadedAt - arrivedAt, admittedAt - tokenizedAt]
     const ms = { load, tokenize: tokenizedAt - loadedAt, queue, plan: now() - admittedAt }

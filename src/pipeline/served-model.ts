@@ -4,6 +4,7 @@ import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { residentBytes } from '../observe/resident-memory.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { writeNote } from './namespace-note.ts'
+import { createPrefetch, noPrefetch } from './prefetch.ts'
 import { createRateMeter } from './rates.ts'
 import { createTally, type Tally } from './tally.ts'
 import type {
@@ -29,6 +30,8 @@ export interface ModelOptions {
 export interface SharedByModels {
   readonly cache: Cache
   readonly reuse: 'token' | 'block'
+  /** Read from the SSD what waiting requests will want. */
+  readonly prefetch: boolean
   /** Counts for all of them; each counts for itself as well. */
   readonly tally: Tally
   readonly warn: (message: string, error: unknown) => void
@@ -81,6 +84,9 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     reuse: shared.reuse,
     namespaceOf: namespaceFor,
     rates,
+    prefetch: shared.prefetch
+      ? createPrefetch((error) => shared.warn('nothing could be read ahead', error))
+      : noPrefetch,
     onRestored(restored, plan) {
       if (restored.failure !== null) {
         shared.warn('a restore failed; the prompt is computed instead', restored.failure)

@@ -20,6 +20,8 @@ export interface ServiceOptions {
   readonly reuse: 'token' | 'block'
   /** False: requests only read the cache. */
   readonly save: boolean
+  /** See `SharedByModels.prefetch`. */
+  readonly prefetch: boolean
   /** Most tokens of one answer, whatever was asked for; null: no limit of the service's own. */
   readonly maxAnswerTokens: number | null
   /** The default one first; no two answer to one name. */
@@ -37,10 +39,11 @@ const fewer = (asked: number | null, most: number | null): number | null =>
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 
 export function createService(options: ServiceOptions): Service {
-  const { cache, reuse, warn } = options
+  const { cache, reuse, prefetch, warn } = options
   const tally = createTally()
   const sessions = createSessions()
-  const models = options.models.map((model) => serveModel(model, { cache, reuse, tally, warn }))
+  const shared = { cache, reuse, prefetch, tally, warn }
+  const models = options.models.map((model) => serveModel(model, shared))
 
   /** Every route that takes a model refuses one that is not served. */
   function named(name: string): ServedModel {
