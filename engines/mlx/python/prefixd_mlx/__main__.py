@@ -8,6 +8,7 @@ import socket
 from typing import NoReturn
 
 from prefixd_mlx.deep_thread import start_deep_thread
+from prefixd_mlx.messages import TextCall
 from prefixd_mlx.worker import Inbox, Worker, read_frames
 
 _CONTROL_FD = 3
@@ -19,8 +20,9 @@ def main() -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=_CONTROL_FD)
     inbox: Inbox = queue.SimpleQueue()
-    start_deep_thread(Worker(control, inbox).run)
-    read_frames(control, inbox)
+    texts: queue.SimpleQueue[TextCall] = queue.SimpleQueue()
+    start_deep_thread(Worker(control, inbox, texts).run)
+    read_frames(control, inbox, texts)
 
 
 if __name__ == '__main__':

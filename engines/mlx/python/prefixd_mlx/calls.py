@@ -1,4 +1,4 @@
-"""Calls of the service: most are answered at once, requests take turns."""
+"""Calls that compute: most are answered at once, requests take turns."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from prefixd_mlx import messages as m
 from prefixd_mlx.arena import Arena
 from prefixd_mlx.caches import SequenceCache
 from prefixd_mlx.decoding import Decoder
-from prefixd_mlx.errors import EngineError, RestoreError, compute_error, protocol_error
+from prefixd_mlx.errors import compute_error, error_message, protocol_error
 from prefixd_mlx.generation import Done, Generation
 from prefixd_mlx.model import Model
-from prefixd_mlx.outlet import Send, ServiceOutlet, bin_of
+from prefixd_mlx.outlet import Send, ServiceOutlet
 from prefixd_mlx.prefill_calls import Bounds
 from prefixd_mlx.restoring import bytes_of, restore_records
 from prefixd_mlx.settings import WorkerOptions
@@ -54,8 +54,8 @@ class Calls:
                 self._running[message.id][0].generation.stopped = True
         elif isinstance(message, m.Reserved):
             self._reserved(message)
-        elif isinstance(message, m.Hello | m.Shutdown):
-            raise protocol_error('a second `hello`')
+        elif isinstance(message, m.Hello | m.Shutdown | m.TextCall):
+            raise protocol_error(f'`{type(message).__name__.lower()}` where models compute')
         else:
             self._answer(message, payload)
 
@@ -66,7 +66,7 @@ class Calls:
         outlet.reserved(message)
         self._turns.answered(running)
 
-    def _answer(self, message: m.Call, payload: memoryview) -> None:
+    def _answer(self, message: m.ComputeCall, payload: memoryview) -> None:
         try:
             if isinstance(message, m.Generate):
                 self._generate(message)
@@ -94,23 +94,10 @@ class Calls:
         self._running[message.id] = (running, outlet)
         self._turns.start(running)
 
-    def _refuse(self, message: m.Call, error: Exception) -> None:
-        is_render = isinstance(message, m.Render)
-        fallback = 'PREFIXD_E_ENGINE_TEMPLATE' if is_render else 'PREFIXD_E_ENGINE_COMPUTE'
-        self._send(_error_message(message.id, error, fallback), [])
+    def _refuse(self, message: m.ComputeCall, error: Exception) -> None:
+        self._send(error_message(message.id, error, 'PREFIXD_E_ENGINE_COMPUTE'), [])
 
-    def _answer_at_once(self, message: m.Call, payload: memoryview) -> dict[str, Any]:
-        vocabulary = self._model.vocabulary
-        if isinstance(message, m.Render):
-            return {'type': 'text', 'text': self._model.template.render(message.input)}
-        if isinstance(message, m.Tokenize):
-            tokens = vocabulary.tokenize(message.text, message.add_special, message.parse_special)
-            return {'type': 'tokens', 'tokens': bin_of(tokens)}
-        if isinstance(message, m.Detokenize):
-            return {'type': 'text', 'text': vocabulary.detokenize(message.tokens)}
-        if isinstance(message, m.Pieces):
-            pieces = [vocabulary.piece(token) for token in message.tokens]
-            return {'type': 'pieces', 'pieces': pieces}
+    def _answer_at_once(self, message: m.ComputeCall, payload: memoryview) -> dict[str, Any]:
         if isinstance(message, m.Restore):
             return self._restore(message, payload)
         if isinstance(message, m.Embed):
@@ -171,16 +158,4 @@ def _done_message(id: int, done: Done) -> dict[str, Any]:
         'prefillMs': done.prefill_ms,
         'decodeMs': done.decode_ms,
         'exportMs': done.export_ms,
-    }
-
-
-def _error_message(id: int, error: Exception, fallback: str) -> dict[str, Any]:
-    restoring = error if isinstance(error, RestoreError) else None
-    return {
-        'type': 'error',
-        'id': id,
-        'code': error.code if isinstance(error, EngineError) else fallback,
-        'message': str(error) or type(error).__name__,
-        'recordIndex': None if restoring is None else restoring.record_index,
-        'corrupt': restoring is not None and restoring.corrupt,
     }

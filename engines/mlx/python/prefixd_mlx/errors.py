@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EngineError(Exception):
     """An error of the engine; `code` is one of `PREFIXD_E_ENGINE_…`."""
@@ -35,3 +37,16 @@ def compute_error(message: str) -> EngineError:
 
 def model_error(message: str) -> EngineError:
     return EngineError('PREFIXD_E_ENGINE_MODEL', message)
+
+
+def error_message(id: int, error: Exception, fallback: str) -> dict[str, Any]:
+    """What the service hears of a call that failed; `fallback` is the code of any other error."""
+    restoring = error if isinstance(error, RestoreError) else None
+    return {
+        'type': 'error',
+        'id': id,
+        'code': error.code if isinstance(error, EngineError) else fallback,
+        'message': str(error) or type(error).__name__,
+        'recordIndex': None if restoring is None else restoring.record_index,
+        'corrupt': restoring is not None and restoring.corrupt,
+    }

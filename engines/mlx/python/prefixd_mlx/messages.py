@@ -160,8 +160,10 @@ class Shutdown:
     pass
 
 
-Call = Render | Tokenize | Detokenize | Pieces | Embed | Open | Restore | Generate | Trim | Close
-Message = Hello | Call | Reserved | Cancel | Shutdown
+# Answered without the model, beside whatever it computes.
+TextCall = Render | Tokenize | Detokenize | Pieces
+ComputeCall = Embed | Open | Restore | Generate | Trim | Close
+Message = Hello | TextCall | ComputeCall | Reserved | Cancel | Shutdown
 
 
 _uints = read.array(read.uint, 'an array of integers ≥ 0')

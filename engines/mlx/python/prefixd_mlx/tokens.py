@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 from prefixd_mlx.errors import compute_error, model_error
@@ -37,6 +38,8 @@ class Vocabulary:
             )
         self.size = size
         self._backend = backend
+        # Grammars are read where models compute, texts in another thread.
+        self._encoding = Lock()
         backend.no_truncation()
         backend.no_padding()
         bos: int | None = tokenizer.bos_token_id
@@ -50,8 +53,9 @@ class Vocabulary:
         self.gap = _gap_of(texts)
 
     def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
-        self._backend.encode_special_tokens = not parse_special
-        ids: list[int] = self._backend.encode(text, add_special_tokens=add_special).ids
+        with self._encoding:
+            self._backend.encode_special_tokens = not parse_special
+            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special).ids
         # Templates write the beginning-of-text token out, and the tokenizer adds it again.
         doubled = add_special and len(ids) > 1 and ids[0] == ids[1] == self._added_bos
         return ids[1:] if doubled else ids

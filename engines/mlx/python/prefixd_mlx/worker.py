@@ -1,7 +1,7 @@
 """The calls of the service, carried out on one loaded model.
 
-One thread computes; another one only reads frames, so that it hears of the service's end while the
-first one is inside of MLX.
+One thread computes, another one answers for tokenizer and template, and one only reads frames, so
+that it hears of the service's end while the first one is inside of MLX.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import os
 import queue
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefixd_mlx import messages as m
 from prefixd_mlx.arena import Arena
+from prefixd_mlx.deep_thread import start_deep_thread
 from prefixd_mlx.errors import EngineError, protocol_error
 from prefixd_mlx.frames import Bytes, read_frame, write_frame
 from prefixd_mlx.settings import read_options
 
 if TYPE_CHECKING:
     from prefixd_mlx.calls import Calls
+    from prefixd_mlx.text_calls import TextInbox
 
 PROTOCOL_VERSION = 1
 _ARENA_FD = 4
@@ -28,14 +31,18 @@ _ARENA_FD = 4
 Inbox = queue.SimpleQueue[tuple[m.Message, memoryview]]
 
 
-def read_frames(control: socket.socket, inbox: Inbox) -> NoReturn:
+def read_frames(control: socket.socket, inbox: Inbox, texts: TextInbox) -> NoReturn:
     """Hands on what the service says, until it goes away."""
     while True:
         try:
             frame = read_frame(control)
             if frame is None:
                 die('the service has gone away')
-            inbox.put((m.read_message(frame.header), frame.payload))
+            message = m.read_message(frame.header)
+            if isinstance(message, m.TextCall):
+                texts.put(message)
+            else:
+                inbox.put((message, frame.payload))
         except OSError:
             # Whoever is killed resets the socket; that is an end like any other.
             die('the service has gone away')
@@ -53,9 +60,12 @@ def die(reason: str) -> NoReturn:
 class Worker:
     """The life of a worker: greeting, loading, calls, end."""
 
-    def __init__(self, control: socket.socket, inbox: Inbox) -> None:
+    def __init__(self, control: socket.socket, inbox: Inbox, texts: TextInbox) -> None:
         self._control = control
         self._inbox = inbox
+        self._texts = texts
+        # Frames of two threads must not get into each other.
+        self._sending = threading.Lock()
 
     def run(self) -> NoReturn:
         try:
@@ -93,8 +103,12 @@ class Worker:
         # It takes seconds to bring MLX into the process, and the greeting should not wait for it.
         from prefixd_mlx.calls import Calls
         from prefixd_mlx.model import Model
+        from prefixd_mlx.text_calls import TextCalls
 
         model = Model(options, self._report_progress)
+        text_calls = TextCalls(model.vocabulary, model.template, self._send)
+        text_calls.rehearse()
+        start_deep_thread(lambda: text_calls.serve(self._texts))
         self._send({'type': 'ready', 'info': model.info()})
         return Calls(model, options, arena, self._send)
 
@@ -103,7 +117,8 @@ class Worker:
 
     def _send(self, header: dict[str, Any], payload: Sequence[Bytes] = ()) -> None:
         try:
-            write_frame(self._control, header, payload)
+            with self._sending:
+                write_frame(self._control, header, payload)
         except OSError:
             die('the service has gone away')
 
