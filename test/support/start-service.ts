@@ -57,7 +57,8 @@ export function createServiceFolder(
     async start(flags = fakeFlags, fake = {}, adminKey, more = {}) {
       const all = { ...everyService, config: configFile, dir: data, ...flags }
       const words = Object.entries(all).flatMap(([key, value]) => [`--${key}`, value])
-      const env = { PREFIXD_FAKE: JSON.stringify(fake), ...more }
+      // What is read ahead comes from RAM or from the SSD, whichever is first.
+      const env = { PREFIXD_FAKE: JSON.stringify(fake), PREFIXD_PREFETCH: 'false', ...more }
       return withRequests(await startService(words, { directory: path, own }, env, adminKey))
     },
   }
