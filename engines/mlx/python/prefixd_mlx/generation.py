@@ -163,6 +163,9 @@ class Generation:
             if grid:
                 self._grid_end = end.stop
             if announced is not None:
+                # Room was answered during the call: a block that is computed leaves now, and not
+                # when another one is.
+                yield Step.HEARD
                 yield from announced.computed()
             self._outlet.prefill(end.stop, prompt_tokens)
             start = end.stop

@@ -16,6 +16,8 @@ class Step(Enum):
     DECODE = 'decode'
     # The service's answer to a `reserve`.
     ANSWER = 'answer'
+    # Nothing but that all is heard which the service has said during a call.
+    HEARD = 'heard'
 
 
 Steps = Generator[Step, bool, Result]

@@ -36,10 +36,11 @@ class Turns:
         self._decoder = decoder
         self._prefilling: deque[Running] = deque()
         self._decoding: list[Running] = []
+        self._hearing: list[Running] = []
 
     @property
     def has_work(self) -> bool:
-        return len(self._prefilling) > 0 or len(self._decoding) > 0
+        return any((self._prefilling, self._decoding, self._hearing))
 
     def start(self, running: Running) -> None:
         self._advance(running, None)
@@ -50,6 +51,10 @@ class Turns:
             self._advance(running, True)
 
     def step(self) -> None:
+        """Whoever calls it has heard all that the service has said."""
+        heard, self._hearing = self._hearing, []
+        for running in heard:
+            self._advance(running, True)
         if self._prefilling:
             self._advance(self._prefilling.popleft(), True)
         ready, self._decoding = self._decoding, []
@@ -79,3 +84,5 @@ class Turns:
             self._prefilling.append(running)
         elif step is Step.DECODE:
             self._decoding.append(running)
+        elif step is Step.HEARD:
+            self._hearing.append(running)

@@ -70,6 +70,22 @@ def test_the_engine_does_not_wait_for_the_service_and_keeps_the_order() -> None:
     assert request.done.computed_tokens == 10
 
 
+def test_a_block_leaves_before_the_next_one_is_computed() -> None:
+    run = Run()
+    request = run.start(asking(ten), answers_at_once=False)
+    while run.turns.has_work:
+        run.turns.step()
+        # The answer comes during the call, and is heard before the next step.
+        request.service.answer()
+    assert request.service.said('reserve', 'export')[:5] == [
+        'reserve kv 0-4 grid',
+        'export kv 0-4 grid',
+        'reserve kv 4-8 grid',
+        'export kv 4-8 grid',
+        'reserve kv 8-10',
+    ]
+
+
 def test_at_most_eight_records_wait_for_the_service() -> None:
     run = Run()
     request = run.start(asking(list(range(60))), answers_at_once=False)
