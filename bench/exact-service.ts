@@ -117,6 +117,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
 
 const requestOf = (tokens: TokenIds, tokenCount: number, cache: CacheUse) => ({
   requestId: 'exact',
+  dialect: 'completions' as const,
   model: model.id,
   prompt: { kind: 'tokens' as const, tokens },
   maxTokens: tokenCount,

@@ -258,7 +258,7 @@ function explain(input: PlanInput, made: Decision): string[] {
   if (records.length > 0) {
     const times =
       made.restoreMs === null || made.prefillMs === null
-        ? 'rates are not measured yet'
+        ? 'too little was measured to say how long it takes'
         : `about ${made.restoreMs.toFixed(0)} ms against ${made.prefillMs.toFixed(0)} ms of prefill`
     const tier = slowest(records)
     reasons.push(

@@ -278,9 +278,8 @@ export async function serve(config: Config, io: ServiceIo): Promise<RunningServi
     cache,
     warn: (message, error) => log.warn(message, error),
     onDone: (request, receipt, error) => {
-      const route = request.prompt.kind === 'chat' ? 'chat' : 'completions'
       const failure = error === null ? {} : { error: error.message }
-      io.requestDone({ route, model: request.model, receipt, ...failure })
+      io.requestDone({ route: request.dialect, model: request.model, receipt, ...failure })
     },
   })
   const server = createServer(service, {

@@ -4,7 +4,6 @@ import { logCallback } from './calls.ts'
 import type { LlamaLibrary } from './library.ts'
 
 const errorLevel = 4
-const linesMax = 3
 
 /**
  * Does `work` on this thread and listens to llama.cpp's log: the result, and the first error of it,
@@ -15,13 +14,13 @@ export function listenToErrors<T>(
   library: LlamaLibrary,
   work: () => T,
 ): { readonly result: T; readonly firstError: string | null } {
-  const lines: string[] = []
+  let firstError: string | null = null
   const listen = koffi.register((level: number, text: string) => {
-    if (level === errorLevel && lines.length < linesMax) lines.push(withoutFunctionName(text))
+    if (level === errorLevel) firstError ??= withoutFunctionName(text)
   }, logCallback)
   try {
     library.calls.llama_log_set(listen, null)
-    return { result: work(), firstError: lines[0] ?? null }
+    return { result: work(), firstError }
   } finally {
     library.calls.llama_log_set(library.silentLog, null)
     koffi.unregister(listen)

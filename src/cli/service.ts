@@ -3,12 +3,11 @@
  * that no other command loads the server.
  */
 import type { Config } from '../config/schema.ts'
-import type { Receipt } from '../pipeline/types.ts'
+import type { Dialect, Receipt } from '../pipeline/types.ts'
 
 /** One answered request, for the line that `serve` prints. */
 export interface RequestDone {
-  /** Last part of the route, e.g. `chat`, `completions`. */
-  readonly route: string
+  readonly route: Dialect
   readonly model: string
   /** Null when the request failed before the engine confirmed anything. */
   readonly receipt: Receipt | null

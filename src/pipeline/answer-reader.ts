@@ -6,7 +6,7 @@ import { toolShapesOf } from '../chat/answer/tool-shapes.ts'
 import type { AnswerParser, AnswerPart } from '../chat/answer/types.ts'
 import { createAttribution, type SampledToken } from './attribution.ts'
 import { createStopFilter } from './stop-strings.ts'
-import type { GenerateEvent, GenerateRequest, Prompt } from './types.ts'
+import type { Dialect, GenerateEvent, GenerateRequest, Prompt } from './types.ts'
 
 export interface AnswerReader {
   /** `token`: what the text was written with, where the client wants to hear of it. */
@@ -27,6 +27,7 @@ export interface AnswerReaderOptions {
   readonly stops: readonly string[]
   /** False: the answer is over where a second call would begin. */
   readonly parallelCalls: boolean
+  readonly dialect: Dialect
   /** Tell which tokens the visible text is made of. */
   readonly namesTokens: boolean
 }
@@ -52,12 +53,19 @@ export function openReader(
     parser: parserFor(request.prompt, promptEnd, chatTemplate),
     stops: request.stop,
     parallelCalls: request.parallelToolCalls ?? true,
+    dialect: request.dialect,
     namesTokens: typeof request.topLogprobs === 'number',
   })
 }
 
+/** As Anthropic's clients know them, and all others. */
+function newCallId(dialect: Dialect): string {
+  const beginning = dialect === 'messages' ? 'toolu' : 'call'
+  return `${beginning}_${randomBytes(12).toString('hex')}`
+}
+
 export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
-  const { parser, parallelCalls } = options
+  const { parser, parallelCalls, dialect } = options
   const filter = createStopFilter(options.stops)
   const attribution = options.namesTokens ? createAttribution() : null
   let writtenLength = 0
@@ -87,7 +95,7 @@ export function createAnswerReader(options: AnswerReaderOptions): AnswerReader {
       return held
     }
     calls += 1
-    return [...held, { ...part, id: `call_${randomBytes(12).toString('hex')}` }]
+    return [...held, { ...part, id: newCallId(dialect) }]
   }
 
   return {

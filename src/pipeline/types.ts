@@ -102,8 +102,13 @@ export interface ConstrainedTool {
   readonly path: string
 }
 
+/** What the client speaks: the last word of its route. */
+export type Dialect = 'chat' | 'completions' | 'messages' | 'responses'
+
 export interface GenerateRequest {
   readonly requestId: string
+  /** Calls get the ids that its clients know. */
+  readonly dialect: Dialect
   /** Name or alias of the model; the pipeline has already refused unknown ones. */
   readonly model: string
   readonly prompt: Prompt

@@ -1,14 +1,19 @@
 import { expect, test } from 'vitest'
 import { answerFormatOf } from '../../src/chat/answer/format.ts'
 import { createAnswerReader } from '../../src/pipeline/answer-reader.ts'
+import type { Dialect } from '../../src/pipeline/types.ts'
 
 const template = '<tool_call> <think> </think>'
 const tools = [{ name: 'f', parameters: {} }]
 const call = '<tool_call>\n{"name": "f", "arguments": {"a": "STOP"}}\n</tool_call>'
 
-function read(text: string, stops: readonly string[], parallelCalls = true) {
+function open(dialect: Dialect, stops: readonly string[] = [], parallelCalls = true) {
   const parser = answerFormatOf(template).parser({ tools, promptEnd: '' })
-  const reader = createAnswerReader({ parser, stops, parallelCalls, namesTokens: false })
+  return createAnswerReader({ parser, stops, parallelCalls, dialect, namesTokens: false })
+}
+
+function read(text: string, stops: readonly string[], parallelCalls = true) {
+  const reader = open('chat', stops, parallelCalls)
   const events = [...text].flatMap((char) => reader.push(char))
   if (!reader.isOver) events.push(...reader.end())
   const said: string[] = []
@@ -22,6 +27,17 @@ function read(text: string, stops: readonly string[], parallelCalls = true) {
   }
   return { said, stopString: reader.stopString }
 }
+
+test.each([
+  ['chat', /^call_[0-9a-f]{24}$/],
+  ['responses', /^call_[0-9a-f]{24}$/],
+  ['messages', /^toolu_[0-9a-f]{24}$/],
+] as const)('calls of %s get ids as its clients know them', (dialect, form) => {
+  const events = open(dialect).push(`<think>\n</think>${call}${call}`)
+  const ids = events.flatMap((event) => (event.type === 'tool_call' ? [event.id] : []))
+  expect(new Set(ids).size).toBe(2)
+  for (const id of ids) expect(id).toMatch(form)
+})
 
 test('stop strings end visible text, and are part of reasoning, names and arguments', () => {
   const answer = `<think>\nSTOP\n</think>\n\nLook.\n${call}`

@@ -21,6 +21,7 @@ function read(text: string, ends: readonly number[], stops: readonly string[], p
     parser: parsed ? answerFormatOf(template).parser({ tools, promptEnd: '' }) : null,
     stops,
     parallelCalls: true,
+    dialect: 'chat',
     namesTokens: true,
   })
   const cuts = [...new Set([...ends.map((end) => end % text.length), text.length])]
@@ -110,6 +111,7 @@ describe('naming tokens', () => {
   it('names the tokens that share a character together', () => {
     const reader = createAnswerReader({
       ...{ parser: null, stops: [], parallelCalls: true, namesTokens: true },
+      dialect: 'chat',
     })
     expect(reader.push('', tokenOf(0))).toEqual([])
     expect(reader.push('é', tokenOf(1))).toMatchObject([

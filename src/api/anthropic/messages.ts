@@ -106,6 +106,7 @@ function readShared(
 ): Omit<GenerateRequest, 'model' | 'prompt' | 'hygiene' | 'maxTokens'> {
   return {
     requestId: request.id,
+    dialect: 'messages',
     sampling: readSampling(
       { temperature: body.temperature, topP: body.top_p, topK: body.top_k },
       {

@@ -36,7 +36,7 @@ export function chatRoutes(server: Server, context: ApiContext): void {
       const card = chooseModel(context.service.models(), body.model)
       const includeUsage = body.stream_options?.include_usage === true
       const generate = {
-        ...readShared(body, request),
+        ...readShared(body, request, 'chat'),
         topLogprobs: readTopLogprobs(body),
         model: card.id,
         ...readChatPrompt(readChat(body), context, request),

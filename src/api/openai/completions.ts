@@ -38,7 +38,7 @@ export function completionRoutes(server: Server, context: ApiContext): void {
       refuseCombinations(body)
       const card = chooseModel(service.models(), body.model)
       const includeUsage = body.stream_options?.include_usage === true
-      const shared = readShared(body, request)
+      const shared = readShared(body, request, 'completions')
       const text = readOpenFormat(body)
       const constraint = text === null ? null : { text, calls: null }
       const prompts = readPrompts(body)

@@ -7,7 +7,7 @@ import { readOpenFormat } from '../../chat/text-format.ts'
 import { offeredFunctions, readToolChoice, toConstraint } from '../../chat/tool-choice.ts'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
-import type { AnswerConstraint, GenerateRequest } from '../../pipeline/types.ts'
+import type { AnswerConstraint, Dialect, GenerateRequest } from '../../pipeline/types.ts'
 import { readProvenance } from '../provenance.ts'
 import type { ChatFields, ChatRequest, SharedFields } from './schema.ts'
 
@@ -15,10 +15,12 @@ import type { ChatFields, ChatRequest, SharedFields } from './schema.ts'
 export function readShared(
   body: SharedFields,
   request: FastifyRequest,
+  dialect: Dialect,
 ): Omit<GenerateRequest, 'model' | 'prompt' | 'hygiene' | 'maxTokens'> {
   const repeatField = body.repeat_penalty == null ? 'repetition_penalty' : 'repeat_penalty'
   return {
     requestId: request.id,
+    dialect,
     sampling: readSampling(
       {
         temperature: body.temperature,

@@ -127,6 +127,7 @@ function readShared(
 ): Omit<GenerateRequest, 'model' | 'prompt' | 'hygiene' | 'maxTokens'> {
   return {
     requestId: request.id,
+    dialect: 'responses',
     sampling: readSampling(
       {
         temperature: body.temperature,

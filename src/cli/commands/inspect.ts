@@ -151,7 +151,7 @@ const blockColumns: readonly Column<BlockRun>[] = [
   { title: 'SIZE', priority: 1, align: 'right', value: (run) => formatSize(run.sizeBytes) },
   { title: 'TIER', priority: 1, value: (run) => run.tiers },
   { title: 'SHARED BY', priority: 2, align: 'right', value: (run) => formatCount(run.sharedBy) },
-  { title: 'COMPUTED', priority: 3, value: (run) => (run.grid ? 'prefilled' : 'decoded or tail') },
+  { title: 'COMPUTED', priority: 3, value: (run) => (run.grid ? 'on the grid' : 'off the grid') },
   { title: 'LAST HASH', priority: 4, value: (run) => run.hash },
 ]
 

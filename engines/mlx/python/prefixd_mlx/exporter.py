@@ -71,7 +71,7 @@ class Exporter:
         if 'kv' not in layout.kinds:
             return None
         row_bytes = (span.stop - span.start) * layout.kv_bytes_per_token
-        return self.queue.add('kv', span, layout.kv_fixed_bytes + row_bytes)
+        return self.queue.add('kv', span, row_bytes)
 
     def export_boundary(self, span: ExportSpan) -> Steps[None]:
         """They must leave while the sequence stands at the span's end: waits for their room."""

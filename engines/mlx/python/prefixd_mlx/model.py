@@ -81,7 +81,8 @@ class Model:
                 'sliceable': layout.kinds == ('kv',),
                 'refusal': layout.refusal,
                 'kvBytesPerToken': layout.kv_bytes_per_token,
-                'kvFixedBytes': layout.kv_fixed_bytes,
+                # Rows have nothing in front of them.
+                'kvFixedBytes': 0,
                 'rowBytesPerToken': layout.kv_bytes_per_token,
                 'boundaryBytes': layout.boundary_bytes,
             },

@@ -12,6 +12,7 @@ Dtype = Literal['auto', 'float32', 'bfloat16', 'stored']
 
 _DTYPES = ('auto', 'float32', 'bfloat16', 'stored')
 _KV_BITS = (None, 4, 8)
+_REUSES = ('token', 'block')
 _NAMES = ('adapter', 'blas', 'dtype', 'kvBits', 'kvGroupSize')
 
 
@@ -48,11 +49,17 @@ def read_options(options: dict[str, Any]) -> WorkerOptions:
             sequences=max(1, int(options['sequences'])),
             threads=int(options['threads']),
             block_tokens=int(options['blockTokens']),
-            reuse='block' if options['reuse'] == 'block' else 'token',
+            reuse=_read_reuse(options['reuse']),
             engine=_read_engine(options['engine']),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise model_error(f'The options of the worker cannot be read: {error!r}.') from error
+
+
+def _read_reuse(reuse: Any) -> Reuse:
+    if reuse not in _REUSES:
+        raise model_error(f'`reuse` is {reuse}; use one of {", ".join(_REUSES)}.')
+    return cast(Reuse, reuse)
 
 
 def _read_engine(given: dict[str, Any]) -> EngineSettings:

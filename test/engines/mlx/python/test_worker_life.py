@@ -138,6 +138,7 @@ def test_leaves_it_to_the_service_when_to_end(
     [
         ({'engine': {'nonsense': 1}}, 'has no setting `nonsense`'),
         ({'engine': {'kvBits': 5}}, '`kvBits` is 5; use 8 or 4'),
+        ({'reuse': 'tokens'}, '`reuse` is tokens; use one of token, block'),
         ({'engine': {'dtype': 'float8'}}, '`dtype` is float8'),
         ({'engine': {'adapter': '/nowhere'}}, 'no adapter of mlx-lm'),
         ({'engine': {'blas': 'openblas 1.0'}}, 'was to have openblas 1.0 preloaded'),

@@ -46,7 +46,6 @@ class CacheLayout:
     # Why `kinds` is empty, for people.
     refusal: str | None
     kv_bytes_per_token: int
-    kv_fixed_bytes: int
     # May mlx-lm's batch hold all of these caches with their history?
     batches: bool
     # Classes, shapes and types, for the fingerprint.
@@ -128,7 +127,6 @@ def _layout_of(parts: tuple[Part, ...]) -> CacheLayout:
         kinds=tuple(kind for kind in _order if kind in kinds),
         refusal=None,
         kv_bytes_per_token=sum(tensor.size_bytes for tensor in rows),
-        kv_fixed_bytes=0,
         batches=all(part.batches for part in parts),
         description='; '.join(f'{count} {text}' for text, count in runs),
         parts=parts,
@@ -140,7 +138,6 @@ def _refused(reason: str) -> CacheLayout:
         kinds=(),
         refusal=reason,
         kv_bytes_per_token=0,
-        kv_fixed_bytes=0,
         batches=False,
         description=f'not stored: {reason}',
         parts=(),
