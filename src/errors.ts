@@ -126,6 +126,7 @@ export const errorKinds = {
   PREFIXD_E_MODEL_KIND: { ...startup, exit: 4 },
   PREFIXD_E_MODEL_PULL: startup,
   PREFIXD_E_MODEL_CONVERT: startup,
+  PREFIXD_E_TRACE: { ...startup, exit: 2 },
   PREFIXD_E_MACHINE: startup,
   PREFIXD_E_PORT_IN_USE: startup,
   PREFIXD_E_UNREACHABLE: { ...startup, exit: 7 },

@@ -75,6 +75,19 @@ export const commandHelp = {
       ['prefixd evict --all --yes', 'everything, without asking'],
     ],
   },
+  simulate: {
+    brief: 'Replay a trace: what a tier of another size would have served',
+    arguments: '<trace>',
+    about:
+      'Takes a trace in the format of Mooncake: which blocks each prompt has, no text. OPTIMUM ' +
+      'looks into the future: no policy serves more. Sizes are of one tier that holds all; ' +
+      'nothing is computed and no service asked. Ctrl-C ends it.',
+    examples: [
+      ['prefixd simulate trace.jsonl', 'sizes from a 64th of all blocks to all of them'],
+      ['prefixd simulate trace.jsonl --sizes 4GiB,8GiB,16GiB', 'would more memory help?'],
+      ['prefixd simulate trace.jsonl --policy lru,retention --json', 'figures for a program'],
+    ],
+  },
   'models pull': {
     brief: 'Fetch a model before its first use',
     arguments: '<model>',
@@ -175,6 +188,7 @@ LOOK
 
 KEEP HOUSE
   prefixd evict --older-than 7d       free what nobody used for a week
+  prefixd simulate trace.jsonl        what more memory or disk would have served
   prefixd models pull|convert|ls|rm   the models on this disk
   prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
   prefixd doctor                      what this machine has, and what is missing

@@ -2,6 +2,8 @@
 import { buildCommand, buildRouteMap } from '@stricli/core'
 import type { PrefixSort } from '../api/native/schema.ts'
 import { limits } from '../config/limits.ts'
+import { parseSize } from '../config/sizes.ts'
+import { type Policy, policies } from '../simulate/policies.ts'
 import type { ConfigFlags } from './commands/config.ts'
 import type { DoctorFlags } from './commands/doctor.ts'
 import type { EnginesInstallFlags, EnginesLsFlags, EnginesRmFlags } from './commands/engines.ts'
@@ -11,6 +13,7 @@ import type { LsFlags } from './commands/ls.ts'
 import type { ModelsLsFlags, ModelsPullFlags, ModelsRmFlags } from './commands/models.ts'
 import type { ModelsConvertFlags } from './commands/models-convert.ts'
 import type { ServeFlags } from './commands/serve.ts'
+import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
@@ -47,6 +50,25 @@ function parseAgeFlag(input: string): number {
   const ageMs = parseAge(input)
   if (ageMs !== null) return ageMs
   throw new Error('it must be an age such as 90s, 30m, 12h, 7d or 2w')
+}
+
+function parseSizeFlag(input: string): number {
+  const sizeBytes = parseSize(input)
+  if (sizeBytes !== null && sizeBytes > 0) return sizeBytes
+  throw new Error('it must be a size such as 8GiB, 500MB or 1048576')
+}
+
+function parseSizesFlag(input: string): number[] {
+  const sizes = input.split(',').map(parseSizeFlag)
+  if (sizes.length <= limits.traceSizes) return sizes
+  throw new Error(`it must be at most ${limits.traceSizes} sizes`)
+}
+
+function parsePoliciesFlag(input: string): Policy[] {
+  const named = new Set(input.split(','))
+  const known = policies.filter((policy) => named.has(policy))
+  if (known.length === named.size) return known
+  throw new Error(`it must be some of ${policies.join(', ')}, with commas between them`)
 }
 
 /** One argument, or as many as somebody types. */
@@ -213,6 +235,38 @@ const enginesRm = buildCommand<EnginesRmFlags, [string], CliContext>({
   loader: async () => (await import('./commands/engines.ts')).enginesRm,
 })
 
+const simulate = buildCommand<SimulateFlags, [string], CliContext>({
+  docs: docs('simulate'),
+  parameters: {
+    flags: {
+      sizes: {
+        kind: 'parsed',
+        parse: parseSizesFlag,
+        optional: true,
+        placeholder: 'sizes',
+        brief: 'Sizes of the tier, e.g. 1GiB,4GiB; otherwise parts of what the trace takes',
+      },
+      policy: {
+        kind: 'parsed',
+        parse: parsePoliciesFlag,
+        default: policies.join(','),
+        placeholder: 'policies',
+        brief: 'What decides who stays',
+      },
+      tokenBytes: {
+        kind: 'parsed',
+        parse: parseSizeFlag,
+        default: '128KiB',
+        placeholder: 'size',
+        brief: 'Bytes of a token, for traces that do not say',
+      },
+      json,
+    },
+    positional: { kind: 'tuple', parameters: [argument('trace', 'File of a trace')] },
+  },
+  loader: async () => (await import('./commands/simulate.ts')).simulate,
+})
+
 const doctor = buildCommand<DoctorFlags, [], CliContext>({
   docs: docs('doctor'),
   parameters: { flags: { json } },
@@ -230,6 +284,6 @@ const models = buildRouteMap<string, CliContext>({
 })
 
 export const routes = buildRouteMap<string, CliContext>({
-  routes: { serve, ps, stats, ls, inspect, evict, models, engines, doctor, config },
+  routes: { serve, ps, stats, ls, inspect, evict, simulate, models, engines, doctor, config },
   docs: { brief: 'Never prefill the same prefix twice' },
 })

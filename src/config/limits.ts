@@ -138,6 +138,10 @@ export const limits = {
   listedPrefixes: 100_000,
   /** How long `serve` may take to end; longer than `drainMs`, so that writes can follow. */
   shutdownMs: 20_000,
+  /** A trace that is replayed: characters of a line, blocks that it asks for, sizes to try. */
+  traceLineLength: 4 * 1024 * 1024,
+  traceBlocks: 20_000_000,
+  traceSizes: 32,
   /** Failed polls in a row before `stats --watch` gives up. */
   watchFailures: 3,
   /** A file of API keys, its keys, and how often it is asked whether it has changed. */

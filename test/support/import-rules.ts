@@ -41,6 +41,11 @@ export const importRules: readonly ImportRule[] = [
     types: anyOf(cacheTypes),
   },
   {
+    files: anyOf('cache/retention-order\\.ts'),
+    values: anyOf('cache/(recency|retention)\\.ts'),
+  },
+  { files: anyOf('cache/(recency|use-counts)\\.ts'), values: nothing },
+  {
     files: anyOf('cache/plan\\.ts'),
     values: anyOf('cache/boundaries\\.ts'),
     types: anyOf(cacheTypes),
@@ -95,6 +100,16 @@ export const importRules: readonly ImportRule[] = [
     types: anyOf(pipelineTypes, engineTypes),
   },
   {
+    // What-if: of the cache only what decides who stays, which needs neither bytes nor a disk.
+    files: anyOf('src/simulate/.*'),
+    values: anyOf(
+      'src/(simulate|config)/.*',
+      'cache/(recency|retention|retention-order|use-counts)\\.ts',
+      errors,
+      node,
+    ),
+  },
+  {
     files: anyOf('src/pipeline/.*'),
     values: anyOf(
       '(src/pipeline|src/observe|src/chat/answer|src/chat/grammar|src/chat/template)/.*',
@@ -126,7 +141,7 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     files: anyOf('src/cli/.*'),
-    values: anyOf('src/(cli|config|models|environment)/.*', errors, node, ...cliPackages),
+    values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
     types: anyOf(pipelineTypes, 'src/api/native/schema\\.ts'),
   },
   { files: anyOf('src/(main|index)\\.ts'), values: /^(?!src\/main\.ts$)/ },

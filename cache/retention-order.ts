@@ -1,0 +1,70 @@
+/**
+ * Items in the order in which they should go: a list by last use for each keep class, and of the
+ * classes' oldest items the one that has been idle longest for its weight comes first.
+ *
+ * Within a class the order of use decides, so an item is put in place in O(1), and the next one to
+ * go is found in O(classes), which are few. A parent is at least as recent as its children; whoever
+ * also gives it no lower class gets leaves first.
+ */
+import { type Links, RecencyList } from './recency.ts'
+import { keepClassCount, keepWeight } from './retention.ts'
+
+export interface RetentionOptions<Item extends object> {
+  readonly linksOf: (item: Item) => Links<Item>
+  /** 0 to `keepClassCount` - 1; asked when an item is put in its place. One for all: LRU. */
+  readonly keepClassOf: (item: Item) => number
+  readonly lastUsedAtMsOf: (item: Item) => number
+}
+
+interface Head<Item> {
+  readonly rest: Iterator<Item>
+  readonly weight: number
+  item: Item | null
+}
+
+export class RetentionOrder<Item extends object> {
+  readonly #options: RetentionOptions<Item>
+  readonly #lists: RecencyList<Item>[]
+
+  constructor(options: RetentionOptions<Item>) {
+    this.#options = options
+    const { linksOf } = options
+    this.#lists = Array.from({ length: keepClassCount }, () => new RecencyList(linksOf))
+  }
+
+  get count(): number {
+    return this.#lists.reduce((sum, { count }) => sum + count, 0)
+  }
+
+  /** Puts an item at the recent end of its class, wherever it stood before. O(1). */
+  touch(item: Item): void {
+    this.#options.linksOf(item).list?.remove(item)
+    this.#lists[this.#options.keepClassOf(item)]?.touch(item)
+  }
+
+  /** From the least to the most worth keeping. The item at hand may be removed meanwhile. */
+  *from(nowMs: number): Generator<Item> {
+    const { lastUsedAtMsOf } = this.#options
+    const heads: Head<Item>[] = []
+    for (const [keepClass, list] of this.#lists.entries()) {
+      if (list.count === 0) continue
+      const rest = list[Symbol.iterator]()
+      heads.push({ rest, weight: keepWeight(keepClass), item: rest.next().value ?? null })
+    }
+    for (;;) {
+      let worst: Head<Item> | null = null
+      let longestMs = 0
+      for (const head of heads) {
+        if (head.item === null) continue
+        // One more, so that of items that were used just now the lighter one goes.
+        const idleMs = Math.max(0, nowMs - lastUsedAtMsOf(head.item)) + 1
+        if (idleMs / head.weight <= longestMs) continue
+        longestMs = idleMs / head.weight
+        worst = head
+      }
+      if (worst === null) return
+      yield worst.item as Item
+      worst.item = worst.rest.next().value ?? null
+    }
+  }
+}
