@@ -84,6 +84,7 @@ export const errorKinds = {
   },
   PREFIXD_E_PREFIX_AMBIGUOUS: { ...invalid('prefix_ambiguous'), status: 400, exit: 4 },
   PREFIXD_E_PREFIX_IN_USE: { ...invalid('prefix_in_use'), status: 409, exit: 3 },
+  PREFIXD_E_IN_USE: { ...invalid('in_use'), status: 409, exit: 3 },
   PREFIXD_E_ENGINE_QUEUE_FULL: {
     status: 429,
     type: 'rate_limit_error',

@@ -21,7 +21,7 @@ import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
 import { currentSurroundings } from './config/paths.ts'
 import type { Config, EngineName } from './config/schema.ts'
-import { type MlxComputer, mlxEnvironment, mlxRuntime } from './environment/index.ts'
+import { type MlxComputer, mlxEnvironment, mlxRuntime, useMlx } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
 import {
   engineRooms,
@@ -29,6 +29,8 @@ import {
   type NamedModel,
   type ResolvedModel,
   refuseTwins,
+  type Use,
+  useModel,
   weightsDigest,
 } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
@@ -111,11 +113,17 @@ interface PlannedModel {
   readonly worker: Pick<WorkerOptions, 'modelPath' | 'contextTokens' | 'sequences' | 'engine'>
 }
 
-/** Reads the models' headers, and all of the weights unless their digest is known already. */
-async function planModels(config: Config, log: Log): Promise<PlannedModel[]> {
+/**
+ * Reads the models' headers, and all of the weights unless their digest is known already. From then
+ * on nobody deletes them, or their engine, until `uses` are released.
+ */
+async function planModels(config: Config, log: Log, uses: Use[]): Promise<PlannedModel[]> {
   const found = []
   const engines = new Map<EngineName, FoundEngine>()
   for (const model of await findModels(config, { pull: false })) {
+    const use = model.weights && (await useModel(model.weights.path, config.dir))
+    if (use !== null) uses.push(use)
+    if (model.engine === 'mlx') uses.push(await useMlx(currentSurroundings(), config.dir))
     const settings = engineSettings(config, model.engine)
     const engine = engines.get(model.engine) ?? (await findEngine(model.engine, log))
     engines.set(model.engine, engine)
@@ -249,8 +257,22 @@ async function warmRam(
 
 /** Resolves when the models are loaded and the service listens; rejects with a typed error. */
 export async function serve(config: Config, io: ServiceIo): Promise<RunningService> {
+  const uses: Use[] = []
+  const release = () => {
+    for (const use of uses.splice(0)) use.release()
+  }
+  try {
+    const { close, ...running } = await start(config, io, uses)
+    return { ...running, close: () => close().finally(release) }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<RunningService> {
   const log = createLog(config.logLevel, (line) => io.log(line))
-  const planned = await planModels(config, log)
+  const planned = await planModels(config, log, uses)
   const opened = await openStorage(config, log)
   const { cache, arena, close: closeStorage } = opened
   let keys: KeyFile | null

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it, test } from 'vitest'
 import { type Completion, complete, type Refusal } from '../bench/completions-client.ts'
 import type { WorkerListJson } from '../src/api/native/schema.ts'
+import { currentSurroundings } from '../src/config/paths.ts'
+import { removeMlx } from '../src/environment/index.ts'
+import { removeModel } from '../src/models/index.ts'
 import { familyModelPath } from './support/family-models.ts'
 import { mlxIsRefused, mlxTestEnvironment } from './support/mlx-environment.ts'
 import { mlxFamilyPath } from './support/mlx-family-models.ts'
@@ -47,6 +50,12 @@ test('weights that are gone are named in errors, and served again when they are 
   const service = await folder.start({ ...flags, model: 'tiny' }, {}, undefined, env)
   const { text } = await complete(service.url, ask)
 
+  const around = { ...currentSurroundings(), env }
+  await expect(removeModel('tiny', around)).rejects.toMatchObject({
+    code: 'PREFIXD_E_IN_USE',
+    message: expect.stringContaining(`(--dir ${folder.data})`),
+  })
+  // As --force does, or anybody.
   renameSync(path, aside)
   await killWorker(service)
   const refusal = (await tryOnce(service)) as Refusal
@@ -70,6 +79,7 @@ test('weights that are gone are named in errors, and served again when they are 
   expect(await untilAnswered(service)).toMatchObject({ text, cachedTokens: ask.tokens.length - 1 })
 })
 
+const { signal } = new AbortController()
 const installMs = 600_000
 
 describe.skipIf(mlxIsRefused !== null)('the environment of MLX', () => {
@@ -91,6 +101,8 @@ describe.skipIf(mlxIsRefused !== null)('the environment of MLX', () => {
     const service = await folder.start({ ...flags, model }, {}, undefined, env)
     await complete(service.url, ask)
 
+    const removing = removeMlx({ ...currentSurroundings(), env }, signal, { force: false })
+    await expect(removing).rejects.toMatchObject({ code: 'PREFIXD_E_IN_USE' })
     renameSync(place, aside)
     await killWorker(service)
     const refusal = (await tryOnce(service)) as Refusal

@@ -31,6 +31,7 @@ const F_SEAL_SEAL = 1
 const F_SEAL_SHRINK = 2
 const F_SEAL_GROW = 4
 const F_NOCACHE = 48
+const LOCK_SH = 1
 const LOCK_EX = 2
 const LOCK_NB = 4
 /** Linux 5.14 and newer: faults pages in for writing and leaves their bytes as they are. */
@@ -163,9 +164,13 @@ export function preallocate(fd: number, offset: number, sizeBytes: number): Prom
   return offThread('fallocate', fallocate, fd, 0, offset, sizeBytes)
 }
 
-/** Takes the exclusive lock of an open file without waiting; false when somebody else holds it. */
-export function tryLock(fd: number): boolean {
-  if (call('int flock(int, int)')(fd, LOCK_EX | LOCK_NB) !== -1) return true
+/**
+ * Takes the lock of an open file without waiting; false when somebody else holds it. Many may hold
+ * it `shared`, and then nobody `alone`.
+ */
+export function tryLock(fd: number, how: 'shared' | 'alone' = 'alone'): boolean {
+  const operation = how === 'shared' ? LOCK_SH : LOCK_EX
+  if (call('int flock(int, int)')(fd, operation | LOCK_NB) !== -1) return true
   const error = failure('flock')
   if (error.code === 'EWOULDBLOCK' || error.code === 'EAGAIN') return false
   throw error

@@ -123,7 +123,9 @@ export const commandHelp = {
   'models rm': {
     brief: 'Delete a model that prefixd pulled',
     arguments: '<name>',
-    about: 'Models that belong to other programs stay. Asks on a terminal; elsewhere needs --yes.',
+    about:
+      'Models that belong to other programs stay, and those that a running service uses, ' +
+      'unless --force says otherwise. Asks on a terminal; elsewhere needs --yes.',
     examples: [['prefixd models rm smollm2-135m', 'it is pulled again when it is needed']],
   },
   'engines install': {
@@ -148,7 +150,9 @@ export const commandHelp = {
   'engines rm': {
     brief: 'Delete an engine that prefixd installed',
     arguments: '<engine>',
-    about: 'What was computed with it stays stored. Asks on a terminal; elsewhere needs --yes.',
+    about:
+      'What was computed with it stays stored. Refused while a running service uses it, unless ' +
+      '--force says otherwise. Asks on a terminal; elsewhere needs --yes.',
     examples: [['prefixd engines rm mlx', 'frees about 400 MB']],
   },
   doctor: {

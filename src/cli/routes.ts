@@ -199,7 +199,7 @@ const modelsLs = buildCommand<ModelsLsFlags, [], CliContext>({
 const modelsRm = buildCommand<ModelsRmFlags, [string], CliContext>({
   docs: docs('models rm'),
   parameters: {
-    flags: { yes: onOff('Do not ask'), json },
+    flags: { yes: onOff('Do not ask'), force: onOff('Also what a service uses'), json },
     positional: { kind: 'tuple', parameters: [argument('name', 'Name of `prefixd models ls`')] },
   },
   loader: async () => (await import('./commands/models.ts')).modelsRm,
@@ -229,7 +229,7 @@ const enginesLs = buildCommand<EnginesLsFlags, [], CliContext>({
 const enginesRm = buildCommand<EnginesRmFlags, [string], CliContext>({
   docs: docs('engines rm'),
   parameters: {
-    flags: { yes: onOff('Do not ask'), json },
+    flags: { yes: onOff('Do not ask'), force: onOff('Also while a service uses it'), json },
     positional: { kind: 'tuple', parameters: [argument('engine', 'mlx')] },
   },
   loader: async () => (await import('./commands/engines.ts')).enginesRm,

@@ -35,6 +35,8 @@ export interface MlxPlaces {
   /** The one before, until it is removed. */
   readonly old: string
   readonly lock: string
+  /** Locked by services that use it: see src/models/in-use.ts. */
+  readonly inUse: string
 }
 
 export type MlxEnvironment = { readonly places: MlxPlaces } & (
@@ -64,6 +66,7 @@ export function mlxPlaces(around: Surroundings): MlxPlaces {
     partial: at(`${partialBeginning}${process.pid}`),
     old: at('mlx.old'),
     lock: at('mlx.lock'),
+    inUse: at('mlx.in-use'),
   }
 }
 

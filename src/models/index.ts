@@ -3,12 +3,20 @@ import { currentSurroundings, modelsDir, type Surroundings } from '../config/pat
 import { type CatalogueModel, catalogue } from './catalogue.ts'
 import { type DigestOptions, weightsDigest as digestOf } from './digest.ts'
 import { type DiscoveredModel, discoverModels } from './discover.ts'
-import { listStored, type RemovedModel, removeStored } from './store.ts'
+import type { Use } from './in-use.ts'
+import {
+  listStored,
+  type RemovedModel,
+  type RemoveOptions,
+  removeStored,
+  useStored,
+} from './store.ts'
 import type { PartialModel, StoredModel } from './store-paths.ts'
 
 export { type CatalogueModel, defaultModelName } from './catalogue.ts'
 export type { DiscoveredModel } from './discover.ts'
 export { type EngineRoom, engineRooms } from './engine-room.ts'
+export type { Use } from './in-use.ts'
 export { type MemoryFigures, memoryFigures } from './memory-figures.ts'
 export { kindOfEngine, type ModelKind } from './model-kind.ts'
 export { type PlacedFolder, type Placing, placeFolder } from './place-folder.ts'
@@ -45,7 +53,15 @@ export async function listModels(around: Surroundings = currentSurroundings()): 
 export const removeModel = (
   spec: string,
   around: Surroundings = currentSurroundings(),
-): Promise<RemovedModel> => removeStored(around, spec)
+  options: RemoveOptions = { force: false },
+): Promise<RemovedModel> => removeStored(around, spec, options)
+
+/** See `useStored`. `directory` is the service's. */
+export const useModel = (
+  path: string,
+  directory: string,
+  around: Surroundings = currentSurroundings(),
+): Promise<Use | null> => useStored(around, path, directory)
 
 /** sha256 of the weights for the namespace; reads each file once in its life (about 1 GB/s). */
 export const weightsDigest = (

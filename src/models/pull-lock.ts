@@ -80,7 +80,8 @@ export async function liveHolder(path: string): Promise<LockHolder | null> {
   return owner.host === hostname() && !isAlive(owner.pid) ? null : owner
 }
 
-function isAlive(pid: number): boolean {
+/** Runs a process of this number? */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

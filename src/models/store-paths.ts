@@ -34,6 +34,8 @@ export interface StorePaths {
   readonly folderPartial: string
   readonly wheelDir: string
   readonly lock: string
+  /** Locked by services that use it: see in-use.ts. */
+  readonly inUse: string
 }
 
 export function storePaths(around: Surroundings, name: string): StorePaths {
@@ -46,5 +48,6 @@ export function storePaths(around: Surroundings, name: string): StorePaths {
     folderPartial: at('.partial'),
     wheelDir: at('.wheel.tmp'),
     lock: at('.lock'),
+    inUse: at('.in-use'),
   }
 }

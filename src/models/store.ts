@@ -9,6 +9,7 @@ import {
   open,
   readdir,
   readFile,
+  realpath,
   rename,
   rm,
   stat,
@@ -22,6 +23,7 @@ import { PrefixdError } from '../errors.ts'
 import { knownDigest, rememberDigest } from './digest.ts'
 import { checkModelFile, isModelFile } from './gguf.ts'
 import { isHubRef, parseHubRef, storeNameOf } from './hub-ref.ts'
+import { claimThing, type Use, useThing } from './in-use.ts'
 import type { ModelKind } from './model-kind.ts'
 import { readPartial, removePartial } from './partial-file.ts'
 import { liveHolder } from './pull-lock.ts'
@@ -38,6 +40,11 @@ export interface RemovedModel {
   readonly name: string
   readonly path: string
   readonly freedBytes: number
+}
+
+export interface RemoveOptions {
+  /** Also while a service uses it. */
+  readonly force: boolean
 }
 
 interface PullRecord {
@@ -165,9 +172,14 @@ export async function makeModelsDir(around: Surroundings): Promise<void> {
 
 /**
  * Removes a pulled model, or a half one, by its name, its `hf:` ref, or its path in the folder.
- * Refuses everything outside; throws PREFIXD_E_MODEL_NOT_FOUND and PREFIXD_E_INVALID_VALUE.
+ * Refuses everything outside, and unless `force` says so what a service uses; throws
+ * PREFIXD_E_MODEL_NOT_FOUND, PREFIXD_E_INVALID_VALUE and PREFIXD_E_IN_USE.
  */
-export async function removeStored(around: Surroundings, spec: string): Promise<RemovedModel> {
+export async function removeStored(
+  around: Surroundings,
+  spec: string,
+  { force }: RemoveOptions,
+): Promise<RemovedModel> {
   const { models, partial } = await listStored(around)
   const name = storedNameOf(around, spec)
   const found = [...models, ...partial].find((model) => model.name === name)
@@ -190,7 +202,7 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
       { field: 'model', next: `Remove or rename ${name}.gguf or ${name} there yourself.` },
     )
   }
-  const { name: known, kind } = found
+  const { name: known } = found
   const paths = storePaths(around, known)
   const holder = await liveHolder(paths.lock)
   if (holder !== null) {
@@ -199,6 +211,19 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
       'Stop it, or wait until it is done.',
     )
   }
+  const claim = await claimThing(paths.inUse, whatOf(known), force)
+  try {
+    return await removeFiles(around, found)
+  } finally {
+    claim.release()
+  }
+}
+
+async function removeFiles(
+  around: Surroundings,
+  { name: known, kind }: Pick<StoredModel, 'name' | 'kind'>,
+): Promise<RemovedModel> {
+  const paths = storePaths(around, known)
   if (kind === 'mlx') {
     const freedBytes = await removeFolder(around, known)
     await rm(paths.lock, { force: true })
@@ -211,6 +236,27 @@ export async function removeStored(around: Surroundings, spec: string): Promise<
   await rm(paths.wheelDir, { recursive: true, force: true })
   await rm(paths.lock, { force: true })
   return { name: known, path: paths.weights, freedBytes: sizes.reduce((a, b) => a + b, 0) }
+}
+
+const whatOf = (name: string): string => `The model ${name}`
+
+/**
+ * For as long as a service has these weights: `removeStored` then refuses them. Null: they lie
+ * elsewhere, and are not ours to remove. Throws PREFIXD_E_IN_USE while they are being removed.
+ */
+export async function useStored(
+  around: Surroundings,
+  path: string,
+  directory: string,
+): Promise<Use | null> {
+  const store = modelsDir(around)
+  const real = await realpath(store).catch(() => store)
+  // By its own path, or through a link from elsewhere.
+  const places = [path, await realpath(path).catch(() => path)]
+  const place = places.find((each) => [store, real].includes(dirname(each)))
+  if (place === undefined) return null
+  const name = basename(place).replace(/\.gguf$/, '')
+  return useThing(storePaths(around, name).inUse, whatOf(name), directory)
 }
 
 /** A link to a file elsewhere is removed as a link, and frees next to nothing. */

@@ -13,6 +13,7 @@ const dir = '/home/ada/.cache/prefixd/engines/mlx'
 const places = {
   ...{ dir, python: `${dir}/bin/python`, record: `${dir}/prefixd.json` },
   ...{ partial: `${dir}.partial`, old: `${dir}.old`, lock: `${dir}.lock` },
+  inUse: `${dir}.in-use`,
 }
 const record = {
   format: 1,

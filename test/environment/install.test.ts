@@ -21,8 +21,9 @@ import { type Installed, type InstallProgress, installMlx } from '../../src/envi
 import { readPins } from '../../src/environment/pins.ts'
 import { mlxDevice, thisMachine } from '../../src/environment/platform.ts'
 import { findPython } from '../../src/environment/python.ts'
-import { removeMlx } from '../../src/environment/remove.ts'
+import { removeMlx, useMlx } from '../../src/environment/remove.ts'
 import { mlxRuntime } from '../../src/environment/runtime.ts'
+import { takePullLock } from '../../src/models/pull-lock.ts'
 import { mlxIsRefused } from '../support/mlx-environment.ts'
 import { type FakePackages, writeFakePackages } from './fake-packages.ts'
 
@@ -285,13 +286,45 @@ describe('deleting the MLX engine', () => {
     mkdirSync(join(engines, 'mlx.partial-7'))
     writeFileSync(join(engines, 'mlx', 'weights'), Buffer.alloc(1000))
     writeFileSync(join(engines, 'mlx.partial-7', 'half'), Buffer.alloc(24))
-    const removed = await removeMlx(around(), signal)
+    const removed = await removeMlx(around(), signal, { force: false })
     expect(removed).toEqual({ path: join(engines, 'mlx'), freedBytes: 1024 })
     expect(left()).toEqual([])
   })
 
+  it('is refused while a service has it, and with force is not', async () => {
+    const place = join(engines, 'mlx')
+    mkdirSync(place, { recursive: true })
+    const use = await useMlx(around(), '/data/of/ada')
+    await expect(removeMlx(around(), signal, { force: false })).rejects.toMatchObject({
+      code: 'PREFIXD_E_IN_USE',
+      message: expect.stringContaining(`process ${process.pid} (--dir /data/of/ada)`),
+      next: expect.stringContaining('--force'),
+    })
+    expect(left()).toEqual(['mlx', 'mlx.in-use'])
+    await removeMlx(around(), signal, { force: true })
+    // The service still uses what is installed next.
+    mkdirSync(place)
+    const removing = removeMlx(around(), signal, { force: false })
+    await expect(removing).rejects.toMatchObject({ code: 'PREFIXD_E_IN_USE' })
+    use.release()
+    await removeMlx(around(), signal, { force: false })
+    expect(left()).toEqual([])
+  })
+
+  it('takes what is there when its turn comes', async () => {
+    const old = join(engines, 'mlx.old')
+    mkdirSync(old, { recursive: true })
+    const installing = await takePullLock(join(engines, 'mlx.lock'), signal, () => {})
+    const removing = removeMlx(around(), signal, { force: false })
+    mkdirSync(join(engines, 'mlx'))
+    writeFileSync(join(engines, 'mlx', 'weights'), Buffer.alloc(1000))
+    await installing.release()
+    expect((await removing).freedBytes).toBe(1000)
+    expect(left()).toEqual([])
+  })
+
   it('says so when there is none', async () => {
-    const removing = removeMlx(around(), signal)
+    const removing = removeMlx(around(), signal, { force: false })
     await expect(removing).rejects.toMatchObject({ code: 'PREFIXD_E_ENGINE_MISSING' })
   })
 })

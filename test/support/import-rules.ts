@@ -18,6 +18,7 @@ const nothing = /^$/
 const node = 'node:[a-z/_]+'
 const anyOf = (...parts: readonly string[]): RegExp => new RegExp(`^(${parts.join('|')})$`)
 
+const fileLock = 'cache/file-lock\\.ts'
 const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
 const engineTypes = 'engines/types\\.ts'
@@ -78,12 +79,14 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/models/.*'),
     values: anyOf('src/(models|config|observe)/.*', errors, node),
+    types: anyOf(fileLock),
+    dynamic: anyOf(fileLock),
   },
   {
     files: anyOf('src/environment/.*'),
     values: anyOf(
       'src/(environment|config)/.*',
-      'src/models/pull-lock\\.ts',
+      'src/models/(in-use|pull-lock)\\.ts',
       'engines/on-disk\\.ts',
       errors,
       node,

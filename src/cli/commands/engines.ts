@@ -15,6 +15,7 @@ export interface EnginesLsFlags {
 }
 export interface EnginesRmFlags {
   readonly yes?: boolean
+  readonly force?: boolean
   readonly json?: boolean
 }
 
@@ -73,7 +74,9 @@ export async function enginesRm(
     }
     if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was deleted'])
   }
-  const { path, freedBytes } = await removeMlx(this.around, this.interrupted())
+  const { path, freedBytes } = await removeMlx(this.around, this.interrupted(), {
+    force: flags.force === true,
+  })
   if (flags.json) return writeJson(this.out, { name, path, freed_bytes: freedBytes })
   writeLines(this.out, [`deleted ${name}, freed ${formatSize(freedBytes)}`])
 }

@@ -16,6 +16,7 @@ export interface ModelsPullFlags {
 }
 export interface ModelsRmFlags {
   readonly json?: boolean
+  readonly force?: boolean
   readonly yes?: boolean
 }
 
@@ -85,7 +86,7 @@ export async function modelsRm(
     }
     if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was deleted'])
   }
-  const removed = await removeModel(spec, this.around)
+  const removed = await removeModel(spec, this.around, { force: flags.force === true })
   if (flags.json) {
     const { name, path, freedBytes } = removed
     return writeJson(this.out, { name, path, freed_bytes: freedBytes })
