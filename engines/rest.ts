@@ -40,7 +40,8 @@ export function createRest(): Rest {
       const soonest = seconds > 1 ? `, after ${seconds} s at the earliest` : ''
       return new EngineError(
         'PREFIXD_E_ENGINE_FAILED',
-        `${why} The worker is not running. The next request starts it again${soonest}.`,
+        `${why} The worker is not running; a request starts it again when this is mended` +
+          `${soonest}.`,
         { retryAfterSeconds: Math.max(1, seconds) },
       )
     },

@@ -49,8 +49,8 @@ describe('a worker that lacks something when it is to start again', () => {
     const refusal = await refusalOf(engine)
     expect(refusal).toMatchObject({ code: 'PREFIXD_E_ENGINE_FAILED', retryAfterSeconds: 1 })
     expect(refusal?.message).toBe(
-      'The engine is gone. Install it again. The worker is not running. ' +
-        'The next request starts it again.',
+      'The engine is gone. Install it again. The worker is not running; ' +
+        'a request starts it again when this is mended.',
     )
     expect(engine.status()).toMatchObject({
       pid: null,
