@@ -84,6 +84,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     ],
     cache,
     warn,
+    record: null,
     onDone: () => {},
   })
   const close = async (): Promise<void> => {

@@ -9,7 +9,7 @@ import {
   lastRestorable,
   type PromptMarks,
 } from './boundaries.ts'
-import type { Hash64 } from './chain.ts'
+import { cutBlocks, type Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { lookUp, nothingFound } from './lookup.ts'
@@ -130,6 +130,12 @@ export class Cache {
   /** Remembers whose blocks these are. */
   note(namespace: Namespace, text: string): void {
     this.#notes.write(namespace, text)
+  }
+
+  /** Chain hashes of a prompt's blocks, stored or not; the last one may be a tail's. */
+  hashesOf(namespace: Namespace, tokens: TokenIds): BlockHash[] {
+    const { hash64, blockTokens } = this.#options
+    return cutBlocks(hash64, namespace, tokens, blockTokens).map(({ hash }) => hash)
   }
 
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */

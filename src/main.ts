@@ -34,6 +34,7 @@ import {
   weightsDigest,
 } from './models/index.ts'
 import { createLog, type Log } from './observe/log.ts'
+import { createTraceRecorder, type TraceRecorder } from './observe/trace-recorder.ts'
 import { readNote } from './pipeline/namespace-note.ts'
 import { createService } from './pipeline/service.ts'
 
@@ -82,6 +83,16 @@ function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {
     onRefused: (error) => log.warn('the API keys from before stay', error),
   })
 }
+
+/** Null: nothing is recorded. */
+const openRecorder = ({ recordFile }: Config, log: Log): TraceRecorder | null =>
+  recordFile === null
+    ? null
+    : createTraceRecorder({
+        path: recordFile,
+        now: () => Date.now(),
+        warn: (message, error) => log.warn(message, error),
+      })
 
 type StartEngine = (options: EngineOptions) => Engine
 
@@ -289,6 +300,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     ...model,
     engine: startWorker(config, model, arena, log),
   }))
+  const recorder = openRecorder(config, log)
   const service = createService({
     version: readVersion(),
     directory: config.dir,
@@ -299,6 +311,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     models,
     cache,
     warn: (message, error) => log.warn(message, error),
+    record: recorder?.record ?? null,
     onDone: (request, receipt, error) => {
       const failure = error === null ? {} : { error: error.message }
       io.requestDone({ route: request.dialect, model: request.model, receipt, ...failure })
@@ -320,6 +333,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     // New requests are refused first, then the running ones end, then what they saved is written.
     const workers = models.map(({ engine }) => engine.close(limits.drainMs))
     await Promise.allSettled([server.close(), ...workers, warmed])
+    await recorder?.close()
     await closeStorage()
   }
 

@@ -79,7 +79,7 @@ export const commandHelp = {
     brief: 'Replay a trace: what a tier of another size would have served',
     arguments: '<trace>',
     about:
-      'Takes a trace in the format of Mooncake: which blocks each prompt has, no text. OPTIMUM ' +
+      'Takes what `serve --record FILE` wrote, or a trace in the format of Mooncake. OPTIMUM ' +
       'looks into the future: no policy serves more. Sizes are of one tier that holds all; ' +
       'nothing is computed and no service asked. Ctrl-C ends it.',
     examples: [

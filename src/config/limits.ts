@@ -138,6 +138,8 @@ export const limits = {
   listedPrefixes: 100_000,
   /** How long `serve` may take to end; longer than `drainMs`, so that writes can follow. */
   shutdownMs: 20_000,
+  /** A file of `--record`; a second one of that size is kept beside it. */
+  recordBytes: 256 * 1024 * 1024,
   /** A trace that is replayed: characters of a line, blocks that it asks for, sizes to try. */
   traceLineLength: 4 * 1024 * 1024,
   traceBlocks: 20_000_000,

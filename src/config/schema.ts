@@ -255,6 +255,14 @@ export const settings = {
     () => true,
     'true',
   ),
+  recordFile: setting<string | null>(
+    'record',
+    'File for a trace of the answered requests, which `prefixd simulate` replays: hashes of ' +
+      'blocks and counts of tokens, no text. Lines are added; at 256 MiB it becomes `FILE.1`.',
+    path('file', 'a file'),
+    () => null,
+    'nothing is recorded',
+  ),
   libraryDir: setting<string | null>(
     'library-dir',
     "Folder with llama.cpp's shared libraries of your own build, in place of the bundled ones.",

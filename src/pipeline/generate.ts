@@ -6,7 +6,7 @@
  * cache evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
-import type { Cache, Namespace, Plan } from '../../cache/index.ts'
+import type { Cache, Namespace, Plan, TokenIds } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { admit } from './admission.ts'
 import { openReader } from './answer-reader.ts'
@@ -14,6 +14,7 @@ import { decodeChoices } from './choices.ts'
 import { holdPrefix } from './hold.ts'
 import type { Prefetch } from './prefetch.ts'
 import type { RateMeter } from './rates.ts'
+import type { UntimedReceipt } from './receipt.ts'
 import type { Restored } from './restore.ts'
 import { saveThrough, settle } from './save.ts'
 import { standAgain } from './stand-again.ts'
@@ -29,8 +30,15 @@ export interface GenerateContext {
   readonly rates: RateMeter
   /** Reads ahead for requests that wait for a sequence. */
   readonly prefetch: Prefetch
+  /** The engine has confirmed all of this request. */
+  readonly onAnswered: (info: ModelInfo, asked: Asked, receipt: UntimedReceipt) => void
   /** A restore that did not work: counted and logged, never the client's error. */
   readonly onRestored: (restored: Restored, plan: Plan) => void
+}
+
+interface Asked {
+  readonly namespace: Namespace
+  readonly tokens: TokenIds
 }
 
 const now = () => performance.now()
@@ -48,10 +56,10 @@ export async function* generate(
   const { tokens, marks, promptEnd, maxTokens, grammar } = await tokenize(engine, info, request)
   const tokenizedAt = now()
   // Planning waits for the sequence: the requests before this one may save what it can use.
+  const asked = { namespace: context.namespaceOf(info, request), tokens }
   const takeLease = () =>
     cache.lease({
-      namespace: context.namespaceOf(info, request),
-      tokens,
+      ...asked,
       layout: info.layout,
       rates: rates.rates(),
       read: request.cache.read,
@@ -97,6 +105,7 @@ export async function* generate(
     await sequence.close()
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
     const receipt = await settle(lease, { restored, answer, blockTokens })
+    context.onAnswered(info, asked, receipt)
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
     const { hygiene } = request
     yield { type: 'receipt', receipt: { ...receipt, hygiene, ms: { ...receipt.ms, ...ms, ttft } } }

@@ -13,6 +13,7 @@ import type {
   ModelCard,
   ModelStats,
   Receipt,
+  RecordedRequest,
   WorkerReport,
 } from './types.ts'
 
@@ -35,6 +36,8 @@ export interface SharedByModels {
   /** Counts for all of them; each counts for itself as well. */
   readonly tally: Tally
   readonly warn: (message: string, error: unknown) => void
+  /** Sees what each answered request asked for; null: nobody wants to know. */
+  readonly record: ((request: RecordedRequest) => void) | null
 }
 
 export interface ServedModel {
@@ -87,6 +90,20 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     prefetch: shared.prefetch
       ? createPrefetch((error) => shared.warn('nothing could be read ahead', error))
       : noPrefetch,
+    onAnswered({ layout }, { namespace, tokens }, receipt) {
+      if (shared.record === null || layout.kinds.length === 0) return
+      const { blockTokens } = cache
+      const { prefillTokensPerMs } = rates.rates()
+      shared.record({
+        model: id,
+        hashes: cache.hashesOf(namespace, tokens),
+        promptTokens: receipt.promptTokens,
+        generatedTokens: receipt.generatedTokens,
+        blockTokens,
+        blockBytes: Math.max(1, layout.kvFixedBytes + blockTokens * layout.kvBytesPerToken),
+        blockMs: prefillTokensPerMs === null ? null : blockTokens / prefillTokensPerMs,
+      })
+    },
     onRestored(restored, plan) {
       if (restored.failure !== null) {
         shared.warn('a restore failed; the prompt is computed instead', restored.failure)

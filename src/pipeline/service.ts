@@ -12,7 +12,7 @@ import { type ModelOptions, type ServedModel, serveModel } from './served-model.
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
-import type { GenerateEvent, GenerateRequest, Receipt, Service } from './types.ts'
+import type { GenerateEvent, GenerateRequest, Receipt, RecordedRequest, Service } from './types.ts'
 
 export interface ServiceOptions {
   readonly version: string
@@ -28,6 +28,8 @@ export interface ServiceOptions {
   readonly models: readonly ModelOptions[]
   readonly cache: Cache
   readonly warn: (message: string, error: unknown) => void
+  /** Sees what each answered request asked for; null: nobody wants to know. */
+  readonly record: ((request: RecordedRequest) => void) | null
   /** Every request ends here once: with what the engine confirmed, or with its error. */
   readonly onDone: (request: GenerateRequest, receipt: Receipt | null, error: Error | null) => void
 }
@@ -39,10 +41,10 @@ const fewer = (asked: number | null, most: number | null): number | null =>
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 
 export function createService(options: ServiceOptions): Service {
-  const { cache, reuse, prefetch, warn } = options
+  const { cache, reuse, prefetch, warn, record } = options
   const tally = createTally()
   const sessions = createSessions()
-  const shared = { cache, reuse, prefetch, tally, warn }
+  const shared = { cache, reuse, prefetch, tally, warn, record }
   const models = options.models.map((model) => serveModel(model, shared))
 
   /** Every route that takes a model refuses one that is not served. */

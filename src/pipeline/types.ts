@@ -2,7 +2,7 @@
  * What the product's parts say to each other: the API and the CLI see the pipeline only through
  * these. Types only.
  */
-import type { MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
+import type { BlockHash, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
 import type {
   EngineStatus,
   ModelInfo,
@@ -166,6 +166,20 @@ export interface Receipt {
     /** From the request's arrival in the pipeline to the first token of the answer. */
     readonly ttft: number | null
   }
+}
+
+/** Which blocks an answered request asked for, for those who record that. */
+export interface RecordedRequest {
+  readonly model: string
+  /** Chain hashes of the prompt's blocks in order; the last one may be a tail. */
+  readonly hashes: readonly BlockHash[]
+  readonly promptTokens: number
+  readonly generatedTokens: number
+  readonly blockTokens: number
+  /** Rows of a whole block. */
+  readonly blockBytes: number
+  /** What computing one takes, as it was measured; null: not yet. */
+  readonly blockMs: number | null
 }
 
 /** A token of visible text. Every one is reported once, before or with its text. */

@@ -53,7 +53,7 @@ function unreadable(path: string, cause: unknown): PrefixdError {
   const why = cause instanceof Error ? cause.message : String(cause)
   return new PrefixdError('PREFIXD_E_TRACE', `The trace ${path} could not be read: ${why}.`, {
     field: 'trace',
-    next: 'docs/cli.md says under `prefixd simulate` what a trace is.',
+    next: 'Name a file that `prefixd serve --record FILE` wrote, or one of Mooncake.',
     cause,
   })
 }

@@ -2,8 +2,8 @@
  * A trace: which blocks each request asked for, and nothing of what was in them.
  *
  * A line is a JSON object of Mooncake's format, `timestamp` in ms, `input_length`, `output_length`
- * and `hash_ids`, the prompt's blocks in order. Each id stands for its block and all before it. A
- * line may add `model`, `block_tokens`, `block_bytes` and `block_ms`.
+ * and `hash_ids`, the prompt's blocks in order. Each id stands for its block and all before it. Our
+ * own recorder adds `model`, `block_tokens`, `block_bytes` and `block_ms`.
  */
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'

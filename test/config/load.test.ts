@@ -68,6 +68,8 @@ describe('the configuration', () => {
       queuedRequests: 64,
       reasoningField: 'reasoning_content',
       save: true,
+      prefetch: true,
+      recordFile: null,
       libraryDir: null,
       apiKeysFile: null,
       hygiene: ['claude-code-billing'],
