@@ -14,8 +14,8 @@ export function adoptStored(index: PrefixIndex, stored: Iterable<StoredRecord>):
   const orphans: RecordKey[] = []
   for (const group of parentsFirst(stored)) {
     for (const record of group) {
-      const block = index.get(record.hash) ?? insert(index, record)
-      if (block === null) {
+      const block = record.kind === 'kv' ? insert(index, record) : index.get(record.hash)
+      if (block === undefined) {
         orphans.push({ hash: record.hash, kind: record.kind })
         continue
       }
@@ -44,19 +44,36 @@ function parentsFirst(stored: Iterable<StoredRecord>): StoredRecord[][] {
   return [...byDepth.map(([, group]) => group), boundaries]
 }
 
-function insert(index: PrefixIndex, record: StoredRecord): CachedBlock | null {
-  if (record.kind !== 'kv') return null
+function insert(index: PrefixIndex, record: StoredRecord): CachedBlock | undefined {
+  const { hash, tokenCount, grid, createdAtMs, lastUsedAtMs } = record
   const root = index.root(record.namespace)
   const parent = record.blockIndex === 0 ? root : index.get(record.parent)
-  if (parent === undefined || parent.hash !== record.parent) return null
-  return index.insert({ ...record, parent, index: record.blockIndex, tokens: null }, 'later')
+  if (parent === undefined || parent.hash !== record.parent) return undefined
+  return index.insert(
+    {
+      hash,
+      parent,
+      index: record.blockIndex,
+      tokenCount,
+      tokens: null,
+      grid,
+      createdAtMs,
+      lastUsedAtMs,
+    },
+    'later',
+  )
 }
 
 /** Compares numbers in two arrays: the records themselves lie all over the memory. */
 function leastRecentFirst(records: readonly CachedRecord[]): CachedRecord[] {
-  const times = Float64Array.from(records, ({ block }) => block.lastUsedAtMs)
-  const depths = Uint32Array.from(records, ({ block }) => block.index)
-  const order = Uint32Array.from(records, (_, place) => place)
+  const times = new Float64Array(records.length)
+  const depths = new Uint32Array(records.length)
+  const order = new Uint32Array(records.length)
+  for (const [place, { block }] of records.entries()) {
+    times[place] = block.lastUsedAtMs
+    depths[place] = block.index
+    order[place] = place
+  }
   order.sort(
     (a, b) =>
       (times[a] as number) - (times[b] as number) || (depths[b] as number) - (depths[a] as number),
