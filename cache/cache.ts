@@ -175,6 +175,8 @@ export class Cache {
       warmBytes,
       fillBytes: this.arena.sizeBytes * share,
       isWanted: ({ block }) => isWanted(block.namespace),
+      // What a hit is compared with: read now, or while a request waits.
+      onFilled: ({ block }) => this.index.tokensOf(block),
       turn: () => this.#withoutLeases(AbortSignal.timeout(yieldMs)),
     })
   }

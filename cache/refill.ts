@@ -13,6 +13,8 @@ export interface RefillOptions {
   readonly fillBytes: number
   /** Will any request ask for it? */
   readonly isWanted: (record: CachedRecord) => boolean
+  /** It is in RAM now. */
+  readonly onFilled: (record: CachedRecord) => void
   /** Resolves when no request is under way, or after a while all the same. */
   readonly turn: () => Promise<void>
 }
@@ -42,6 +44,7 @@ export async function refill(host: LoadingHost, options: RefillOptions): Promise
       if (!(await readAhead(host, record, () => arena.allocate(record.sizeBytes)))) continue
       // What is read here is older than all that a request has used since.
       ram.order.putOldest(record)
+      options.onFilled(record)
       recordCount++
       sizeBytes += record.sizeBytes
     }

@@ -340,12 +340,35 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
   try {
     const url = await listen(server, config)
     const warnings = await allReady(models, config, log)
+    await rehearse(server, models, keys?.ownKey ?? null)
     return { url, apiKey: keys?.ownKey ?? null, warnings, close }
   } catch (error) {
     await close()
     throw error
   }
 }
+
+/**
+ * The first request of a process waits for code that is compiled and for tables that are filled
+ * when they are first used: 25 ms. Counting a prompt's tokens goes most of its way, and counts as
+ * nothing. Whatever it is answered, the request of a client will be answered better.
+ */
+async function rehearse(
+  server: ReturnType<typeof createServer>,
+  models: readonly StartedModel[],
+  key: string | null,
+): Promise<void> {
+  const headers = key === null ? {} : { authorization: `Bearer ${key}` }
+  const text = 'What a first request waits for. '.repeat(rehearsedSentences)
+  for (const { id } of models) {
+    const payload = { model: id, messages: [{ role: 'user', content: text }] }
+    const url = '/v1/messages/count_tokens'
+    await server.inject({ method: 'POST', url, headers, payload })
+  }
+}
+
+/** About as long as an agent's first prompt. */
+const rehearsedSentences = 1000
 
 async function listen(
   server: ReturnType<typeof createServer>,
