@@ -3,7 +3,7 @@
  * out; read it from top to bottom.
  */
 import { readFileSync } from 'node:fs'
-import { type Namespace, type OpenCache, openCache } from '../cache/index.ts'
+import type { Namespace, OpenCache } from '../cache/index.ts'
 import {
   type Engine,
   type EngineOptions,
@@ -37,6 +37,7 @@ import { createLog, type Log } from './observe/log.ts'
 import { createTraceRecorder, type TraceRecorder } from './observe/trace-recorder.ts'
 import { readNote } from './pipeline/namespace-note.ts'
 import { createService } from './pipeline/service.ts'
+import { openStorage } from './storage.ts'
 
 export { probeSharedMemory } from '../cache/index.ts'
 
@@ -52,25 +53,6 @@ function readVersion(): string {
 }
 
 type Arena = OpenCache['arena']
-
-const openStorage = (config: Config, log: Log): Promise<OpenCache> =>
-  openCache({
-    directory: config.dir,
-    ramBytes: config.ramBytes,
-    ssdBytes: config.ssdBytes,
-    blockTokens: config.blockTokens,
-    reuse: config.reuse,
-    boundaryTokens: config.boundaryTokens,
-    boundaryShare: limits.boundaryShare,
-    restoreWindowBytes: limits.restoreWindowBytes,
-    reserveWaitMs: limits.reserveWaitMs,
-    ssdWritesInFlight: limits.ssdWritesInFlight,
-    ssdReadsInFlight: limits.ssdReadsInFlight,
-    slabStepBytes: limits.slabStepBytes,
-    freeDiskFloorBytes: limits.freeDiskFloorBytes,
-    now: () => Date.now(),
-    warn: (message, error) => log.warn(message, error),
-  })
 
 /** Null: no keys are in use. */
 function openKeys({ apiKeysFile, dir }: Config, log: Log): KeyFile | null {

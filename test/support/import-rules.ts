@@ -23,6 +23,7 @@ const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
 const engineTypes = 'engines/types\\.ts'
 const cliPackages = ['@stricli/core', 'close-with-grace']
+const catalogTypes = 'src/catalog/types\\.ts'
 const pipelineTypes = 'src/pipeline/(admin-)?types\\.ts'
 
 export const importRules: readonly ImportRule[] = [
@@ -97,6 +98,12 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf('src/observe/.*', 'src/config/limits\\.ts', errors, node),
     types: anyOf(pipelineTypes, cacheTypes, engineTypes),
   },
+  { files: anyOf(catalogTypes), values: nothing, types: anyOf(pipelineTypes, cacheTypes) },
+  {
+    files: anyOf('src/catalog/.*'),
+    values: anyOf('src/catalog/.*', 'src/config/limits\\.ts', errors, node, 'better-sqlite3'),
+    types: anyOf(pipelineTypes, cacheTypes),
+  },
   {
     files: anyOf('src/chat/.*'),
     values: anyOf('src/chat/.*', 'src/config/limits\\.ts', errors, node),
@@ -146,6 +153,11 @@ export const importRules: readonly ImportRule[] = [
     files: anyOf('src/cli/.*'),
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
     types: anyOf(pipelineTypes, 'src/api/native/schema\\.ts'),
+  },
+  {
+    files: anyOf('src/storage\\.ts'),
+    values: anyOf('cache/index\\.ts', 'src/catalog/open\\.ts', 'src/config/limits\\.ts'),
+    types: anyOf(catalogTypes, 'src/config/schema\\.ts', 'src/observe/log\\.ts'),
   },
   { files: anyOf('src/(main|index)\\.ts'), values: /^(?!src\/main\.ts$)/ },
 ]

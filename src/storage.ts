@@ -1,0 +1,42 @@
+/** What the service keeps in its directory: the cache's tiers, and the catalog beside them. */
+import { type OpenCache, openCache } from '../cache/index.ts'
+import { openCatalog } from './catalog/open.ts'
+import type { Catalog } from './catalog/types.ts'
+import { limits } from './config/limits.ts'
+import type { Config } from './config/schema.ts'
+import type { Log } from './observe/log.ts'
+
+export interface Storage extends OpenCache {
+  readonly catalog: Catalog
+}
+
+/** Rejects as `openCache` does; the directory is this process's own then. */
+export async function openStorage(config: Config, log: Log): Promise<Storage> {
+  const warn = (message: string, error: unknown) => log.warn(message, error)
+  const opened = await openCache({
+    directory: config.dir,
+    ramBytes: config.ramBytes,
+    ssdBytes: config.ssdBytes,
+    blockTokens: config.blockTokens,
+    reuse: config.reuse,
+    boundaryTokens: config.boundaryTokens,
+    boundaryShare: limits.boundaryShare,
+    restoreWindowBytes: limits.restoreWindowBytes,
+    reserveWaitMs: limits.reserveWaitMs,
+    ssdWritesInFlight: limits.ssdWritesInFlight,
+    ssdReadsInFlight: limits.ssdReadsInFlight,
+    slabStepBytes: limits.slabStepBytes,
+    freeDiskFloorBytes: limits.freeDiskFloorBytes,
+    now: () => Date.now(),
+    warn,
+  })
+  const catalog = openCatalog({ directory: config.dir, warn })
+  return {
+    ...opened,
+    catalog,
+    async close() {
+      catalog.close()
+      await opened.close()
+    },
+  }
+}

@@ -1,0 +1,99 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { expect, onTestFinished, test } from 'vitest'
+import { openCatalog } from '../../src/catalog/open.ts'
+import type { Pin } from '../../src/catalog/types.ts'
+
+function catalogFolder() {
+  const directory = mkdtempSync(join(tmpdir(), 'prefixd-catalog-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  const warnings: string[] = []
+  const open = (where = directory) => {
+    const catalog = openCatalog({ directory: where, warn: (message) => warnings.push(message) })
+    onTestFinished(() => catalog.close())
+    return catalog
+  }
+  return { directory, path: join(directory, 'catalog.db'), warnings, open }
+}
+
+const pin: Pin = { hash: '9f2c41d07ab3e5f0', untilMs: null, createdAtMs: 1000 }
+const shortPin: Pin = { hash: '51aa0e93cc17d2b4', untilMs: 5000, createdAtMs: 2000 }
+
+test('what is pinned is still pinned after the catalog was closed and opened again', () => {
+  const { open, warnings } = catalogFolder()
+  const first = open()
+  first.pins.put(pin)
+  first.pins.put(shortPin)
+  first.pins.put({ ...shortPin, untilMs: 9000 })
+  first.pins.put({ ...pin, hash: 'e07d88b1f442aaaa' })
+  first.pins.remove('e07d88b1f442aaaa')
+  first.close()
+
+  expect(open().pins.all()).toEqual([{ ...shortPin, untilMs: 9000 }, pin])
+  expect(warnings).toEqual([])
+})
+
+test('what is pinned outlives a process that never closes its catalog', () => {
+  const { open } = catalogFolder()
+  open().pins.put(pin)
+  expect(open().pins.all()).toEqual([pin])
+})
+
+test('only the owner may read the catalog', () => {
+  const { open, path } = catalogFolder()
+  open().pins.put(pin)
+  for (const part of ['', '-wal', '-shm']) expect(statSync(path + part).mode & 0o777).toBe(0o600)
+})
+
+test('a file that is no catalog is set aside with a warning, and a new one begun', () => {
+  const { open, path, warnings } = catalogFolder()
+  writeFileSync(path, 'not a database, but long enough to be looked at as one'.repeat(100))
+  const catalog = open()
+  expect(catalog.pins.all()).toEqual([])
+  catalog.pins.put(pin)
+  expect(catalog.pins.all()).toEqual([pin])
+  expect(readFileSync(`${path}.aside`, 'utf8')).toContain('not a database')
+  expect(warnings).toEqual([expect.stringContaining('begun anew')])
+})
+
+test('a catalog of another version is set aside whole', () => {
+  const { open, path, warnings } = catalogFolder()
+  const before = open()
+  before.pins.put(pin)
+  before.close()
+  const other = new Database(path)
+  other.pragma('user_version = 999')
+  other.close()
+
+  expect(open().pins.all()).toEqual([])
+  expect(warnings).toEqual([expect.stringContaining('begun anew')])
+  const aside = new Database(`${path}.aside`, { readonly: true })
+  expect(aside.prepare('SELECT hash FROM pins').pluck().all()).toEqual([pin.hash])
+  aside.close()
+})
+
+test('a catalog that is damaged while it is in use is begun anew, and goes on', () => {
+  const { open, path, warnings } = catalogFolder()
+  const before = open()
+  for (let at = 0; at < 2000; at++) before.pins.put({ ...pin, hash: `${at}`.padStart(16, '0') })
+  before.close()
+  const sizeBytes = statSync(path).size
+  const catalog = open()
+  // Its first page says what it is; nothing behind that is right any more.
+  truncateSync(path, 4096)
+  truncateSync(path, sizeBytes)
+  expect(catalog.pins.all()).toEqual([])
+  expect(warnings).toEqual([expect.stringContaining('begun anew')])
+  catalog.pins.put(shortPin)
+  expect(catalog.pins.all()).toEqual([shortPin])
+})
+
+test('where no file can be written the catalog lives in memory, and says so', () => {
+  const { open, directory, warnings } = catalogFolder()
+  const catalog = open(join(directory, 'missing'))
+  catalog.pins.put(pin)
+  expect(catalog.pins.all()).toEqual([pin])
+  expect(warnings).toEqual([expect.stringContaining('cannot be written')])
+})
