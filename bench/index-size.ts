@@ -46,6 +46,8 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     reuse: 'token',
     boundaryTokens,
     boundaryShare: limits.boundaryShare,
+    keptShare: limits.keptShare,
+    keptHints: limits.keptHints,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

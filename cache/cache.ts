@@ -11,6 +11,7 @@ import {
 } from './boundaries.ts'
 import { cutBlocks, type Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
+import { Keeping, type KeepRequest, membersOf, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { lookUp, nothingFound } from './lookup.ts'
 import { createNotes, type NamespaceNotes } from './notes.ts'
@@ -44,6 +45,9 @@ export interface CacheOptions {
   readonly boundaryTokens: number
   /** Part of each tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
+  /** Part of each tier that pins and hints may keep from eviction, and how many hints there are. */
+  readonly keptShare: number
+  readonly keptHints: number
   /** Bytes of records on their way into the engine for one request. */
   readonly restoreWindowBytes: number
   /** How long a save or a restore waits for room in the arena. */
@@ -87,6 +91,8 @@ const noMarks: PromptMarks = { messageEnds: [] }
 export class Cache {
   readonly index: PrefixIndex
   readonly blockTokens: number
+  /** What eviction by policy leaves although no request runs. */
+  readonly keeping: Keeping
   readonly #options: CacheOptions
   readonly #ram: RamStore
   readonly #ssd: SsdStore | null
@@ -103,11 +109,13 @@ export class Cache {
     this.blockTokens = options.blockTokens
     const { ssd } = options
     this.index = new PrefixIndex(options.hash64, (hash) => this.#readTokens(hash))
+    this.keeping = this.#createKeeping()
     this.#ram = new RamStore(options.arena, options.boundaryShare, {
       onLastCopyGone: (record) => this.#removal.lost(record),
+      isKept: (record) => this.keeping.isKept(record, 'ram'),
     })
     this.#ssd = ssd === null ? null : this.#createSsdStore(ssd)
-    this.#removal = new Removal({ ...options, index: this.index, ram: this.#ram, ssd: this.#ssd })
+    this.#removal = this.#createRemoval()
     this.#host = this.#createHost()
     const isStored = (namespace: Namespace) => this.index.has(namespace)
     this.#notes = createNotes(ssd, isStored, options.warn)
@@ -183,7 +191,22 @@ export class Cache {
 
   usage(): TierUsage[] {
     const traffic = { readBytes: this.#ramReadBytes, writtenBytes: this.#ramWrittenBytes }
-    return tierUsage(this.#ram, this.#ssd, traffic)
+    return tierUsage(this.#ram, this.#ssd, traffic, (...copy) => this.keeping.isKept(...copy))
+  }
+
+  /**
+   * See `Keeping.pin`. What of it is in RAM only goes to the SSD, unless whoever saved it wants no
+   * copy there.
+   */
+  pin(hash: BlockHash, request: KeepRequest): PinRefusal | null {
+    const reach = reachOf(this.index.get(hash) ?? null, request.isExact, this.blockTokens)
+    for (const { records } of [...membersOf(reach)].reverse()) {
+      for (const record of records) {
+        const isMissing = record.ssd === 'none' || record.ssd === 'failed'
+        if (isMissing && record.extent !== null) this.#ssd?.enqueue(record)
+      }
+    }
+    return this.keeping.pin(hash, request)
   }
 
   /** Bytes that this record takes in a tier, as the budgets count them; 0 where it is not. */
@@ -220,16 +243,47 @@ export class Cache {
     while (this.#openLeases > 0 && !deadline.aborted) await this.#ram.changed(deadline)
   }
 
+  #createKeeping(): Keeping {
+    const { arena, ssd, blockTokens, keptShare, keptHints, now } = this.#options
+    return new Keeping({
+      index: this.index,
+      blockTokens,
+      share: keptShare,
+      keptHints,
+      now,
+      capacityBytes: (tier) =>
+        tier === 'ram' ? arena.sizeBytes : (ssd?.usage().capacityBytes ?? 0),
+      allocatedBytes: (tier, sizeBytes) =>
+        (tier === 'ram' ? arena : ssd)?.allocatedBytes(sizeBytes) ?? 0,
+    })
+  }
+
+  #createRemoval(): Removal {
+    return new Removal({
+      index: this.index,
+      ram: this.#ram,
+      ssd: this.#ssd,
+      blockTokens: this.blockTokens,
+      isPinned: (block) => this.keeping.isPinned(block),
+      onGone: (block) => this.keeping.onGone(block),
+    })
+  }
+
   #createSsdStore(tier: SsdTier): SsdStore {
     return new SsdStore({
       tier,
       index: this.index,
       ram: this.#ram,
       writesInFlight: this.#options.ssdWritesInFlight,
-      onDurable: (record) => this.#removal.reapBefore(record.block),
+      isKept: (record) => this.keeping.isKept(record, 'ssd'),
+      onDurable: (record) => {
+        this.keeping.onMoved(record.block)
+        this.#removal.reapBefore(record.block)
+      },
       boundaryShare: this.#options.boundaryShare,
       onFailed: (error, record) => {
         this.#failedWrites++
+        if (record !== null) this.keeping.onMoved(record.block)
         const what = record === null ? 'a removal' : `block ${record.block.hash}`
         this.#options.warn(`the SSD tier refused ${what}; it stays in RAM only`, error)
       },
@@ -250,6 +304,7 @@ export class Cache {
       index: this.index,
       ram: this.#ram,
       ssd: this.#ssd,
+      keeping: this.keeping,
       discard: (record) => this.#removal.discard(record),
       reap: (block) => this.#removal.reap(block),
       forgetBoundary: (block) => this.#removal.forgetBoundary(block),
@@ -262,6 +317,7 @@ export class Cache {
       },
       onSaved: (record) => {
         this.#ramWrittenBytes += record.sizeBytes
+        this.keeping.onSaved(record.block)
       },
     }
   }

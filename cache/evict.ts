@@ -89,13 +89,24 @@ function victim(
   return older(boundary.free, row.free) ?? spare.leased ?? boundary.leased ?? row.leased
 }
 
-export const ramVictim = (order: RecordOrder, boundariesYield: boolean): CachedRecord | null =>
-  victim(order, boundariesYield, mayLeaveRam)
+/** Must this copy stay, although it is in nobody's way? See `Keeping.isKept`. */
+export type IsKept = (record: CachedRecord) => boolean
+
+export const ramVictim = (
+  order: RecordOrder,
+  boundariesYield: boolean,
+  isKept: IsKept,
+): CachedRecord | null =>
+  victim(order, boundariesYield, (record) => mayLeaveRam(record) && !isKept(record))
 
 /** Nothing of `newest` goes: a boundary is of no use without any of its kinds. */
-export const ssdVictim = (
+export function ssdVictim(
   order: RecordOrder,
   boundariesYield: boolean,
   newest: CachedBlock,
-): CachedRecord | null =>
-  victim(order, boundariesYield, (record) => record.block !== newest && mayLeaveSsd(record))
+  isKept: IsKept,
+): CachedRecord | null {
+  const mayGo = (record: CachedRecord) =>
+    record.block !== newest && mayLeaveSsd(record) && !isKept(record)
+  return victim(order, boundariesYield, mayGo)
+}

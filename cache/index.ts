@@ -22,7 +22,7 @@ export { PrefixLease, prefixIdOf } from './lease.ts'
 export type { LoadedRecord } from './loading.ts'
 export { type NamespaceParts, namespaceOf } from './namespace.ts'
 export { type OpenCache, type OpenCacheOptions, openCache, probeSharedMemory } from './open.ts'
-export type { CachedBlock } from './prefix-index.ts'
+export type { CachedBlock, CachedRecord } from './prefix-index.ts'
 export type {
   BlockHash,
   Crc32s,

@@ -1,6 +1,7 @@
 /**
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
+import type { Keeping } from './keeping.ts'
 import { type LoadedRecord, type LoadingHost, loadWindows, readAhead } from './loading.ts'
 import {
   type BlockMatch,
@@ -21,6 +22,7 @@ import type { Crc32s, Extent, Plan, PlannedRecord, PrefixId } from './types.ts'
 
 /** What a lease needs of the cache that gives it. */
 export interface LeaseHost extends LoadingHost, SavingHost {
+  readonly keeping: Pick<Keeping, 'hint'>
   /** Takes a record out of the index, with all that is useless without it. */
   discard(damaged: CachedRecord): void
   /** Frees a block that is of no use any more; see `Removal.reap`. */
@@ -56,8 +58,14 @@ export class PrefixLease {
 
   /** Names the deepest stored block of this request; null when nothing of it is stored. */
   get prefixId(): PrefixId | null {
-    const block = this.#writer.deepest ?? this.#blocks.at(-1) ?? null
+    const block = this.#deepest
     return block === null ? null : prefixIdOf(block)
+  }
+
+  /** A wish that what is stored of this request stays for so long, where there is room for it. */
+  keepFor(ttlMs: number): void {
+    const wish = { untilMs: this.#host.now() + ttlMs, isExact: this.#place.kinds.length > 1 }
+    if (this.#deepest !== null) this.#host.keeping.hint(this.#deepest.hash, wish)
   }
 
   /** The planned records in the arena, window by window; see `loadWindows`. */
@@ -152,6 +160,10 @@ export class PrefixLease {
     this.#host.index.dropUnused(this.#place.root)
     this.#host.onReleased()
     this.#host.ram.wake()
+  }
+
+  get #deepest(): CachedBlock | null {
+    return this.#writer.deepest ?? this.#blocks.at(-1) ?? null
   }
 
   #hold(block: CachedBlock): void {

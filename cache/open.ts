@@ -18,6 +18,8 @@ export interface OpenCacheOptions {
   readonly reuse: ReuseMode
   readonly boundaryTokens: number
   readonly boundaryShare: number
+  readonly keptShare: number
+  readonly keptHints: number
   readonly restoreWindowBytes: number
   readonly reserveWaitMs: number
   readonly ssdWritesInFlight: number

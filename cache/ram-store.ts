@@ -14,6 +14,8 @@ import type { Extent } from './types.ts'
 export interface RamStoreEvents {
   /** The last copy of a record went with the RAM copy. */
   onLastCopyGone(record: CachedRecord): void
+  /** See `Keeping.isKept`. */
+  isKept(record: CachedRecord): boolean
 }
 
 export class RamStore {
@@ -61,7 +63,7 @@ export class RamStore {
       const extent = this.#arena.allocate(sizeBytes)
       if (extent !== null) return extent
       const boundariesYield = this.#order.boundariesYield(incoming, this.#boundaryBytesMax)
-      const victim = ramVictim(this.#order, boundariesYield)
+      const victim = ramVictim(this.#order, boundariesYield, this.#events.isKept)
       if (victim === null) return null
       const before = this.#order.filledCount
       this.drop(victim)

@@ -21,6 +21,9 @@ export interface RemovalHost {
   readonly ram: RamStore
   readonly ssd: SsdStore | null
   readonly blockTokens: number
+  isPinned(block: CachedBlock): boolean
+  /** The block has left the index, or has nothing any more that is exact at its end. */
+  onGone(block: CachedBlock): void
 }
 
 type Removals = Promise<void>[]
@@ -103,6 +106,7 @@ export class Removal {
     while (!block.gone) {
       const tail = block.parent.children.beginningOf(block)
       if (tail === null || tail.children.size > 0 || this.isInUse(tail)) return
+      if (this.#host.isPinned(tail)) return
       // A longer record has the tail's rows, but not what is exact at its end.
       if (hasBoundary(tail)) return
       if (!this.#outlives(block, tail)) return
@@ -149,6 +153,7 @@ export class Removal {
       block.records.splice(block.records.indexOf(record), 1)
       this.#forget(record, damaged, removals)
     }
+    this.#host.onGone(block)
     this.#takeOutNames(block, removals)
   }
 
@@ -169,6 +174,7 @@ export class Removal {
   /** Out of the index at once; RAM bytes with their last pin, SSD slots with the LMDB commit. */
   #takeOut(block: CachedBlock, damaged: CachedRecord | null, removals: Removals): void {
     this.#host.index.remove(block)
+    this.#host.onGone(block)
     for (const record of block.records) this.#forget(record, damaged, removals)
   }
 

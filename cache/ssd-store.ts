@@ -34,6 +34,8 @@ export interface SsdStoreOptions {
   readonly writesInFlight: number
   /** Part of the tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
+  /** See `Keeping.isKept`. */
+  readonly isKept: (record: CachedRecord) => boolean
   readonly onDurable: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
   readonly onFailed: (error: unknown, record: CachedRecord | null) => void
@@ -220,13 +222,14 @@ export class SsdStore {
 
   #takeVictims(missingBytes: number, incoming: CachedRecord): CachedRecord[] {
     const { capacityBytes } = this.tier.usage()
-    const shareBytes = capacityBytes * this.#options.boundaryShare
+    const { boundaryShare, isKept } = this.#options
+    const shareBytes = capacityBytes * boundaryShare
     const wantedBytes = missingBytes + Math.min(slackBytesMax, capacityBytes * slackShare)
     const victims: CachedRecord[] = []
     const { storedBytes, filledCount } = this.#order
     for (let freedBytes = 0; freedBytes < wantedBytes; ) {
       const boundariesYield = this.#order.boundariesYield(incoming, shareBytes)
-      const victim = ssdVictim(this.#order, boundariesYield, incoming.block)
+      const victim = ssdVictim(this.#order, boundariesYield, incoming.block, isKept)
       if (victim === null) break
       const victimBytes = this.tier.allocatedBytes(victim.sizeBytes)
       // Slack is not worth a record that is larger than it.

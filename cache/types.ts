@@ -127,7 +127,7 @@ export interface TierUsage {
   readonly blocks: number
   /** Of the bytes used: those of windows and states, which are exact at one position only. */
   readonly boundaryBytes: number
-  /** Bytes that could be evicted now: neither leased nor being written. */
+  /** Bytes that could be evicted now: neither kept nor leased nor being written. */
   readonly reclaimableBytes: number
   /** Records that took bytes here and went so that others had room. */
   readonly evictedRecords: number

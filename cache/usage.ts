@@ -3,7 +3,7 @@ import { mayLeaveRam } from './evict.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
-import type { TierUsage } from './types.ts'
+import type { TierName, TierUsage } from './types.ts'
 
 /** Bytes that went through the RAM tier; the SSD tier counts its own. */
 export interface RamTraffic {
@@ -11,26 +11,35 @@ export interface RamTraffic {
   readonly writtenBytes: number
 }
 
-export function tierUsage(ram: RamStore, ssd: SsdStore | null, traffic: RamTraffic): TierUsage[] {
+type IsKept = (record: CachedRecord, tier: TierName) => boolean
+
+export function tierUsage(
+  ram: RamStore,
+  ssd: SsdStore | null,
+  traffic: RamTraffic,
+  isKept: IsKept,
+): TierUsage[] {
   const { arena } = ram
+  const mayGo = (record: CachedRecord) => mayLeaveRam(record) && !isKept(record, 'ram')
   const ramUsage: TierUsage = {
     tier: 'ram',
     usedBytes: arena.usedBytes,
     capacityBytes: arena.sizeBytes,
     blocks: ram.blockCount,
     boundaryBytes: ram.boundaryBytes,
-    reclaimableBytes: reclaimable(ram.order, mayLeaveRam, arena.allocatedBytes),
+    reclaimableBytes: reclaimable(ram.order, mayGo, arena.allocatedBytes),
     evictedRecords: ram.evictedRecords,
     readBytes: traffic.readBytes,
     writtenBytes: traffic.writtenBytes,
   }
-  return ssd === null ? [ramUsage] : [ramUsage, ssdUsage(ssd)]
+  return ssd === null ? [ramUsage] : [ramUsage, ssdUsage(ssd, isKept)]
 }
 
-function ssdUsage(ssd: SsdStore): TierUsage {
+function ssdUsage(ssd: SsdStore, isKept: IsKept): TierUsage {
   const { tier, order, blockCount, boundaryBytes, evictedRecords } = ssd
   const { usedBytes, capacityBytes, readBytes, writtenBytes } = tier.usage()
-  const mayGo = (record: CachedRecord) => record.block.leases === 0 && record.ssd === 'stored'
+  const mayGo = (record: CachedRecord) =>
+    record.block.leases === 0 && record.ssd === 'stored' && !isKept(record, 'ssd')
   return {
     tier: 'ssd',
     usedBytes,

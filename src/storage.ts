@@ -21,6 +21,8 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     reuse: config.reuse,
     boundaryTokens: config.boundaryTokens,
     boundaryShare: limits.boundaryShare,
+    keptShare: limits.keptShare,
+    keptHints: limits.keptHints,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

@@ -22,6 +22,9 @@ export const limits = {
   contextTokensMax: 1_048_576,
   /** Part of each tier that windows and states may take where rows want the room. */
   boundaryShare: 0.25,
+  /** Part of each tier that pins and clients' lifetimes may keep; prefixes with such a lifetime. */
+  keptShare: 0.5,
+  keptHints: 1024,
   /** Breakpoints of one prompt that are heeded, and renderings that look for them at most. */
   breakpoints: 8,
   markRenderings: 12,

@@ -4,6 +4,7 @@
 import {
   type Cache,
   type CachedBlock,
+  type CachedRecord,
   describeBlocks,
   describePrefix,
   findByBeginning,
@@ -177,10 +178,17 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         keptBlocks: chosen.length - blocks.length,
       })
       const free = evictable(cache, chosen, selector.tier ?? null)
-      const freed = sumBytes(cache, free, selector.tier)
+      const records = free.flatMap((block) => block.records)
+      const there = sumBytes(cache, records)
+      const freed = {
+        ram: selector.tier === 'ssd' ? 0 : there.ram,
+        ssd: selector.tier === 'ram' ? 0 : there.ssd,
+      }
       if (dryRun) return report(free, prefixesGone(free, selector.tier), freed)
       const evicted = await cache.evict(free, selector.tier ?? null)
-      return report(evicted, Math.max(0, before - countPrefixes(cache)), freed)
+      const left = sumBytes(cache, records)
+      const gone = { ram: there.ram - left.ram, ssd: there.ssd - left.ssd }
+      return report(evicted, Math.max(0, before - countPrefixes(cache)), gone)
     },
   }
 }
@@ -244,13 +252,13 @@ function evictable(
   return [...free]
 }
 
-function sumBytes(cache: Cache, blocks: readonly CachedBlock[], tier?: 'ram' | 'ssd'): Freed {
-  const freed: Freed = { ram: 0, ssd: 0 }
-  for (const record of blocks.flatMap((block) => block.records)) {
-    if (tier !== 'ssd') freed.ram += cache.bytesIn('ram', record)
-    if (tier !== 'ram') freed.ssd += cache.bytesIn('ssd', record)
+function sumBytes(cache: Cache, records: readonly CachedRecord[]): Freed {
+  const sum: Freed = { ram: 0, ssd: 0 }
+  for (const record of records) {
+    sum.ram += cache.bytesIn('ram', record)
+    sum.ssd += cache.bytesIn('ssd', record)
   }
-  return freed
+  return sum
 }
 
 function prefixesGone(blocks: readonly CachedBlock[], tier?: 'ram' | 'ssd'): number {

@@ -105,6 +105,7 @@ export async function* generate(
     await sequence.close()
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
     const receipt = await settle(lease, { restored, answer, blockTokens })
+    if (request.cache.ttlMs !== null) lease.keepFor(request.cache.ttlMs)
     context.onAnswered(info, asked, receipt)
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
     const { hygiene } = request

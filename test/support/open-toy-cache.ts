@@ -20,6 +20,8 @@ export interface ToyCacheOptions {
   readonly reuse?: ReuseMode
   readonly boundaryTokens?: number
   readonly boundaryShare?: number
+  readonly keptShare?: number
+  readonly keptHints?: number
   readonly now?: () => number
 }
 
@@ -33,6 +35,8 @@ export function openToyCache(options: ToyCacheOptions = {}) {
     reuse: options.reuse ?? 'token',
     boundaryTokens: options.boundaryTokens ?? blockTokens,
     boundaryShare: options.boundaryShare ?? 0.25,
+    keptShare: options.keptShare ?? 0.5,
+    keptHints: options.keptHints ?? 16,
     restoreWindowBytes: 8 * blockBytes,
     reserveWaitMs: 1000,
     ssdWritesInFlight: 4,
