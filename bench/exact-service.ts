@@ -54,6 +54,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   const opened = await openCache({
     ...limits,
     boundaryTokens: 1024,
+    eviction: 'retention',
     ...options,
     now: Date.now,
     warn,

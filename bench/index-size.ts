@@ -48,6 +48,8 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     boundaryShare: limits.boundaryShare,
     keptShare: limits.keptShare,
     keptHints: limits.keptHints,
+    eviction: 'retention',
+    rememberedBlocks: limits.rememberedBlocks,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,
@@ -123,6 +125,7 @@ async function measureOpen(
     const startedAt = performance.now()
     const opened = await openCache({
       ...limits,
+      eviction: 'retention',
       directory,
       ramBytes: arenaBytes,
       ssdBytes: blockCount * slotBytes,

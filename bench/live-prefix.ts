@@ -55,6 +55,7 @@ export async function openLivePrefix(
   const { config } = settings
   const opened = await openCache({
     ...limits,
+    eviction: config.eviction,
     directory: config.dir,
     ramBytes: arenaBytes,
     ssdBytes: config.ssdBytes,

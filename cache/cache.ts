@@ -11,6 +11,7 @@ import {
 } from './boundaries.ts'
 import { cutBlocks, type Hash64 } from './chain.ts'
 import { CacheError } from './errors.ts'
+import { type Eviction, Keeper } from './keeper.ts'
 import { Keeping, type KeepRequest, membersOf, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { lookUp, nothingFound } from './lookup.ts'
@@ -48,6 +49,10 @@ export interface CacheOptions {
   /** Part of each tier that pins and hints may keep from eviction, and how many hints there are. */
   readonly keptShare: number
   readonly keptHints: number
+  /** What decides which records make room for others. */
+  readonly eviction: Eviction
+  /** About as many blocks are stored at a time; so many times four have their uses remembered. */
+  readonly rememberedBlocks: number
   /** Bytes of records on their way into the engine for one request. */
   readonly restoreWindowBytes: number
   /** How long a save or a restore waits for room in the arena. */
@@ -99,6 +104,7 @@ export class Cache {
   readonly #removal: Removal
   readonly #host: LeaseHost
   readonly #notes: NamespaceNotes
+  readonly #keeper: Keeper
   #failedWrites = 0
   #openLeases = 0
   #ramReadBytes = 0
@@ -110,10 +116,14 @@ export class Cache {
     const { ssd } = options
     this.index = new PrefixIndex(options.hash64, (hash) => this.#readTokens(hash))
     this.keeping = this.#createKeeping()
-    this.#ram = new RamStore(options.arena, options.boundaryShare, {
-      onLastCopyGone: (record) => this.#removal.lost(record),
-      isKept: (record) => this.keeping.isKept(record, 'ram'),
-    })
+    this.#keeper = new Keeper(options.eviction, options.rememberedBlocks)
+    this.#ram = new RamStore(
+      { ...options, keeper: this.#keeper },
+      {
+        onLastCopyGone: (record) => this.#removal.lost(record),
+        isKept: (record) => this.keeping.isKept(record, 'ram'),
+      },
+    )
     this.#ssd = ssd === null ? null : this.#createSsdStore(ssd)
     this.#removal = this.#createRemoval()
     this.#host = this.#createHost()
@@ -169,7 +179,9 @@ export class Cache {
     const root = this.index.root(request.namespace)
     const wished = [...breakpoints, ...messageEnds.slice(0, 1)]
     const shared = wished.map((mark) => boundaryFor(mark, cuts))
-    const place = { root, spill: request.spill, kinds: layout.kinds, shared }
+    const { prefillTokensPerMs } = request.rates
+    const chain = { root, spill: request.spill, kinds: layout.kinds, shared }
+    const place = { ...chain, prefillTokensPerMs }
     this.#openLeases++
     return new PrefixLease(this.#host, plan, place, blocks)
   }
@@ -281,6 +293,8 @@ export class Cache {
         this.#removal.reapBefore(record.block)
       },
       boundaryShare: this.#options.boundaryShare,
+      keeper: this.#keeper,
+      now: this.#options.now,
       onFailed: (error, record) => {
         this.#failedWrites++
         if (record !== null) this.keeping.onMoved(record.block)
@@ -301,6 +315,7 @@ export class Cache {
       restoreWindowBytes,
       reserveWaitMs,
       now,
+      keeper: this.#keeper,
       index: this.index,
       ram: this.#ram,
       ssd: this.#ssd,

@@ -1,8 +1,8 @@
 /**
- * Which record goes next. Pure: the order of use comes in, the victim goes out.
+ * Which record goes next. Pure: the order of going comes in, the victim goes out.
  *
  * Leaves first: a child without its parent is garbage. The order already has children before
- * parents (recency.ts); the checks here hold even where it does not. What is exact at a boundary
+ * parents (keeper.ts); the checks here hold even where it does not. What is exact at a boundary
  * may go alone; rows go after it, since it would be garbage without them.
  */
 import type { CachedBlock, CachedRecord } from './prefix-index.ts'
@@ -47,7 +47,7 @@ export function mayLeaveSsd(record: CachedRecord): boolean {
 }
 
 interface Candidates {
-  /** The oldest; of those that no running request will still want. */
+  /** The first; of those that no running request will still want. */
   readonly free: CachedRecord | null
   /** Goes only when nothing else is left. */
   readonly leased: CachedRecord | null
@@ -67,14 +67,19 @@ function candidates(
   return { free: null, leased }
 }
 
-function older(boundary: CachedRecord | null, row: CachedRecord | null): CachedRecord | null {
+/** Whoever has been idle longer for what it is worth. */
+function idler(
+  order: RecordOrder,
+  boundary: CachedRecord | null,
+  row: CachedRecord | null,
+): CachedRecord | null {
   if (boundary === null || row === null) return boundary ?? row
-  return boundary.block.lastUsedAtMs <= row.block.lastUsedAtMs ? boundary : row
+  return order.idleMs(boundary) >= order.idleMs(row) ? boundary : row
 }
 
 /**
- * First the boundaries that others of their chain replace nearly as well, then the oldest record;
- * where boundaries have to yield to rows, the oldest boundary.
+ * First the boundaries that others of their chain replace nearly as well, then the record that is
+ * least worth keeping; where boundaries have to yield to rows, the oldest boundary.
  */
 function victim(
   order: RecordOrder,
@@ -86,7 +91,7 @@ function victim(
   const boundary = candidates(order.boundaries, mayGo)
   if (boundariesYield && boundary.free !== null) return boundary.free
   const row = candidates(order.rows, mayGo)
-  return older(boundary.free, row.free) ?? spare.leased ?? boundary.leased ?? row.leased
+  return idler(order, boundary.free, row.free) ?? spare.leased ?? boundary.leased ?? row.leased
 }
 
 /** Must this copy stay, although it is in nobody's way? See `Keeping.isKept`. */

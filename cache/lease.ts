@@ -1,6 +1,8 @@
 /**
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
+
+import type { Keeper, Use } from './keeper.ts'
 import type { Keeping } from './keeping.ts'
 import { type LoadedRecord, type LoadingHost, loadWindows, readAhead } from './loading.ts'
 import {
@@ -28,23 +30,34 @@ export interface LeaseHost extends LoadingHost, SavingHost {
   /** Frees a block that is of no use any more; see `Removal.reap`. */
   reap(block: CachedBlock): void
   onReleased(): void
+  readonly keeper: Keeper
 }
 
 /** Part of the RAM tier that a request may claim while it waits, at the cost of what is there. */
 const aheadShare = 1 / 4
+
+/** Hex digits of a hash that make 32 bits. */
+const keyDigits = 8
+
+/** Where a request's chain is, and how fast its model computes; null: not measured yet. */
+export interface LeasePlace extends ChainPlace {
+  readonly prefillTokensPerMs: number | null
+}
 
 export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 12) as PrefixId
 
 export class PrefixLease {
   readonly plan: Plan
   readonly #host: LeaseHost
-  readonly #place: ChainPlace
+  readonly #place: LeasePlace
   readonly #blocks: readonly CachedBlock[]
   readonly #leased = new Set<CachedBlock>()
   readonly #writer: ChainWriter
+  /** Does the engine hold something of it? What was only read ahead is no use of a block. */
+  #isUsed = false
   #isReleased = false
 
-  constructor(host: LeaseHost, plan: Plan, place: ChainPlace, matches: readonly BlockMatch[]) {
+  constructor(host: LeaseHost, plan: Plan, place: LeasePlace, matches: readonly BlockMatch[]) {
     this.#host = host
     this.plan = plan
     this.#place = place
@@ -95,6 +108,7 @@ export class PrefixLease {
 
   /** The engine confirms how many tokens stand in its sequence; what it saves continues there. */
   confirmRestored(tokenCount: number): void {
+    this.#isUsed ||= tokenCount > 0
     const { blockTokens } = this.#host
     for (const block of this.#blocks) {
       if (block.gone || block.index * blockTokens >= tokenCount) break
@@ -148,6 +162,8 @@ export class PrefixLease {
     this.#writer.close()
     // From the last block to the first, so that in the order of use children are older.
     const blocks = [...this.#leased].sort((a, b) => b.index - a.index)
+    const isUsed = this.#isUsed || this.#writer.saved.length > 0
+    if (isUsed) this.#host.keeper.used(blocks, (block) => this.#useOf(block))
     const nowMs = this.#host.now()
     for (const block of blocks) {
       block.leases--
@@ -174,6 +190,15 @@ export class PrefixLease {
 
   #blockOf({ from }: PlannedRecord): CachedBlock {
     return this.#blocks[Math.floor(from / this.#host.blockTokens)] as CachedBlock
+  }
+
+  #useOf(block: CachedBlock): Use {
+    const { prefillTokensPerMs } = this.#place
+    return {
+      key: Number.parseInt(block.hash.slice(0, keyDigits), 16),
+      sizeBytes: recordOf(block, 'kv')?.sizeBytes ?? 0,
+      recomputeMs: prefillTokensPerMs === null ? null : block.tokenCount / prefillTokensPerMs,
+    }
   }
 
   #touch(block: CachedBlock, nowMs: number): void {

@@ -3,6 +3,7 @@
  */
 import xxhash from 'xxhash-wasm'
 import { Cache } from './cache.ts'
+import type { Eviction } from './keeper.ts'
 import { createArena, type OwnedArena } from './tiers/arena.ts'
 import { lockDirectory } from './tiers/directory-lock.ts'
 import { openSsdTier } from './tiers/ssd.ts'
@@ -20,6 +21,8 @@ export interface OpenCacheOptions {
   readonly boundaryShare: number
   readonly keptShare: number
   readonly keptHints: number
+  readonly eviction: Eviction
+  readonly rememberedBlocks: number
   readonly restoreWindowBytes: number
   readonly reserveWaitMs: number
   readonly ssdWritesInFlight: number

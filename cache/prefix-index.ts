@@ -6,6 +6,7 @@
  */
 import { type Hash64, rootHash } from './chain.ts'
 import type { Links } from './recency.ts'
+import { freshKeepClass } from './retention.ts'
 import { Siblings } from './siblings.ts'
 import { TokenStore } from './token-store.ts'
 import type {
@@ -69,6 +70,8 @@ export interface CachedBlock {
   hits: number
   createdAtMs: number
   lastUsedAtMs: number
+  /** How long it is worth keeping; see retention.ts. At least as long as what is behind it. */
+  keepClass: number
   /** Taken out of the index while somebody still used its bytes; they go with the last pin. */
   gone: boolean
 }
@@ -205,6 +208,7 @@ export class PrefixIndex {
       hits: 0,
       createdAtMs,
       lastUsedAtMs,
+      keepClass: freshKeepClass,
       gone: false,
     }
     this.#blocks.set(hash, block)

@@ -1,10 +1,11 @@
 /**
- * The RAM tier: which records have a copy in the arena, in order of use.
+ * The RAM tier: which records have a copy in the arena, in the order of going.
  *
  * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
 import { ramVictim } from './evict.ts'
+import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone } from './prefix-index.ts'
 import { unlisted } from './recency.ts'
 import { type Incoming, TierOrder } from './record-order.ts'
@@ -18,6 +19,14 @@ export interface RamStoreEvents {
   isKept(record: CachedRecord): boolean
 }
 
+export interface RamStoreOptions {
+  readonly arena: Arena
+  /** Part of the tier that records which are exact at a boundary may take from rows. */
+  readonly boundaryShare: number
+  readonly keeper: Keeper
+  readonly now: () => number
+}
+
 export class RamStore {
   readonly #arena: Arena
   readonly #events: RamStoreEvents
@@ -28,13 +37,15 @@ export class RamStore {
   #waiters: (() => void)[] = []
   evictedRecords = 0
 
-  constructor(arena: Arena, boundaryShare: number, events: RamStoreEvents) {
+  constructor({ arena, boundaryShare, keeper, now }: RamStoreOptions, events: RamStoreEvents) {
     this.#arena = arena
     this.#events = events
     this.#boundaryBytesMax = arena.sizeBytes * boundaryShare
     this.#order = new TierOrder({
       linksOf: (record) => (record.ramLinks ??= unlisted()),
       bytesOf: (record) => arena.allocatedBytes(record.sizeBytes),
+      keeper,
+      now,
     })
   }
 

@@ -1,16 +1,23 @@
 /**
- * Records of one tier in order of use: rows, and apart from them what is exact at a boundary only,
- * which leaves by other rules. Where both want the tier's room, boundaries have a share of it.
+ * Records of one tier in the order of going: rows, and apart from them what is exact at a boundary
+ * only, which leaves by other rules. Where both want the tier's room, boundaries have a share of
+ * it.
  */
+
+import type { Keeper } from './keeper.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import { type Links, RecencyList } from './recency.ts'
+import { RetentionOrder } from './retention-order.ts'
 
 export interface RecordOrder {
-  /** From the least to the most recently used, as all below. */
+  /** From the least to the most worth keeping. */
   readonly rows: Iterable<CachedRecord>
+  /** From the least to the most recently used, as those below. */
   readonly boundaries: Iterable<CachedRecord>
   /** Boundaries that others of their chain replace nearly as well, since they became so. */
   readonly spare: Iterable<CachedRecord>
+  /** How long a record has been idle, for what it is worth: who is the longest goes first. */
+  idleMs(record: CachedRecord): number
 }
 
 /** What of a record decides which others make room for it. */
@@ -20,10 +27,12 @@ export interface OrderOptions {
   readonly linksOf: (record: CachedRecord) => Links<CachedRecord>
   /** What a record takes in this tier. */
   readonly bytesOf: (record: Incoming) => number
+  readonly keeper: Pick<Keeper, 'weightOf'>
+  readonly now: () => number
 }
 
 export class TierOrder implements RecordOrder {
-  readonly rows: RecencyList<CachedRecord>
+  readonly rows: RetentionOrder<CachedRecord>
   readonly boundaries: RecencyList<CachedRecord>
   readonly spare: RecencyList<CachedRecord>
   readonly #options: OrderOptions
@@ -33,9 +42,20 @@ export class TierOrder implements RecordOrder {
 
   constructor(options: OrderOptions) {
     this.#options = options
-    this.rows = new RecencyList(options.linksOf)
+    const { linksOf, keeper, now } = options
+    this.rows = new RetentionOrder({
+      linksOf,
+      keepClassOf: ({ block }) => block.keepClass,
+      lastUsedAtMsOf: ({ block }) => block.lastUsedAtMs,
+      weightOf: (keepClass) => keeper.weightOf(keepClass),
+      now,
+    })
     this.boundaries = new RecencyList(options.linksOf)
     this.spare = new RecencyList(options.linksOf)
+  }
+
+  idleMs(record: CachedRecord): number {
+    return this.rows.idleMs(record)
   }
 
   get boundaryBytes(): number {
@@ -99,7 +119,7 @@ export class TierOrder implements RecordOrder {
     if (sizeBytes > 0) this.#filledCount += sign
   }
 
-  #listOf({ kind, spare }: CachedRecord): RecencyList<CachedRecord> {
+  #listOf({ kind, spare }: CachedRecord): Pick<RecencyList<CachedRecord>, 'touch' | 'putOldest'> {
     if (kind === 'kv') return this.rows
     return spare ? this.spare : this.boundaries
   }

@@ -7,13 +7,16 @@
  * also gives it no lower class gets leaves first.
  */
 import { type Links, RecencyList } from './recency.ts'
-import { keepClassCount, keepWeight } from './retention.ts'
+import { keepClassCount } from './retention.ts'
 
 export interface RetentionOptions<Item extends object> {
   readonly linksOf: (item: Item) => Links<Item>
   /** 0 to `keepClassCount` - 1; asked when an item is put in its place. One for all: LRU. */
   readonly keepClassOf: (item: Item) => number
   readonly lastUsedAtMsOf: (item: Item) => number
+  /** How much longer than others items of this class may lie idle. */
+  readonly weightOf: (keepClass: number) => number
+  readonly now: () => number
 }
 
 interface Head<Item> {
@@ -42,29 +45,49 @@ export class RetentionOrder<Item extends object> {
     this.#lists[this.#options.keepClassOf(item)]?.touch(item)
   }
 
+  /** Puts an item at the old end of its class, wherever it stood before. O(1). */
+  putOldest(item: Item): void {
+    this.#options.linksOf(item).list?.remove(item)
+    this.#lists[this.#options.keepClassOf(item)]?.putOldest(item)
+  }
+
+  /** How long an item has been idle, for its weight: who is the longest goes first. */
+  idleMs(item: Item): number {
+    const { keepClassOf, weightOf, now } = this.#options
+    return this.#idleMs(item, now(), weightOf(keepClassOf(item)))
+  }
+
   /** From the least to the most worth keeping. The item at hand may be removed meanwhile. */
-  *from(nowMs: number): Generator<Item> {
-    const { lastUsedAtMsOf } = this.#options
+  *[Symbol.iterator](): Generator<Item> {
+    const nowMs = this.#options.now()
     const heads: Head<Item>[] = []
     for (const [keepClass, list] of this.#lists.entries()) {
       if (list.count === 0) continue
       const rest = list[Symbol.iterator]()
-      heads.push({ rest, weight: keepWeight(keepClass), item: rest.next().value ?? null })
+      heads.push({
+        rest,
+        weight: this.#options.weightOf(keepClass),
+        item: rest.next().value ?? null,
+      })
     }
     for (;;) {
       let worst: Head<Item> | null = null
       let longestMs = 0
       for (const head of heads) {
         if (head.item === null) continue
-        // One more, so that of items that were used just now the lighter one goes.
-        const idleMs = Math.max(0, nowMs - lastUsedAtMsOf(head.item)) + 1
-        if (idleMs / head.weight <= longestMs) continue
-        longestMs = idleMs / head.weight
+        const idleMs = this.#idleMs(head.item, nowMs, head.weight)
+        if (idleMs <= longestMs) continue
+        longestMs = idleMs
         worst = head
       }
       if (worst === null) return
       yield worst.item as Item
       worst.item = worst.rest.next().value ?? null
     }
+  }
+
+  /** One more, so that of items that were used just now the lighter one goes. */
+  #idleMs(item: Item, nowMs: number, weight: number): number {
+    return (Math.max(0, nowMs - this.#options.lastUsedAtMsOf(item)) + 1) / weight
   }
 }

@@ -24,22 +24,46 @@ const usePower = 0.75
 
 /** Classes are half an octave apart: what differs by less is kept in order of use. */
 const classesPerOctave = 2
-export const keepClassCount = 64
 /** Class of a block that was used once and costs 1 ms for each MiB: leaves room below and above. */
 const unitClass = 16
-/** A block without bytes, or of a model whose speed nobody knows, costs as much as most do. */
-const usualMsPerMebibyte = 128
+/** Behind these come classes of blocks whose cost nobody knows: it is taken to be the usual one. */
+const measuredClassCount = 64
+const unmeasuredClassCount = 16
+export const keepClassCount = measuredClassCount + unmeasuredClassCount
+
+/** The class of a block that has just come, and of one that was found on the SSD at start. */
+export const freshKeepClass = measuredClassCount
+
+/** What is usual until something was measured; it then makes no difference. */
+export const usualMsPerMebibyte = 128
 
 const mebibyte = 1024 ** 2
 
-/** The class of a block; higher ones are kept for longer. O(1). */
-export function keepClassOf({ uses, recomputeMs, sizeBytes }: Worth): number {
+/** What the room of a block costs to fill again; null: unknown, or it takes no room. */
+export function msPerMebibyte({
+  recomputeMs,
+  sizeBytes,
+}: Pick<Worth, 'recomputeMs' | 'sizeBytes'>): number | null {
   const isKnown = recomputeMs !== null && recomputeMs > 0 && sizeBytes > 0
-  const msPerMebibyte = isKnown ? (recomputeMs * mebibyte) / sizeBytes : usualMsPerMebibyte
-  const octaves = Math.log2(msPerMebibyte) + usePower * Math.log2(Math.max(1, uses))
-  const keepClass = unitClass + Math.round(octaves * classesPerOctave)
-  return Math.min(keepClassCount - 1, Math.max(0, keepClass))
+  return isKnown ? (recomputeMs * mebibyte) / sizeBytes : null
 }
 
-/** How much longer blocks of this class may lie idle than those of class 0. */
-export const keepWeight = (keepClass: number): number => 2 ** (keepClass / classesPerOctave)
+/** The class of a block. O(1). */
+export function keepClassOf(worth: Worth): number {
+  const useOctaves = usePower * Math.log2(Math.max(1, worth.uses))
+  const cost = msPerMebibyte(worth)
+  if (cost === null) {
+    const most = unmeasuredClassCount - 1
+    return freshKeepClass + Math.min(most, Math.round(useOctaves * classesPerOctave))
+  }
+  const octaves = Math.log2(cost) + useOctaves
+  const keepClass = unitClass + Math.round(octaves * classesPerOctave)
+  return Math.min(measuredClassCount - 1, Math.max(0, keepClass))
+}
+
+/** How much longer than others blocks of this class may lie idle; `usual` in ms for each MiB. */
+export function keepWeight(keepClass: number, usual: number): number {
+  return keepClass < freshKeepClass
+    ? 2 ** ((keepClass - unitClass) / classesPerOctave)
+    : usual * 2 ** ((keepClass - freshKeepClass) / classesPerOctave)
+}

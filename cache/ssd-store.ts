@@ -1,8 +1,9 @@
 /**
- * The SSD tier as the cache uses it: write-through in the background, room by leaves-first LRU,
+ * The SSD tier as the cache uses it: write-through in the background, room by the order of going,
  * reads into the arena, and a quarantine for what is damaged.
  */
 import { ssdVictim } from './evict.ts'
+import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
@@ -36,6 +37,8 @@ export interface SsdStoreOptions {
   readonly boundaryShare: number
   /** See `Keeping.isKept`. */
   readonly isKept: (record: CachedRecord) => boolean
+  readonly keeper: Keeper
+  readonly now: () => number
   readonly onDurable: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
   readonly onFailed: (error: unknown, record: CachedRecord | null) => void
@@ -60,6 +63,8 @@ export class SsdStore {
     this.#order = new TierOrder({
       linksOf: (record) => record,
       bytesOf: (record) => options.tier.allocatedBytes(record.sizeBytes),
+      keeper: options.keeper,
+      now: options.now,
     })
   }
 

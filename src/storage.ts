@@ -23,6 +23,8 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     boundaryShare: limits.boundaryShare,
     keptShare: limits.keptShare,
     keptHints: limits.keptHints,
+    eviction: config.eviction,
+    rememberedBlocks: limits.rememberedBlocks,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

@@ -57,7 +57,7 @@ test('the same text in two models is stored twice, and each is restored after ki
 
 test('one budget: what one model stores makes the oldest of the other one go', async () => {
   // 4 MiB a block: the RAM tier holds six prompts.
-  const one = { ram: '64MiB', ssd: '0' }
+  const one = { ram: '64MiB', ssd: '0', eviction: 'lru' }
   const service = await start(createServiceFolder(), one, { bytesPerToken: 16 * 1024 })
   await complete(service.url, ask('fake-a'))
   expect((await complete(service.url, ask('fake-a'))).cachedTokens).toBe(promptTokens - 1)

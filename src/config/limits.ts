@@ -25,6 +25,8 @@ export const limits = {
   /** Part of each tier that pins and clients' lifetimes may keep; prefixes with such a lifetime. */
   keptShare: 0.5,
   keptHints: 1024,
+  /** About so many blocks are stored at most; uses are remembered of four times as many: 5 MB. */
+  rememberedBlocks: 262_144,
   /** Breakpoints of one prompt that are heeded, and renderings that look for them at most. */
   breakpoints: 8,
   markRenderings: 12,

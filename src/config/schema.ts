@@ -56,6 +56,7 @@ function setting<T>(
 const engineNames = ['llamacpp', 'mlx', 'fake'] as const
 export type EngineName = (typeof engineNames)[number]
 const reuseModes = ['token', 'block'] as const
+const evictions = ['retention', 'lru'] as const
 const ropeScalings = ['none', 'linear', 'yarn'] as const
 const kvTypes = ['f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl'] as const
 /** Of src/chat/hygiene/, where each one is described. */
@@ -254,6 +255,15 @@ export const settings = {
     toggle(),
     () => true,
     'true',
+  ),
+  eviction: setting<(typeof evictions)[number]>(
+    'eviction',
+    'What makes room in a full tier: `retention` keeps for longer what was used often, and what ' +
+      'costs much to compute again for its size; `lru` goes by the last use alone. ' +
+      '`prefixd simulate` compares them.',
+    choice(...evictions),
+    () => 'retention',
+    'retention',
   ),
   recordFile: setting<string | null>(
     'record',

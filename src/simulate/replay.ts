@@ -4,10 +4,10 @@
  * are stored, for which others go, leaves first, and never any of its own.
  */
 
+import { Keeper } from '../../cache/keeper.ts'
 import { type Links, unlisted } from '../../cache/recency.ts'
-import { keepClassOf } from '../../cache/retention.ts'
+import { freshKeepClass } from '../../cache/retention.ts'
 import { RetentionOrder } from '../../cache/retention-order.ts'
-import { UseCounts } from '../../cache/use-counts.ts'
 import type { Policy } from './policies.ts'
 import type { Trace, TraceBlock } from './trace.ts'
 
@@ -37,17 +37,20 @@ export function replay(
   onEvicted: (block: number) => void = () => {},
 ): Replay {
   const nodes = trace.blocks.map((block, key): Node => newNode(block, key))
-  const counts = new UseCounts(blocksIn(capacityBytes, trace))
+  const keeper = new Keeper(policy, blocksIn(capacityBytes, trace))
   const order = new RetentionOrder<Node>({
     linksOf: (node) => node.links,
     keepClassOf: (node) => node.keepClass,
     lastUsedAtMsOf: (node) => node.lastUsedAtMs,
+    weightOf: (keepClass) => keeper.weightOf(keepClass),
+    now: () => nowMs,
   })
   let usedBytes = 0
   let request = -1
+  let nowMs = 0
 
-  function evictOne(nowMs: number): boolean {
-    for (const node of order.from(nowMs)) {
+  function evictOne(): boolean {
+    for (const node of order) {
       if (node.storedChildren > 0 || node.request === request) continue
       node.links.list?.remove(node)
       node.isStored = false
@@ -60,11 +63,11 @@ export function replay(
     return false
   }
 
-  function store(node: Node, nowMs: number): boolean {
+  function store(node: Node): boolean {
     if (node.isStored) return true
     const { sizeBytes, parent } = node.block
     if (sizeBytes > capacityBytes) return false
-    while (usedBytes + sizeBytes > capacityBytes) if (!evictOne(nowMs)) return false
+    while (usedBytes + sizeBytes > capacityBytes) if (!evictOne()) return false
     node.isStored = true
     usedBytes += sizeBytes
     const before = nodes[parent]
@@ -72,16 +75,11 @@ export function replay(
     return true
   }
 
-  /** From the last block to the first, so that children are older and parents no less worth. */
-  function touch(path: readonly Node[], nowMs: number): void {
-    let atLeast = 0
-    for (const node of path.toReversed()) {
-      const { recomputeMs, sizeBytes } = node.block
-      const uses = counts.add(node.key)
-      const own = policy === 'lru' ? 0 : keepClassOf({ uses, recomputeMs, sizeBytes })
-      const isFork = node.storedChildren > 1
-      node.keepClass = Math.max(own, atLeast, isFork ? node.keepClass : 0)
-      atLeast = node.keepClass
+  /** From the last block to the first, so that children are older. */
+  function touch(path: readonly Node[]): void {
+    const upwards = path.toReversed()
+    keeper.used(upwards, ({ key, block }) => ({ key, ...block }))
+    for (const node of upwards) {
       node.lastUsedAtMs = nowMs
       if (node.isStored) order.touch(node)
     }
@@ -93,11 +91,12 @@ export function replay(
     },
     next() {
       const { atMs, blocks } = trace.requests[++request] ?? { atMs: 0, blocks: [] }
+      nowMs = atMs
       const path = blocks.map((index) => nodes[index] as Node)
       const missing = path.findIndex((node) => !node.isStored)
       for (const node of path) node.request = request
-      for (const node of path) if (!store(node, atMs)) break
-      touch(path, atMs)
+      for (const node of path) if (!store(node)) break
+      touch(path)
       return missing < 0 ? path.length : missing
     },
   }
@@ -110,7 +109,7 @@ const newNode = (block: TraceBlock, key: number): Node => ({
   isStored: false,
   storedChildren: 0,
   lastUsedAtMs: 0,
-  keepClass: 0,
+  keepClass: freshKeepClass,
   request: -1,
 })
 

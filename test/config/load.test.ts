@@ -69,6 +69,7 @@ describe('the configuration', () => {
       reasoningField: 'reasoning_content',
       save: true,
       prefetch: true,
+      eviction: 'retention',
       recordFile: null,
       libraryDir: null,
       apiKeysFile: null,

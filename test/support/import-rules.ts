@@ -46,6 +46,10 @@ export const importRules: readonly ImportRule[] = [
     files: anyOf('cache/retention-order\\.ts'),
     values: anyOf('cache/(recency|retention)\\.ts'),
   },
+  {
+    files: anyOf('cache/keeper\\.ts'),
+    values: anyOf('cache/(retention|use-counts)\\.ts'),
+  },
   { files: anyOf('cache/(recency|use-counts)\\.ts'), values: nothing },
   {
     files: anyOf('cache/plan\\.ts'),
@@ -114,7 +118,7 @@ export const importRules: readonly ImportRule[] = [
     files: anyOf('src/simulate/.*'),
     values: anyOf(
       'src/(simulate|config)/.*',
-      'cache/(recency|retention|retention-order|use-counts)\\.ts',
+      'cache/(keeper|recency|retention|retention-order)\\.ts',
       errors,
       node,
     ),

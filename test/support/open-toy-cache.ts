@@ -22,6 +22,8 @@ export interface ToyCacheOptions {
   readonly boundaryShare?: number
   readonly keptShare?: number
   readonly keptHints?: number
+  /** `lru` unless a test is about retention: what goes then depends on no clock. */
+  readonly eviction?: 'retention' | 'lru'
   readonly now?: () => number
 }
 
@@ -37,6 +39,8 @@ export function openToyCache(options: ToyCacheOptions = {}) {
     boundaryShare: options.boundaryShare ?? 0.25,
     keptShare: options.keptShare ?? 0.5,
     keptHints: options.keptHints ?? 16,
+    eviction: options.eviction ?? 'lru',
+    rememberedBlocks: 1024,
     restoreWindowBytes: 8 * blockBytes,
     reserveWaitMs: 1000,
     ssdWritesInFlight: 4,

@@ -43,6 +43,7 @@ export interface ToyRequest {
   readonly read?: boolean
   readonly spill?: boolean
   readonly namespace?: Namespace
+  readonly rates?: Rates
 }
 
 export function beginLease(cache: Cache, tokens: TokenIds, options: ToyRequest = {}) {
@@ -50,7 +51,7 @@ export function beginLease(cache: Cache, tokens: TokenIds, options: ToyRequest =
     namespace: options.namespace ?? toyNamespace,
     tokens,
     layout: toyLayout,
-    rates: noRates,
+    rates: options.rates ?? noRates,
     read: options.read ?? true,
     spill: options.spill ?? true,
   })

@@ -45,7 +45,7 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ...restartKeeps(prefix),
     ['created', created],
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
-    ['keeps', prefix.leased ? 'in use now' : 'lru'],
+    ['keeps', prefix.leased ? 'in use now' : 'until its room is needed'],
     ['namespace', prefix.namespace],
     ...(prefix.stored_by === null
       ? []

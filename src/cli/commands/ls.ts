@@ -119,6 +119,6 @@ function columns(nowMs: number): Column<PrefixSummaryJson>[] {
       priority: 3,
       value: (prefix) => formatAge(nowMs - prefix.last_used_at_ms),
     },
-    { title: 'KEEPS', priority: 6, value: (prefix) => (prefix.leased ? 'in use' : 'lru') },
+    { title: 'KEEPS', priority: 6, value: (prefix) => (prefix.leased ? 'in use' : 'until full') },
   ]
 }

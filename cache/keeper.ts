@@ -1,0 +1,52 @@
+/**
+ * Puts the blocks of each request into their keep classes, by how often they were used and what
+ * computing them again costs. What a parent is worth is at least what its children are: without it
+ * they are garbage.
+ */
+import { keepClassOf, keepWeight, msPerMebibyte, usualMsPerMebibyte } from './retention.ts'
+import { UseCounts } from './use-counts.ts'
+
+/** `lru`: what was used longest ago goes first, whatever it is worth. */
+export type Eviction = 'retention' | 'lru'
+
+export interface Use {
+  /** 32 bits that are all the block's own. */
+  readonly key: number
+  readonly sizeBytes: number
+  /** What the engine would take to compute it again; null where nothing was measured yet. */
+  readonly recomputeMs: number | null
+}
+
+export class Keeper {
+  readonly #eviction: Eviction
+  readonly #counts: UseCounts
+  /** Of the last block whose cost was known. */
+  #usualMsPerMebibyte = usualMsPerMebibyte
+
+  /** `blocks`: about how many are stored at a time; see `UseCounts`. */
+  constructor(eviction: Eviction, blocks: number) {
+    this.#eviction = eviction
+    this.#counts = new UseCounts(eviction === 'lru' ? 0 : blocks)
+  }
+
+  /** A request has used these blocks of one chain, from its end to its beginning. */
+  used<Block extends { keepClass: number }>(
+    chain: Iterable<Block>,
+    describe: (block: Block) => Use,
+  ): void {
+    if (this.#eviction === 'lru') return
+    let atLeast = 0
+    for (const block of chain) {
+      const use = describe(block)
+      const uses = this.#counts.add(use.key)
+      this.#usualMsPerMebibyte = msPerMebibyte(use) ?? this.#usualMsPerMebibyte
+      atLeast = Math.max(atLeast, keepClassOf({ ...use, uses }))
+      block.keepClass = atLeast
+    }
+  }
+
+  /** How much longer than others blocks of this class may lie idle. */
+  weightOf(keepClass: number): number {
+    return keepWeight(keepClass, this.#usualMsPerMebibyte)
+  }
+}
