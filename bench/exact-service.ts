@@ -4,6 +4,7 @@
  */
 import { openCache, type ReuseMode, type TokenIds } from '../cache/index.ts'
 import { type NodeEngine, startEngine, type WorkerOptions } from '../engines/index.ts'
+import { openCatalog } from '../src/catalog/open.ts'
 import { limits } from '../src/config/limits.ts'
 import { createService } from '../src/pipeline/service.ts'
 import type { CacheDirective, Receipt } from '../src/pipeline/types.ts'
@@ -60,6 +61,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     warn,
   })
   const { arena, cache } = opened
+  const catalog = openCatalog({ directory: options.directory, now: Date.now, warn })
   const worker = startEngine(options.engine, {
     worker: { ...options, sequences: 1, engine: options.settings ?? {} },
     arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
@@ -84,12 +86,14 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
       },
     ],
     cache,
+    catalog,
     warn,
     record: null,
     onDone: () => {},
   })
   const close = async (): Promise<void> => {
     await worker.close(limits.drainMs)
+    catalog.close()
     await opened.close()
   }
   try {

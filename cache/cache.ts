@@ -86,6 +86,15 @@ export interface RefillRequest {
   readonly isWanted: (namespace: Namespace) => boolean
 }
 
+/** What somebody wants to know of the cache's own doings. Called in their midst: be quick. */
+export interface CacheEvents {
+  /** Bytes of a record that is durable now, or that was read back and was right. */
+  onSsdWritten(namespace: Namespace, sizeBytes: number): void
+  onSsdRead(namespace: Namespace, sizeBytes: number): void
+}
+
+const noEvents: CacheEvents = { onSsdWritten: () => {}, onSsdRead: () => {} }
+
 export interface CacheCounters {
   readonly corruptBlocks: number
   readonly failedWrites: number
@@ -105,6 +114,7 @@ export class Cache {
   readonly #host: LeaseHost
   readonly #notes: NamespaceNotes
   readonly #keeper: Keeper
+  #events = noEvents
   #failedWrites = 0
   #openLeases = 0
   #ramReadBytes = 0
@@ -138,6 +148,11 @@ export class Cache {
 
   get counters(): CacheCounters {
     return { corruptBlocks: this.#removal.corruptBlocks, failedWrites: this.#failedWrites }
+  }
+
+  /** One listener, in place of the one before. */
+  listen(events: CacheEvents): void {
+    this.#events = events
   }
 
   /** What was noted of the namespaces, also by earlier runs. */
@@ -289,9 +304,11 @@ export class Cache {
       writesInFlight: this.#options.ssdWritesInFlight,
       isKept: (record) => this.keeping.isKept(record, 'ssd'),
       onDurable: (record) => {
+        this.#events.onSsdWritten(record.block.namespace, record.sizeBytes)
         this.keeping.onMoved(record.block)
         this.#removal.reapBefore(record.block)
       },
+      onRead: ({ block, sizeBytes }) => this.#events.onSsdRead(block.namespace, sizeBytes),
       boundaryShare: this.#options.boundaryShare,
       keeper: this.#keeper,
       now: this.#options.now,

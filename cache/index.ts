@@ -3,6 +3,7 @@ export { boundariesToSave, boundaryKindsOf, type PromptMarks, thinned } from './
 export {
   Cache,
   type CacheCounters,
+  type CacheEvents,
   type CacheOptions,
   type LeaseRequest,
 } from './cache.ts'

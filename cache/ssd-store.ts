@@ -40,6 +40,7 @@ export interface SsdStoreOptions {
   readonly keeper: Keeper
   readonly now: () => number
   readonly onDurable: (record: CachedRecord) => void
+  readonly onRead: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
   readonly onFailed: (error: unknown, record: CachedRecord | null) => void
   /** The record's last copy went, or it left the SSD while the RAM still has it. */
@@ -107,6 +108,7 @@ export class SsdStore {
   /** Reads a record into an extent and checks every crc; rejects as `SsdTier.read` does. */
   async read(record: CachedRecord, extent: Extent): Promise<void> {
     await this.tier.read(keyOf(record), this.#ioView(extent))
+    this.#options.onRead(record)
   }
 
   /** Takes records out of LMDB, wherever they are; their slots are free once it has committed. */

@@ -82,6 +82,12 @@ export const errorKinds = {
     type: 'not_found_error',
     exit: 4,
   },
+  PREFIXD_E_REQUEST_NOT_FOUND: {
+    ...invalid('request_not_found'),
+    status: 404,
+    type: 'not_found_error',
+    exit: 4,
+  },
   PREFIXD_E_PREFIX_AMBIGUOUS: { ...invalid('prefix_ambiguous'), status: 400, exit: 4 },
   PREFIXD_E_PREFIX_IN_USE: { ...invalid('prefix_in_use'), status: 409, exit: 3 },
   PREFIXD_E_IN_USE: { ...invalid('in_use'), status: 409, exit: 3 },

@@ -267,7 +267,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
   const log = createLog(config.logLevel, (line) => io.log(line))
   const planned = await planModels(config, log, uses)
   const opened = await openStorage(config, log)
-  const { cache, arena, close: closeStorage } = opened
+  const { cache, catalog, arena, close: closeStorage } = opened
   let keys: KeyFile | null
   try {
     keys = openKeys(config, log)
@@ -292,6 +292,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     models,
     cache,
+    catalog,
     warn: (message, error) => log.warn(message, error),
     record: recorder?.record ?? null,
     onDone: (request, receipt, error) => {

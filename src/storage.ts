@@ -34,7 +34,7 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     now: () => Date.now(),
     warn,
   })
-  const catalog = openCatalog({ directory: config.dir, warn })
+  const catalog = openCatalog({ directory: config.dir, now: Date.now, warn })
   return {
     ...opened,
     catalog,

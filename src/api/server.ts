@@ -18,6 +18,7 @@ import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
+import { requestRoutes, totalsRoutes } from './native/history.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
@@ -94,6 +95,11 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
       requireAdmin(request)
     })
     adminRoutes(admin, context)
+    totalsRoutes(admin, context)
+  })
+  server.register(async (own: Server) => {
+    own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))
+    requestRoutes(own, context)
   })
   return server
 }

@@ -1,19 +1,53 @@
 /** Opens the catalog of a directory. Only the service that holds the directory's lock does so. */
 import { join } from 'node:path'
-import { openCatalogFile } from './catalog-file.ts'
+import { limits } from '../config/limits.ts'
+import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
 import { pinStore } from './pins.ts'
+import { requestLog } from './requests.ts'
+import { pruneOnce } from './retention.ts'
+import { foldHours, totalsLog } from './totals.ts'
 import type { Catalog } from './types.ts'
+import { createWriteQueue } from './write-queue.ts'
 
 export interface CatalogOptions {
   readonly directory: string
+  readonly now: () => number
   readonly warn: (message: string, error: unknown) => void
 }
 
 /** Never fails: see `openCatalogFile`. */
-export function openCatalog({ directory, warn }: CatalogOptions): Catalog {
+export function openCatalog({ directory, now, warn }: CatalogOptions): Catalog {
   const file = openCatalogFile({ path: join(directory, 'catalog.db'), warn })
+  const queue = createWriteQueue({
+    file,
+    mostWaiting: limits.catalogWaiting,
+    writesPerBatch: limits.catalogBatch,
+    delayMs: limits.catalogDelayMs,
+    warn,
+  })
+  const stopPruning = pruneFromTimeToTime(file, now)
   return {
     pins: pinStore(file),
-    close: () => file.close(),
+    requests: requestLog(file, queue),
+    totals: totalsLog(file, queue, now),
+    close() {
+      stopPruning()
+      queue.flush()
+      file.close()
+    },
   }
+}
+
+/** Begins at once, behind whatever the start has to do. */
+function pruneFromTimeToTime(file: CatalogFile, now: () => number): () => void {
+  let timer: NodeJS.Timeout
+  const later = (delayMs: number, work: () => void): void => {
+    timer = setTimeout(work, delayMs).unref()
+  }
+  const prune = (): void => {
+    foldHours(file, now())
+    later(pruneOnce(file, now()) ? limits.catalogPruneMs : 1, prune)
+  }
+  later(1, prune)
+  return () => clearTimeout(timer)
 }

@@ -1,4 +1,11 @@
 /** What the catalog is to the rest of the product. Types only. */
+import type {
+  RequestPage,
+  RequestQuery,
+  RequestRecord,
+  RequestTotals,
+  Totals,
+} from '../pipeline/types.ts'
 
 /** A block that no eviction takes, with all that it stands on. */
 export interface Pin {
@@ -17,9 +24,27 @@ export interface PinStore {
   remove(hash: string): void
 }
 
+export interface RequestLog {
+  /** Is written soon. */
+  note(request: RequestRecord): void
+  /** The latest first, with all that was noted before. */
+  list(query: RequestQuery): Promise<RequestPage>
+  /** Null: there is none of this id, or none of this tenant's. */
+  find(id: string, tenant?: string | null): Promise<RequestRecord | null>
+}
+
+export interface TotalsLog {
+  /** Adds to the totals of this hour and this model. Is written soon. */
+  add(model: string, counts: Partial<Totals>): void
+  /** What was added since then, from the beginning of that hour on. */
+  since(fromMs: number): Promise<RequestTotals>
+}
+
 /** What people ask about later. Which bytes are stored is the index's to say, not the catalog's. */
 export interface Catalog {
   readonly pins: PinStore
-  /** Gives the file back. */
+  readonly requests: RequestLog
+  readonly totals: TotalsLog
+  /** Writes what was noted so far, and gives the file back. */
   close(): void
 }

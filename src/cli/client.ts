@@ -1,5 +1,10 @@
 /** Typed calls of a running service. Every failure becomes one of our own errors. */
 import type {
+  RequestJson,
+  RequestListJson,
+  TotalsReportJson,
+} from '../api/native/history-schema.ts'
+import type {
   CacheStatsJson,
   ErrorBodyJson,
   EvictReportJson,
@@ -19,6 +24,10 @@ export interface Client {
   prefix(id: string): Promise<PrefixDetailJson>
   evict(request: EvictRequestJson): Promise<EvictReportJson>
   workers(): Promise<WorkerListJson>
+  /** The latest first. */
+  requests(limit: number): Promise<RequestListJson>
+  request(id: string): Promise<RequestJson>
+  totals(sinceMs: number): Promise<TotalsReportJson>
 }
 
 export interface ClientOptions {
@@ -49,6 +58,9 @@ export function createClient(options: ClientOptions): Client {
         body: JSON.stringify(request),
       })) as EvictReportJson,
     workers: async () => (await get('workers')) as WorkerListJson,
+    requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
+    request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
+    totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
   }
 }
 

@@ -38,6 +38,7 @@ export const commandHelp = {
       'interval.',
     examples: [
       ['prefixd stats', 'since the start of the service'],
+      ['prefixd stats --since 7d', 'a week, day by day, restarts or not'],
       ['prefixd stats --watch --interval 5', 'every five seconds, until Ctrl-C'],
       ['prefixd stats --watch --json | jq .tokens', 'one JSON object per line'],
     ],
@@ -60,6 +61,17 @@ export const commandHelp = {
     examples: [
       ['prefixd inspect 9f2c', 'blocks that are alike are joined'],
       ['prefixd inspect 9f2c --blocks', 'every block on its own line'],
+    ],
+  },
+  why: {
+    brief: 'Explain what a request hit, what it missed, and why',
+    arguments: '[<request-id>]',
+    about:
+      'Takes the id that its reply had as x-request-id, also after a restart; without one, the ' +
+      'latest request. Says what was restored and computed, and what can be done about a miss.',
+    examples: [
+      ['prefixd why', 'the latest request'],
+      ['prefixd why req_mgx1k2', 'this one'],
     ],
   },
   evict: {

@@ -15,6 +15,7 @@ import type { ModelsConvertFlags } from './commands/models-convert.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
+import type { WhyFlags } from './commands/why.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
 import { commandHelp } from './help.ts'
@@ -71,6 +72,9 @@ function parsePoliciesFlag(input: string): Policy[] {
   throw new Error(`it must be some of ${policies.join(', ')}, with commas between them`)
 }
 
+const age = (brief: string) =>
+  ({ kind: 'parsed', parse: parseAgeFlag, optional: true, placeholder: 'age', brief }) as const
+
 /** One argument, or as many as somebody types. */
 const argument = (placeholder: string, brief: string) =>
   ({ placeholder, brief, parse: (input: string) => input }) as const
@@ -95,6 +99,7 @@ const stats = buildCommand<StatsFlags, [], CliContext>({
     flags: {
       watch: onOff('Keep showing them until Ctrl-C'),
       interval: count(3600, 1, 'Seconds between two looks with --watch'),
+      since: age('What was served in this time, also by earlier runs, e.g. 1h, 7d'),
       ...clientFlags,
     },
   },
@@ -126,18 +131,24 @@ const inspect = buildCommand<InspectFlags, [string], CliContext>({
   loader: async () => (await import('./commands/inspect.ts')).inspect,
 })
 
+const why = buildCommand<WhyFlags, [string?], CliContext>({
+  docs: docs('why'),
+  parameters: {
+    flags: { last: onOff('The latest request; so it is without an id'), ...clientFlags },
+    positional: {
+      kind: 'tuple',
+      parameters: [{ ...argument('request-id', 'x-request-id of its reply'), optional: true }],
+    },
+  },
+  loader: async () => (await import('./commands/why.ts')).why,
+})
+
 const evict = buildCommand<EvictFlags, string[], CliContext>({
   docs: docs('evict'),
   parameters: {
     flags: {
       model: text('name', 'Everything of this model'),
-      olderThan: {
-        kind: 'parsed',
-        parse: parseAgeFlag,
-        optional: true,
-        placeholder: 'age',
-        brief: 'What was not used for this long, e.g. 12h, 7d',
-      },
+      olderThan: age('What was not used for this long, e.g. 12h, 7d'),
       tier: tier('Everything in this tier; copies in the other one stay'),
       all: onOff('Everything in both tiers'),
       dryRun: onOff('Only say what would go'),
@@ -284,6 +295,6 @@ const models = buildRouteMap<string, CliContext>({
 })
 
 export const routes = buildRouteMap<string, CliContext>({
-  routes: { serve, ps, stats, ls, inspect, evict, simulate, models, engines, doctor, config },
+  routes: { serve, ps, stats, ls, inspect, why, evict, simulate, models, engines, doctor, config },
   docs: { brief: 'Never prefill the same prefix twice' },
 })

@@ -160,6 +160,22 @@ export const limits = {
   /** Characters of a client's `cache_salt`, and seconds of its `ttl`. */
   cacheSaltLength: 1024,
   cacheTtlSecondsMax: 366 * 24 * 3600,
+  /** Writes that wait for the catalog, how many go into it at once, and how long they may wait. */
+  catalogWaiting: 8192,
+  catalogBatch: 200,
+  catalogDelayMs: 250,
+  /** How often old rows of the catalog are removed, and how many of a table in one transaction. */
+  catalogPruneMs: 600_000,
+  catalogPruneRows: 500,
+  /** Rows of its tables, and how old they may get. */
+  catalogRequests: 20_000,
+  catalogRequestsMs: 30 * 24 * 3_600_000,
+  catalogTotals: 50_000,
+  catalogTotalsMs: 400 * 24 * 3_600_000,
+  /** Totals of an hour are added to those of their day when they are this old. */
+  catalogHoursMs: 14 * 24 * 3_600_000,
+  /** Requests on one page. */
+  requestsPerPage: 1000,
   /** Sessions that are remembered for reports, oldest forgotten first; characters of an id. */
   sessions: 1024,
   sessionIdLength: 512,

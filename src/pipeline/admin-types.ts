@@ -61,6 +61,44 @@ export interface HygieneTotal {
   readonly chars: number
 }
 
+/** What was served in a span of time. */
+export interface Totals {
+  readonly requests: number
+  readonly hit: number
+  readonly partial: number
+  readonly miss: number
+  readonly bypass: number
+  readonly failed: number
+  readonly promptTokens: number
+  /** Restored, by the slowest tier that was read for it. */
+  readonly ramTokens: number
+  readonly ssdTokens: number
+  readonly computedTokens: number
+  readonly savedTokens: number
+  readonly generatedTokens: number
+  readonly savedPrefillMs: number
+  readonly ssdWrittenBytes: number
+  readonly ssdReadBytes: number
+}
+
+export interface ModelTotals extends Totals {
+  readonly model: string
+}
+
+export interface DayTotals extends Totals {
+  /** Of UTC. */
+  readonly startMs: number
+}
+
+export interface RequestTotals {
+  /** The beginning of what is counted: totals are kept for each hour, and of old ones each day. */
+  readonly fromMs: number
+  readonly all: Totals
+  /** The one with most prompt tokens first. */
+  readonly models: readonly ModelTotals[]
+  readonly days: readonly DayTotals[]
+}
+
 /** One chain of stored blocks, from a prompt's start to a leaf; prompts may go on up to a token. */
 export interface PrefixSummary {
   readonly id: string
@@ -166,6 +204,8 @@ export interface WorkerMemory {
 
 export interface CacheAdmin {
   stats(): CacheStats
+  /** What was served since then, also by earlier runs. */
+  totals(fromMs: number): Promise<RequestTotals>
   prefixes(query: PrefixQuery): PrefixPage
   /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
   prefix(id: string): PrefixDetail

@@ -19,6 +19,7 @@ import {
   withDescendants,
 } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
+import type { TotalsLog } from '../catalog/types.ts'
 import { PrefixdError } from '../errors.ts'
 import { mismatches } from './namespace-note.ts'
 import type {
@@ -34,6 +35,7 @@ import type {
 
 export interface AdminContext {
   readonly cache: Cache
+  readonly totals: TotalsLog
   /** Name of the model that a namespace belongs to. */
   readonly modelOf: (namespace: Namespace) => string
   /** Name of the tenant whose key stored it; null where no keys were in use. */
@@ -127,6 +129,8 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         failedWrites,
       }
     },
+
+    totals: (fromMs) => context.totals.since(fromMs),
 
     prefixes(query): PrefixPage {
       const infos = [...leavesOf(cache.index)]

@@ -6,7 +6,7 @@ import { type GenerateContext, generate } from './generate.ts'
 import { writeNote } from './namespace-note.ts'
 import { createPrefetch, noPrefetch } from './prefetch.ts'
 import { createRateMeter } from './rates.ts'
-import { createTally, type Tally } from './tally.ts'
+import { createTally, savedPrefill, type Tally } from './tally.ts'
 import type {
   GenerateEvent,
   GenerateRequest,
@@ -45,8 +45,8 @@ export interface ServedModel {
   readonly engine: Engine
   answersTo(name: string): boolean
   generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent>
-  /** Every request ends here once; null: nothing was confirmed. */
-  ended(receipt: Receipt | null): void
+  /** Every request ends here once; null: nothing was confirmed. Returns the prefill it saved. */
+  ended(receipt: Receipt | null): number
   card(): ModelCard
   report(): WorkerReport
   stats(): ModelStats
@@ -120,10 +120,12 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     answersTo: (name) => name === id || aliases.includes(name),
     generate: (request, signal) => generate(request, context, signal),
     ended(receipt) {
+      const { prefillTokensPerMs } = rates.rates()
       for (const each of [tally, own]) {
         if (receipt === null) each.failed()
-        else each.finished(receipt, rates.rates().prefillTokensPerMs)
+        else each.finished(receipt, prefillTokensPerMs)
       }
+      return receipt === null ? 0 : savedPrefill(receipt, prefillTokensPerMs)
     },
     card: () => ({ id, aliases, createdAtMs: startedAtMs, state: engine.status().state, info }),
     report: () => reportOf(options, info),

@@ -1,11 +1,13 @@
 /** The product behind the API: models with their workers, and the cache that they share. */
 import { performance } from 'node:perf_hooks'
-import type { Cache, Namespace } from '../../cache/index.ts'
+import type { Cache, Namespace, Plan } from '../../cache/index.ts'
+import type { Catalog } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
+import { requestRecord, requestTotals } from './history.ts'
 import { readNote } from './namespace-note.ts'
 import { render } from './render.ts'
 import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
@@ -27,6 +29,7 @@ export interface ServiceOptions {
   /** The default one first; no two answer to one name. */
   readonly models: readonly ModelOptions[]
   readonly cache: Cache
+  readonly catalog: Catalog
   readonly warn: (message: string, error: unknown) => void
   /** Sees what each answered request asked for; null: nobody wants to know. */
   readonly record: ((request: RecordedRequest) => void) | null
@@ -41,7 +44,7 @@ const fewer = (asked: number | null, most: number | null): number | null =>
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 
 export function createService(options: ServiceOptions): Service {
-  const { cache, reuse, prefetch, warn, record } = options
+  const { cache, catalog, reuse, prefetch, warn, record } = options
   const tally = createTally()
   const sessions = createSessions()
   const shared = { cache, reuse, prefetch, tally, warn, record }
@@ -64,6 +67,8 @@ export function createService(options: ServiceOptions): Service {
   ): AsyncGenerator<GenerateEvent> {
     const model = named(request.model)
     const cache = { ...request.cache, write: request.cache.write && options.save }
+    const atMs = Date.now()
+    let plan: Plan | null = null
     let receipt: Receipt | null = null
     let failure: Error | null = null
     try {
@@ -74,6 +79,7 @@ export function createService(options: ServiceOptions): Service {
       }
       const run = (ended: AbortSignal) => model.generate(limited, ended)
       for await (const event of withinDeadlines(run, signal, deadlines)) {
+        if (event.type === 'planned') plan = event.plan
         if (event.type === 'receipt') receipt = event.receipt
         yield event
       }
@@ -81,15 +87,25 @@ export function createService(options: ServiceOptions): Service {
       failure = error instanceof Error ? error : new Error(String(error))
       throw error
     } finally {
+      const ended = { model: model.id, atMs, plan, receipt, failure }
+      catalog.requests.note(requestRecord(request, ended))
       // A client that goes away ends the generator at a yield: no receipt, and nothing was thrown.
       if (receipt === null) failure ??= new Error('the client went away')
       else sessions.note(request, receipt)
-      model.ended(receipt)
+      const savedPrefillMs = model.ended(receipt)
+      catalog.totals.add(model.id, requestTotals(receipt, savedPrefillMs))
       options.onDone(request, receipt, failure)
     }
   }
 
   const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
+  const modelOf = (namespace: Namespace) => noteOf(namespace)?.model ?? 'unknown'
+  cache.listen({
+    onSsdWritten: (namespace, sizeBytes) =>
+      catalog.totals.add(modelOf(namespace), { ssdWrittenBytes: sizeBytes }),
+    onSsdRead: (namespace, sizeBytes) =>
+      catalog.totals.add(modelOf(namespace), { ssdReadBytes: sizeBytes }),
+  })
 
   return {
     generate: counted,
@@ -107,9 +123,11 @@ export function createService(options: ServiceOptions): Service {
     },
     pieces: async (name, tokens) => named(name).engine.pieces(tokens),
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
+    history: catalog.requests,
     cache: createAdmin({
       cache,
-      modelOf: (namespace) => noteOf(namespace)?.model ?? 'unknown',
+      totals: catalog.totals,
+      modelOf,
       tenantOf: (namespace) => noteOf(namespace)?.tenant ?? null,
       kindsOf: (namespace) => noteOf(namespace)?.kinds ?? ['kv'],
       fingerprintOf: (namespace) => noteOf(namespace)?.fingerprint ?? null,

@@ -28,6 +28,12 @@ function keep(times: number[], ms: number | null): void {
   if (times.length > keptTimes) times.shift()
 }
 
+/** What computing the restored tokens would have taken, less what restoring them took. */
+export function savedPrefill(receipt: Receipt, prefillTokensPerMs: number | null): number {
+  if (prefillTokensPerMs === null) return 0
+  return Math.max(0, receipt.restoredTokens / prefillTokensPerMs - receipt.ms.restore)
+}
+
 export function createTally(): Tally {
   const requests = { total: 0, hit: 0, partial: 0, miss: 0, bypass: 0, failed: 0 }
   const tokens = { prompt: 0, restoredRam: 0, restoredSsd: 0, computed: 0, saved: 0, generated: 0 }
@@ -60,10 +66,7 @@ export function createTally(): Tally {
         const total = hygiene.get(name) ?? { requests: 0, chars: 0 }
         hygiene.set(name, { requests: total.requests + 1, chars: total.chars + chars })
       }
-      if (prefillTokensPerMs !== null) {
-        const prefillMs = receipt.restoredTokens / prefillTokensPerMs
-        savedPrefillMs += Math.max(0, prefillMs - receipt.ms.restore)
-      }
+      savedPrefillMs += savedPrefill(receipt, prefillTokensPerMs)
     },
     failed() {
       requests.total++

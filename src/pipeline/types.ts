@@ -168,6 +168,41 @@ export interface Receipt {
   }
 }
 
+/** One request as it is remembered. Of its prompt and its answer there is no word in it. */
+export interface RequestRecord {
+  /** What its reply had as `x-request-id`; of a request with several prompts each has its own. */
+  readonly id: string
+  readonly atMs: number
+  readonly model: string
+  readonly tenant: string | null
+  readonly session: string | null
+  readonly route: Dialect
+  /** `failed`: the engine has confirmed nothing, since it failed or the client went away. */
+  readonly status: Receipt['status'] | 'failed'
+  /** Code of the error; null where there was none, also when the client went away. */
+  readonly error: string | null
+  /** Null where it came to none. */
+  readonly plan: Pick<Plan, 'matchedTokens' | 'computeFrom' | 'estimate'> | null
+  readonly receipt: Receipt | null
+}
+
+export interface RequestQuery {
+  readonly limit: number
+  /** Of the page before. */
+  readonly cursor?: number
+  readonly model?: string
+  readonly session?: string
+  readonly status?: RequestRecord['status']
+  /** Null: only what came without a key. Absent: everybody's. */
+  readonly tenant?: string | null
+}
+
+/** The latest first. */
+export interface RequestPage {
+  readonly requests: readonly RequestRecord[]
+  readonly nextCursor: number | null
+}
+
 /** Which blocks an answered request asked for, for those who record that. */
 export interface RecordedRequest {
   readonly model: string
@@ -270,4 +305,10 @@ export interface Service {
    */
   embed(model: string, prompt: EmbedPrompt, field: string): Promise<EmbeddedText>
   readonly cache: CacheAdmin
+  /** What was answered in the last weeks. */
+  readonly history: {
+    list(query: RequestQuery): Promise<RequestPage>
+    /** With a tenant: its own only. Null: there is none. */
+    find(id: string, tenant?: string | null): Promise<RequestRecord | null>
+  }
 }

@@ -1,22 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { expect, onTestFinished, test } from 'vitest'
-import { openCatalog } from '../../src/catalog/open.ts'
+import { expect, test } from 'vitest'
 import type { Pin } from '../../src/catalog/types.ts'
-
-function catalogFolder() {
-  const directory = mkdtempSync(join(tmpdir(), 'prefixd-catalog-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-  const warnings: string[] = []
-  const open = (where = directory) => {
-    const catalog = openCatalog({ directory: where, warn: (message) => warnings.push(message) })
-    onTestFinished(() => catalog.close())
-    return catalog
-  }
-  return { directory, path: join(directory, 'catalog.db'), warnings, open }
-}
+import { catalogFolder } from './open-catalog.ts'
 
 const pin: Pin = { hash: '9f2c41d07ab3e5f0', untilMs: null, createdAtMs: 1000 }
 const shortPin: Pin = { hash: '51aa0e93cc17d2b4', untilMs: 5000, createdAtMs: 2000 }

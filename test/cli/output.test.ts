@@ -9,10 +9,12 @@ import { prefixd } from './run.ts'
 
 const listings = [
   ['stats'],
+  ['stats', '--since', '7d'],
   ['ps'],
   ['ls', '--limit', '4'],
   ['inspect', '9f2c'],
   ['inspect', '9f2c', '--blocks'],
+  ['why'],
   ['evict', '--older-than', '7d', '--yes'],
 ] as const
 

@@ -15,6 +15,7 @@ async function open() {
   const { cache } = openToyCache({ ssd, now: () => nowMs })
   const admin = createAdmin({
     cache,
+    totals: { add: () => {}, since: async () => expect.unreachable() },
     modelOf: () => 'toy',
     tenantOf: () => null,
     kindsOf: () => ['kv'],

@@ -132,7 +132,7 @@ export const importRules: readonly ImportRule[] = [
       errors,
       node,
     ),
-    types: anyOf(cacheTypes, engineTypes),
+    types: anyOf(cacheTypes, engineTypes, catalogTypes),
   },
   {
     files: anyOf('src/api/.*'),
@@ -156,7 +156,7 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/cli/.*'),
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
-    types: anyOf(pipelineTypes, 'src/api/native/schema\\.ts'),
+    types: anyOf(pipelineTypes, 'src/api/native/(history-)?schema\\.ts'),
   },
   {
     files: anyOf('src/storage\\.ts'),

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Plan } from '../../cache/types.ts'
 import type { ModelInfo } from '../../engines/types.ts'
+import { noTotals } from '../../src/catalog/totals.ts'
 import { PrefixdError } from '../../src/errors.ts'
 import type {
   CacheStats,
@@ -310,8 +311,13 @@ export function scriptedService(script: Script = answering()): ScriptedService {
       return { vector: Float32Array.of(0.6, -0.8), promptTokens: tokens.length }
     },
     pieces: async (_model, tokens) => [...tokens].map((token) => Uint8Array.of(token)),
+    history: {
+      list: async () => ({ requests: [], nextCursor: null }),
+      find: async () => null,
+    },
     cache: {
       stats: () => stats,
+      totals: async (fromMs) => ({ fromMs, all: noTotals, models: [], days: [] }),
       prefixes: (query) => {
         queries.push(query)
         return { prefixes: [prefix], total: 1, nextCursor: null }

@@ -5,9 +5,9 @@
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 
-const count = Type.Integer({ minimum: 0 })
-const milliseconds = Type.Number({ minimum: 0 })
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+export const count = Type.Integer({ minimum: 0 })
+export const milliseconds = Type.Number({ minimum: 0 })
+export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
 
 export const TierSchema = Type.Union([Type.Literal('ram'), Type.Literal('ssd')])

@@ -4,20 +4,32 @@ import { limits } from '../../config/limits.ts'
 import type { Client } from '../client.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, writeJson, writeLines } from '../context.ts'
-import { Interrupted } from '../failure.ts'
+import { Interrupted, usageError } from '../failure.ts'
 import { rollingHeader, rollingLine } from '../render/stats-line.ts'
 import { statsPage } from '../render/stats-page.ts'
+import { totalsPage } from '../render/totals-page.ts'
 
 export interface StatsFlags extends ClientFlags {
   readonly watch?: boolean
   readonly interval: number
+  readonly since?: number
 }
 
 export async function stats(this: CliContext, flags: StatsFlags): Promise<void> {
+  if (flags.since !== undefined) return since(this, flags, flags.since)
   if (flags.watch) return watch(this, flags)
   const current = await (await connect(this, flags)).stats()
   if (flags.json) return writeJson(this.out, current)
   writeLines(this.out, statsPage(current, this.out))
+}
+
+async function since(context: CliContext, flags: StatsFlags, sinceMs: number): Promise<void> {
+  if (flags.watch) {
+    throw usageError('--since and --watch exclude each other', 'leave one of them out')
+  }
+  const report = await (await connect(context, flags)).totals(sinceMs)
+  if (flags.json) return writeJson(context.out, report)
+  writeLines(context.out, totalsPage(report, context.out))
 }
 
 /**

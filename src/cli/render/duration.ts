@@ -39,6 +39,10 @@ export function formatClock(atMs: number): string {
     .join(':')
 }
 
+/** Of days and requests long ago, e.g. `2026-11-24 13:41:02 UTC`. */
+export const formatMoment = (atMs: number): string =>
+  `${new Date(atMs).toISOString().slice(0, 'yyyy-mm-ddThh:mm:ss'.length).replace('T', ' ')} UTC`
+
 const ageUnitsMs: Readonly<Record<string, number>> = {
   s: secondMs,
   m: minuteMs,

@@ -1,0 +1,86 @@
+/** The requests of the last weeks: what was planned, what the engine confirmed, and why. */
+import type { RequestQuery, RequestRecord } from '../pipeline/types.ts'
+import type { CatalogFile } from './catalog-file.ts'
+import type { RequestLog } from './types.ts'
+import type { WriteQueue } from './write-queue.ts'
+
+interface Row {
+  readonly number: number
+  readonly id: string
+  readonly at_ms: number
+  readonly model: string
+  readonly tenant: string | null
+  readonly session: string | null
+  readonly route: string
+  readonly status: string
+  readonly error: string | null
+  readonly plan: string | null
+  readonly receipt: string | null
+}
+
+const insert = `
+INSERT INTO requests (id, at_ms, model, tenant, session, route, status, error, plan, receipt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
+const find = 'SELECT * FROM requests WHERE id = ? ORDER BY number DESC LIMIT 1'
+
+export function requestLog(file: CatalogFile, queue: WriteQueue): RequestLog {
+  const write = (request: RequestRecord): void => {
+    const { id, atMs, model, tenant, session, route, status, error, plan, receipt } = request
+    const json = (value: unknown) => (value === null ? null : JSON.stringify(value))
+    const row = [id, atMs, model, tenant, session, route, status, error, json(plan), json(receipt)]
+    file.statement(insert).run(...row)
+  }
+  return {
+    note: (request) => queue.push(() => write(request)),
+    async list(query) {
+      await queue.settled()
+      const rows = file.attempt(() => select(file, query), [])
+      const page = rows.slice(0, query.limit)
+      const last = rows.length > page.length ? page.at(-1) : undefined
+      return { requests: page.map(toRecord), nextCursor: last?.number ?? null }
+    },
+    async find(id, tenant) {
+      await queue.settled()
+      const row = file.attempt(
+        () => (file.statement(find).get(id) as Row | undefined) ?? null,
+        null,
+      )
+      if (row === null || (tenant !== undefined && row.tenant !== tenant)) return null
+      return toRecord(row)
+    },
+  }
+}
+
+/** One row more than the page has, if there is one. */
+function select(file: CatalogFile, query: RequestQuery): Row[] {
+  const { limit, cursor, model, session, status, tenant } = query
+  const wanted: readonly (readonly [string, unknown])[] = [
+    ['number < ?', cursor],
+    ['model = ?', model],
+    ['session = ?', session],
+    ['status = ?', status],
+    // As `=`, but null is equal to null.
+    ['tenant IS ?', tenant],
+  ]
+  const asked = wanted.filter(([, value]) => value !== undefined)
+  const conditions = asked.map(([condition]) => condition).join(' AND ')
+  const where = conditions === '' ? '' : `WHERE ${conditions} `
+  const sql = `SELECT * FROM requests ${where}ORDER BY number DESC LIMIT ?`
+  return file.statement(sql).all(...asked.map(([, value]) => value), limit + 1) as Row[]
+}
+
+const parsed = <T>(json: string | null): T | null => (json === null ? null : JSON.parse(json))
+
+const toRecord = (row: Row): RequestRecord => ({
+  id: row.id,
+  atMs: row.at_ms,
+  model: row.model,
+  tenant: row.tenant,
+  session: row.session,
+  route: row.route as RequestRecord['route'],
+  status: row.status as RequestRecord['status'],
+  error: row.error,
+  plan: parsed(row.plan),
+  receipt: parsed(row.receipt),
+})
