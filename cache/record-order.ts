@@ -3,7 +3,6 @@
  * only, which leaves by other rules. Where both want the tier's room, boundaries have a share of
  * it.
  */
-
 import type { Keeper } from './keeper.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import { type Links, RecencyList } from './recency.ts'

@@ -3,7 +3,6 @@
  * request is served the blocks that its prompt begins with and that are all there; then its others
  * are stored, for which others go, leaves first, and never any of its own.
  */
-
 import { Keeper } from '../../cache/keeper.ts'
 import { type Links, unlisted } from '../../cache/recency.ts'
 import { freshKeepClass } from '../../cache/retention.ts'
