@@ -2,7 +2,6 @@
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import xxhash from 'xxhash-wasm'
-import type { Hash64 } from '../cache/chain.ts'
 import { Cache, openCache } from '../cache/index.ts'
 import { createArena } from '../cache/tiers/arena.ts'
 import { lockDirectory } from '../cache/tiers/directory-lock.ts'
@@ -10,6 +9,7 @@ import { formatVersion } from '../cache/tiers/record-format.ts'
 import { openRecordIndex } from '../cache/tiers/record-index.ts'
 import { slotBytes } from '../cache/tiers/slab.ts'
 import type { SsdTier } from '../cache/tiers/tier.ts'
+import type { Hash64 } from '../cache/types.ts'
 import { limits } from '../src/config/limits.ts'
 import { plainFigure } from './figures.ts'
 import { median, quantile } from './median.ts'
@@ -101,6 +101,9 @@ function memoryTier(chains: StoredChains): SsdTier {
     tokens: (hash) => chains.tokens(hash),
     allocatedBytes: () => slotBytes,
     freeBytes: () => 0,
+    examine: () => {
+      throw new Error('the bench only plans')
+    },
     write: refuse,
     read: refuse,
     remove: refuse,

@@ -1,7 +1,7 @@
 /** Stored blocks by the hundred thousand, without their bytes: chains that share nothing. Pure. */
-import { blockHash, type Hash64, rootHash } from '../cache/chain.ts'
+import { blockHash, rootHash } from '../cache/chain.ts'
 import type { StoredRecord } from '../cache/tiers/tier.ts'
-import type { BlockHash, Namespace, TokenIds } from '../cache/types.ts'
+import type { BlockHash, Hash64, Namespace, TokenIds } from '../cache/types.ts'
 
 export const namespace = 'b'.repeat(64) as Namespace
 export const blockTokens = 256

@@ -9,7 +9,7 @@ import {
   lastRestorable,
   type PromptMarks,
 } from './boundaries.ts'
-import { cutBlocks, type Hash64 } from './chain.ts'
+import { cutBlocks } from './chain.ts'
 import { CacheError } from './errors.ts'
 import { type Eviction, Keeper } from './keeper.ts'
 import { Keeping, type KeepRequest, membersOf, type PinRefusal, reachOf } from './keeping.ts'
@@ -25,6 +25,7 @@ import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
 import type {
   BlockHash,
+  Hash64,
   Layout,
   Namespace,
   Rates,
@@ -32,8 +33,10 @@ import type {
   TierName,
   TierUsage,
   TokenIds,
+  VerifyEvent,
 } from './types.ts'
 import { tierUsage } from './usage.ts'
+import { type VerifyRequest, verify } from './verify.ts'
 
 export interface CacheOptions {
   readonly arena: Arena
@@ -214,6 +217,13 @@ export class Cache {
       onFilled: ({ block }) => this.index.tokensOf(block),
       turn: () => this.#withoutLeases(AbortSignal.timeout(yieldMs)),
     })
+  }
+
+  /** See `verify`. */
+  verify(request: VerifyRequest): AsyncGenerator<VerifyEvent> {
+    const flush = () => this.flush()
+    const withoutLeases = (deadline: AbortSignal) => this.#withoutLeases(deadline)
+    return verify({ ...this.#host, flush, withoutLeases }, request)
   }
 
   usage(): TierUsage[] {

@@ -5,10 +5,7 @@
  * and an optional extra key. It names a block; it never proves one: xxh64 is easy to collide on
  * purpose, so the stored token ids and the namespace are compared on every hit.
  */
-import type { Block, BlockHash, Namespace, TokenIds } from './types.ts'
-
-/** xxh64 with seed 0 of these bytes. About 5 GB/s. */
-export type Hash64 = (bytes: Uint8Array) => bigint
+import type { Block, BlockHash, Hash64, Namespace, TokenIds } from './types.ts'
 
 const toHex = (hash: bigint): BlockHash => hash.toString(16).padStart(16, '0') as BlockHash
 

@@ -39,4 +39,6 @@ export type {
   TierName,
   TierUsage,
   TokenIds,
+  VerifyEvent,
 } from './types.ts'
+export { type VerifyDirectoryOptions, verifyDirectory } from './verify-directory.ts'

@@ -8,7 +8,7 @@ import {
   type StoredBeginning,
 } from './boundaries.ts'
 import { cutToBoundary } from './boundary-match.ts'
-import { cutBlocks, type Hash64 } from './chain.ts'
+import { cutBlocks } from './chain.ts'
 import type { PlanBoundary, PlanInput, PlanMatch } from './plan.ts'
 import {
   type BlockMatch,
@@ -17,7 +17,7 @@ import {
   recordOf,
   tierOf,
 } from './prefix-index.ts'
-import type { Layout, Namespace, RecordKind, TokenIds } from './types.ts'
+import type { Hash64, Layout, Namespace, RecordKind, TokenIds } from './types.ts'
 
 export interface LookupRequest {
   readonly namespace: Namespace

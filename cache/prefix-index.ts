@@ -4,7 +4,7 @@
  * The index is a tree per namespace. It holds no payload, only where payloads are; it is rebuilt
  * from LMDB when a store is opened.
  */
-import { type Hash64, rootHash } from './chain.ts'
+import { rootHash } from './chain.ts'
 import type { Links } from './recency.ts'
 import { freshKeepClass } from './retention.ts'
 import { Siblings } from './siblings.ts'
@@ -14,6 +14,7 @@ import type {
   BlockHash,
   Crc32s,
   Extent,
+  Hash64,
   Namespace,
   RecordKind,
   ReuseMode,

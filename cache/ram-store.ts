@@ -129,6 +129,12 @@ export class RamStore {
     if (record.ssd !== 'stored') this.#events.onLastCopyGone(record)
   }
 
+  /** The record's place in the arena is another's: it is given up, and not given back. */
+  disown(record: CachedRecord): void {
+    this.#order.remove(record)
+    record.extent = null
+  }
+
   /** The block has left the index: the bytes go now, or with the last pin. */
   forget(record: CachedRecord): void {
     if (record.pins === 0) this.#free(record)

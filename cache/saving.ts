@@ -5,7 +5,7 @@
  * stored. A commit is accepted only behind a stored parent: a child without its parent is
  * garbage.
  */
-import { blockHash, type Hash64 } from './chain.ts'
+import { blockHash } from './chain.ts'
 import { isInUse } from './evict.ts'
 import {
   addRecord,
@@ -18,7 +18,7 @@ import {
 } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
-import type { BlockHash, Crc32s, Extent, RecordKind, TokenIds } from './types.ts'
+import type { BlockHash, Crc32s, Extent, Hash64, RecordKind, TokenIds } from './types.ts'
 
 export interface SavingHost {
   readonly hash64: Hash64

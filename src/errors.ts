@@ -128,6 +128,7 @@ export const errorKinds = {
   PREFIXD_E_CACHE_IO: internal,
   PREFIXD_E_CACHE_CORRUPT: internal,
   PREFIXD_E_CATALOG: internal,
+  PREFIXD_E_DAMAGE_FOUND: { ...startup, exit: 5 },
   PREFIXD_E_CONFIG: { ...startup, exit: 2 },
   PREFIXD_E_MEMORY: { ...startup, exit: 2 },
   PREFIXD_E_MODEL_FILE: { ...startup, exit: 4 },

@@ -40,6 +40,7 @@ import { createService } from './pipeline/service.ts'
 import { openStorage } from './storage.ts'
 
 export { probeSharedMemory } from '../cache/index.ts'
+export { verifyOffline } from './offline.ts'
 
 /** The packed package keeps package.json one folder further up than the source tree does. */
 function readVersion(): string {

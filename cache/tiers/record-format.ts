@@ -42,7 +42,7 @@ export function encodeHash(hash: BlockHash): Buffer {
 }
 
 /** Twice as fast as `toString('hex')`, which is made for longer ones. */
-function decodeHash(bytes: Uint8Array, at: number): BlockHash {
+export function decodeHash(bytes: Uint8Array, at: number): BlockHash {
   for (let place = 0; place < hashBytes; place++) {
     const byte = bytes[at + place] as number
     digits[2 * place] = hexDigits[byte >> 4] as number
@@ -53,6 +53,13 @@ function decodeHash(bytes: Uint8Array, at: number): BlockHash {
 
 export function encodeKey(key: RecordKey): Buffer {
   return Buffer.concat([encodeHash(key.hash), Uint8Array.of(kindBytes[key.kind])])
+}
+
+/** Null for a key that names no record. */
+export function decodeKey(key: Buffer): RecordKey | null {
+  const kind = kindOfByte.get(key[hashBytes] ?? 0)
+  if (key.length !== hashBytes + 1 || kind === undefined) return null
+  return { hash: decodeHash(key, 0), kind }
 }
 
 /** By hash: negative where the first key comes first, 0 for keys of one block. */

@@ -25,6 +25,7 @@ import type { BlockHash, Namespace, TokenIds } from '../types.ts'
 import {
   compareHashes,
   decodeFormat,
+  decodeHash,
   decodeTime,
   decodeTokens,
   type Entry,
@@ -54,6 +55,13 @@ export interface RecordIndex {
    * unreadable entry.
    */
   entries(decoder: EntryDecoder): Iterable<{ readonly key: Buffer; readonly entry: Entry | null }>
+  /** Keys of records in their order, behind this one; for walks that others write beside. */
+  keys(after: Buffer | null, limit: number): Buffer[]
+  /** Null for an unreadable entry, undefined where there is none. */
+  entry(decoder: EntryDecoder, key: Buffer): Entry | null | undefined
+  readonly recordCount: number
+  /** Blocks that have token ids or uses, and no record. */
+  strays(): BlockHash[]
   /** A view that is good until the next read. */
   tokens(hash: BlockHash): TokenIds | null
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
@@ -91,7 +99,7 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
   let root: BinaryRoot
   try {
     if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
-    if (existsSync(path) && !wasClosed(directory)) await setAsideIfDamaged(path, options)
+    await setAsideIfDamaged(options)
     root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: databaseNames.length })
     rmSync(join(directory, cleanName), { force: true })
   } catch (cause) {
@@ -181,6 +189,18 @@ function createRecordIndex(root: BinaryRoot, databases: Databases, directory: st
         used.end()
       }
     },
+    keys(after, limit) {
+      const range = records.getKeys(after === null ? { limit } : { start: after, limit: limit + 1 })
+      return [...range].filter((key) => after === null || !key.equals(after))
+    },
+    entry(decoder, key) {
+      const value = records.get(key)
+      return value === undefined ? undefined : decoder.decode(key, value)
+    },
+    get recordCount() {
+      return (records.getStats() as { entryCount: number }).entryCount
+    },
+    strays: () => straysOf(databases),
     tokens(hash) {
       const bytes = tokens.getBinaryFast(encodeHash(hash))
       return bytes === undefined ? null : decodeTokens(bytes)
@@ -213,6 +233,22 @@ function createRecordIndex(root: BinaryRoot, databases: Databases, directory: st
     },
     close: () => closeIndex(root, directory),
   }
+}
+
+/** Both in the order of hashes: one walk along both. */
+function straysOf({ records, tokens, uses }: Databases): BlockHash[] {
+  const strays = new Set<BlockHash>()
+  for (const database of [tokens, uses]) {
+    const range = records.getKeys()[Symbol.iterator]()
+    let record = range.next()
+    for (const key of database.getKeys()) {
+      while (record.done !== true && compareHashes(record.value, key) < 0) record = range.next()
+      const isOwned = record.done !== true && compareHashes(record.value, key) === 0
+      if (!isOwned && key.length === 8) strays.add(decodeHash(key, 0))
+    }
+    range.return?.()
+  }
+  return [...strays]
 }
 
 interface EncodedChange {
@@ -290,8 +326,14 @@ function fingerprint(directory: string): string | null {
   return stat === undefined ? null : `${stat.size} bytes, changed at ${stat.mtimeNs} ns\n`
 }
 
-async function setAsideIfDamaged(path: string, options: RecordIndexOptions): Promise<void> {
-  const damage = await probe(path)
+/** What is wrong with the index of this directory; null: it can be read, or there is none. */
+export async function indexDamage(directory: string): Promise<string | null> {
+  const path = join(directory, indexName)
+  return existsSync(path) && !wasClosed(directory) ? probe(path) : null
+}
+
+async function setAsideIfDamaged(options: RecordIndexOptions): Promise<void> {
+  const damage = await indexDamage(options.directory)
   if (damage === null) return
   const kept = setAside(options.directory)
   options.onWarning(

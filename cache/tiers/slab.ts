@@ -46,6 +46,8 @@ export interface Slab {
   /** May grow the file. Rejects with `PREFIXD_E_CACHE_FULL`, or `_IO` when growing fails. */
   allocate(count: number): Promise<readonly SlotRun[]>
   release(runs: readonly SlotRun[]): void
+  /** Every run of taken slots, rising. */
+  taken(): Iterable<SlotRun>
   /**
    * `bytes` fill the runs in order; address and length are multiples of 4 KiB. No operation uses
    * them any more when this settles. Rejects with `PREFIXD_E_CACHE_FULL` or `PREFIXD_E_CACHE_IO`.
@@ -140,6 +142,7 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
       return runs
     },
     release: slots.release,
+    taken: slots.taken,
     ...createMoves(fd, io, options, (slot) => {
       allocateFrom = slot + 1
     }),

@@ -22,6 +22,21 @@ export interface SlotMap {
   allocate(count: number, from: number): readonly SlotRun[] | null
   /** Throws for a slot that is not taken: its owner has lost count. */
   release(runs: readonly SlotRun[]): void
+  /** Every run of taken slots, rising. */
+  taken(): Iterable<SlotRun>
+}
+
+/** Of the slots of a record, `count` from number `from` on, or as many as there are. */
+export function partOf(runs: readonly SlotRun[], from: number, count: number): SlotRun[] {
+  const part: SlotRun[] = []
+  let at = 0
+  for (const run of runs) {
+    const begin = Math.max(from, at)
+    const end = Math.min(from + count, at + run.count)
+    if (begin < end) part.push({ first: run.first + begin - at, count: end - begin })
+    at += run.count
+  }
+  return part
 }
 
 const free = 0
@@ -122,6 +137,14 @@ export function createSlotMap(capacity: number): SlotMap {
       for (const run of runs) {
         if (!all(run, taken)) throw new RangeError(`slot ${run.first} is not taken`)
         set(run, free)
+      }
+    },
+    *taken() {
+      for (let first = states.indexOf(taken); first >= 0 && first < size; ) {
+        const end = states.indexOf(free, first)
+        const last = end < 0 ? size : Math.min(end, size)
+        yield { first, count: last - first }
+        first = states.indexOf(taken, last)
       }
     },
   }

@@ -4,16 +4,18 @@
  * reused after it; so a process that dies at any moment leaves nothing to repair.
  */
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import { CacheError } from '../errors.ts'
-import type { BlockHash, Crc32s, RecordKind } from '../types.ts'
+import type { BlockHash, RecordKind } from '../types.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { examineLive } from './live-examination.ts'
 import { createEntryDecoder, type Entry, formatVersion } from './record-format.ts'
 import { type IndexChange, openRecordIndex, type RecordIndex } from './record-index.ts'
 import { openSlab, type Slab, slotBytes } from './slab.ts'
-import { ioUnitBytes, type SlabIo } from './slab-file.ts'
+import type { SlabIo } from './slab-file.ts'
 import type { SlotRun } from './slots.ts'
-import type { RecordKey, SsdTier, StoredRecord } from './tier.ts'
+import { checkCrcs, checkShape, corrupt, type Kept, nameOf, slotsFor } from './stored-bytes.ts'
+import type { Examined, ExamineOptions, RecordKey, SsdTier, StoredRecord } from './tier.ts'
+import { createUses } from './uses.ts'
 
 export interface SsdTierOptions {
   /** Created with mode 0700 when missing. */
@@ -63,21 +65,9 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   }
 }
 
-/** What is kept of a record in memory: where its bytes are, and how they are checked. */
-interface Kept extends RecordKey {
-  readonly sizeBytes: number
-  readonly crc32s: Crc32s
-  readonly runs: readonly SlotRun[]
-}
-
 type Entries = Map<string, Kept>
 
 const kinds: readonly RecordKind[] = ['kv', 'window', 'state']
-
-/** Most records are rows: their name is the block's, which exists already. */
-function nameOf({ hash, kind }: RecordKey): string {
-  return kind === 'kv' ? hash : `${hash} ${kind}`
-}
 
 function keptOf({ record, runs }: Entry): Kept {
   const { hash, kind, sizeBytes, crc32s } = record
@@ -133,8 +123,12 @@ interface TierParts extends Loaded {
 function createTier(parts: TierParts): SsdTier {
   const { slab, index, entries } = parts
   const ledger = createLedger(parts)
-  const uses = createUses(parts, ledger)
+  const { onWarning } = parts
+  const flushMs = parts.options.usesFlushMs ?? 2_000
+  const uses = createUses({ index, holds: ledger.holds, flushMs, onWarning })
   const underWay = new Set<Promise<unknown>>()
+  /** Steps of examinations: `close` waits for them, and they wait for all the others. */
+  const steps = new Set<Promise<unknown>>()
   /** As they were read at open, for whoever asks first. */
   let unasked: readonly StoredRecord[] | null = parts.records
   let closing: Promise<void> | null = null
@@ -142,11 +136,11 @@ function createTier(parts: TierParts): SsdTier {
   let writtenBytes = 0
 
   /** Operations that have begun are waited for by `close`; later ones are refused. */
-  function track<T>(operation: () => Promise<T>): Promise<T> {
-    if (closing !== null) return Promise.reject(ioError('The SSD tier is closed.', undefined))
+  function track<T>(operation: () => Promise<T>, among = underWay): Promise<T> {
+    if (closing !== null) return Promise.reject(closed())
     const promise = operation()
-    const settled = promise.catch(() => {}).then(() => void underWay.delete(settled))
-    underWay.add(settled)
+    const settled = promise.catch(() => {}).then(() => void among.delete(settled))
+    among.add(settled)
     return promise
   }
 
@@ -154,12 +148,15 @@ function createTier(parts: TierParts): SsdTier {
     checkShape(record, bytes)
     // Some models keep nothing for each token: such a record names tokens, and has no slots.
     const runs = bytes.length === 0 ? [] : await slab.allocate(slotsFor(record.sizeBytes))
+    ledger.heldRuns.add(runs)
     try {
       if (bytes.length > 0) await slab.write(runs, bytes)
       await ledger.commit([record], { put: { entry: { record, runs }, tokens } })
     } catch (error) {
       slab.release(runs)
       throw error
+    } finally {
+      ledger.heldRuns.delete(runs)
     }
     writtenBytes += bytes.length
   }
@@ -175,8 +172,26 @@ function createTier(parts: TierParts): SsdTier {
     readBytes += into.length
   }
 
+  const quarantine = (key: RecordKey): Promise<void> =>
+    track(async () => void (await ledger.commit([key], {}, false)))
+
+  async function* examine(given: ExamineOptions): AsyncGenerator<Examined> {
+    const settled = async () => void (await Promise.all(underWay))
+    const { holds, heldRuns } = ledger
+    const live = { index, slab, entries, holds, heldRuns, settled, quarantine }
+    const walk = examineLive(live, {
+      ...given,
+      turn: () => (closing === null ? given.turn() : Promise.reject(closed())),
+    })
+    for (;;) {
+      const step = await track(() => walk.next(), steps)
+      if (step.done) return
+      yield step.value
+    }
+  }
+
   async function shutDown(): Promise<void> {
-    await Promise.all(underWay)
+    await Promise.all([...underWay, ...steps])
     await uses.stop()
     try {
       await index.close()
@@ -210,7 +225,8 @@ function createTier(parts: TierParts): SsdTier {
         const left = await ledger.commit(keys, {})
         return left.reduce((sum, entry) => sum + bytesOf(entry), 0)
       }),
-    quarantine: (key) => track(async () => void (await ledger.commit([key], {}, false))),
+    quarantine,
+    examine,
     touch: uses.touch,
     notes: () => index.notes(),
     note: (namespace, text) => track(() => index.note(namespace, text)),
@@ -228,6 +244,8 @@ function* readAgain(index: RecordIndex, entries: Entries): Generator<StoredRecor
 }
 
 interface Ledger {
+  /** Slots in use that no entry has: of writes and removals under way, and in quarantine. */
+  readonly heldRuns: Set<readonly SlotRun[]>
   /** Is any record of this block stored, or about to be? */
   holds(hash: BlockHash): boolean
   /**
@@ -241,6 +259,7 @@ interface Ledger {
 function createLedger({ index, slab, entries }: TierParts): Ledger {
   /** Records whose commit is under way, by block. */
   const arrivals = new Map<BlockHash, number>()
+  const heldRuns = new Set<readonly SlotRun[]>()
 
   function count(hash: BlockHash, by: number): void {
     const now = (arrivals.get(hash) ?? 0) + by
@@ -258,14 +277,19 @@ function createLedger({ index, slab, entries }: TierParts): Ledger {
       const entry = entries.get(nameOf(key))
       if (entry === undefined) continue
       entries.delete(nameOf(key))
+      heldRuns.add(entry.runs)
       taken.push(entry)
     }
     return taken
   }
 
-  const put = (entry: Kept) => entries.set(nameOf(entry), entry)
+  const put = (entry: Kept) => {
+    entries.set(nameOf(entry), entry)
+    heldRuns.delete(entry.runs)
+  }
 
   return {
+    heldRuns,
     holds,
     async commit(keys, change, free = true) {
       const leaving = take(keys)
@@ -282,90 +306,20 @@ function createLedger({ index, slab, entries }: TierParts): Ledger {
         if (arriving !== null) count(arriving.hash, -1)
       }
       if (arriving !== null) put(arriving)
-      if (free) for (const entry of leaving) slab.release(entry.runs)
+      for (const { runs } of free ? leaving : []) {
+        slab.release(runs)
+        heldRuns.delete(runs)
+      }
       return leaving
     },
   }
-}
-
-interface Uses {
-  touch(hash: BlockHash, atMs: number): void
-  /** Writes what was collected; later touches are ignored. */
-  stop(): Promise<void>
-}
-
-/** A use is worth no commit of its own: the latest of each block go together, every few seconds. */
-function createUses({ index, options, onWarning }: TierParts, ledger: Ledger): Uses {
-  const collected = new Map<BlockHash, number>()
-  let timer: NodeJS.Timeout | null = null
-  let flushing = Promise.resolve()
-  let stopped = false
-
-  function flush(): Promise<void> {
-    timer = null
-    flushing = flushing.then(commitCollected)
-    return flushing
-  }
-
-  async function commitCollected(): Promise<void> {
-    const uses = new Map([...collected].filter(([hash]) => ledger.holds(hash)))
-    collected.clear()
-    if (uses.size === 0) return
-    try {
-      await index.commit({ uses })
-    } catch (error) {
-      // Only the order of eviction after a restart suffers.
-      onWarning(`The last uses of ${uses.size} blocks could not be written: ${error}`)
-    }
-  }
-
-  return {
-    touch(hash, atMs) {
-      if (stopped || !ledger.holds(hash)) return
-      collected.set(hash, atMs)
-      timer ??= setTimeout(flush, options.usesFlushMs ?? 2_000).unref()
-    },
-    async stop() {
-      stopped = true
-      if (timer !== null) clearTimeout(timer)
-      await flush()
-    },
-  }
-}
-
-function slotsFor(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / slotBytes)
 }
 
 function bytesOf(entry: Kept): number {
   return entry.runs.reduce((sum, run) => sum + run.count, 0) * slotBytes
 }
 
-type Checked = RecordKey & Pick<StoredRecord, 'sizeBytes' | 'crc32s'>
-
-function checkShape({ sizeBytes, crc32s }: Checked, bytes: Uint8Array): void {
-  const viewBytes = Math.ceil(sizeBytes / ioUnitBytes) * ioUnitBytes
-  if (bytes.length !== viewBytes || crc32s.length !== slotsFor(sizeBytes)) {
-    throw new RangeError(
-      `a record of ${sizeBytes} bytes needs a view of ${viewBytes} bytes and ` +
-        `${slotsFor(sizeBytes)} checksums; got ${bytes.length} and ${crc32s.length}`,
-    )
-  }
-}
-
-/** One checksum for each MiB, which is also the size of a slot. */
-function checkCrcs(record: Checked, bytes: Uint8Array, from: number, to: number): void {
-  const end = Math.min(to, record.sizeBytes)
-  for (let at = from; at < end; at += slotBytes) {
-    const found = crc32(bytes.subarray(at, Math.min(at + slotBytes, end)))
-    if (found === record.crc32s[at / slotBytes]) continue
-    throw corrupt(`MiB ${at / slotBytes} of the record ${nameOf(record)} has a wrong checksum.`)
-  }
-}
-
-function corrupt(message: string): CacheError {
-  return new CacheError('PREFIXD_E_CACHE_CORRUPT', message)
-}
+const closed = (): CacheError => ioError('The SSD tier is closed.', undefined)
 
 function ioError(message: string, cause: unknown): CacheError {
   return new CacheError('PREFIXD_E_CACHE_IO', message, { cause })

@@ -4,7 +4,16 @@
  * Order on save: bytes in the extent → crc → RAM index → `SsdTier.write` resolves (slab written,
  * then LMDB committed) → the RAM copy may go. Order on free: LMDB commit → slots reusable.
  */
-import type { BlockHash, Crc32s, Extent, Namespace, RecordKind, TokenIds } from '../types.ts'
+import type {
+  BlockHash,
+  Crc32s,
+  Extent,
+  FindingKind,
+  Hash64,
+  Namespace,
+  RecordKind,
+  TokenIds,
+} from '../types.ts'
 
 /** The RAM tier's memory: one piece, allocated once, recycled for ever, shared with the workers. */
 export interface Arena {
@@ -55,8 +64,37 @@ export interface SsdUsage {
   readonly directIo: boolean
 }
 
+/** Something that is wrong in the tier. */
+export interface TierFinding {
+  readonly kind: FindingKind
+  /** The record that it is wrong with; null: it is no record's. */
+  readonly key: RecordKey | null
+  /** A sentence for people. */
+  readonly what: string
+  /** Takes it out of the tier. What needs the record is the caller's affair. */
+  mend(): Promise<void>
+}
+
+/** A step of an examination: a record that was looked at, or what no record has. */
+export interface Examined {
+  /** Of the record; null: it is about no record that could be read. */
+  readonly sizeBytes: number | null
+  readonly finding: TierFinding | null
+}
+
+export interface ExamineOptions {
+  readonly hash64: Hash64
+  /** Resolves when the next piece may be read: others go first. */
+  readonly turn: () => Promise<void>
+}
+
 export interface SsdTier {
   usage(): SsdUsage
+  /**
+   * Reads every record with its token ids and compares all that is known of it. What comes and goes
+   * meanwhile is no finding. Holds no record.
+   */
+  examine(options: ExamineOptions): AsyncIterable<Examined>
   /** All records, in no order. Who asks first gets what open has read, later ones what LMDB has. */
   records(): Iterable<StoredRecord>
   /**

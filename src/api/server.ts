@@ -20,6 +20,7 @@ import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
 import { requestRoutes, totalsRoutes } from './native/history.ts'
 import { tokenRoutes } from './native/tokens.ts'
+import { verifyRoutes } from './native/verify.ts'
 import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
 import { embeddingRoutes } from './openai/embeddings.ts'
@@ -96,6 +97,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     })
     adminRoutes(admin, context)
     totalsRoutes(admin, context)
+    verifyRoutes(admin, context)
   })
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))

@@ -14,8 +14,10 @@ import type {
   PrefixQueryString,
   WorkerListJson,
 } from '../api/native/schema.ts'
+import type { VerifyEventJson, VerifyRequestJson } from '../api/native/upkeep-schema.ts'
 import { limits } from '../config/limits.ts'
 import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
+import { readObjects } from './object-lines.ts'
 
 export interface Client {
   readonly url: URL
@@ -28,6 +30,7 @@ export interface Client {
   requests(limit: number): Promise<RequestListJson>
   request(id: string): Promise<RequestJson>
   totals(sinceMs: number): Promise<TotalsReportJson>
+  verify(request: VerifyRequestJson): AsyncIterable<VerifyEventJson>
 }
 
 export interface ClientOptions {
@@ -52,17 +55,21 @@ export function createClient(options: ClientOptions): Client {
     prefix: async (id) =>
       (await get(`cache/prefixes/${encodeURIComponent(id)}`)) as PrefixDetailJson,
     evict: async (request) =>
-      (await call(options, 'cache/evict', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(request),
-      })) as EvictReportJson,
+      (await call(options, 'cache/evict', posted(request))) as EvictReportJson,
     workers: async () => (await get('workers')) as WorkerListJson,
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
+    verify: (request) =>
+      follow(options, 'cache/verify', posted(request)) as AsyncIterable<VerifyEventJson>,
   }
 }
+
+const posted = (request: object): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(request),
+})
 
 function defined(query: PrefixQueryString): Record<string, string> {
   return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined))
@@ -91,6 +98,25 @@ async function call(options: ClientOptions, path: string, init: RequestInit): Pr
   } catch (error) {
     if (error instanceof PrefixdError || options.signal?.aborted) throw error
     throw unreachable(options.url, error, deadline.aborted ? timeoutMs : null)
+  }
+}
+
+/** The objects of an answer that comes line by line, for as long as it takes. */
+async function* follow(
+  options: ClientOptions,
+  path: string,
+  init: RequestInit,
+): AsyncGenerator<object> {
+  const { url, signal } = options
+  try {
+    const headers = { ...init.headers, ...authorization(options.apiKey) }
+    const given = { ...init, headers, ...(signal === undefined ? {} : { signal }) }
+    const response = await options.fetch(endpoint(url, path), given)
+    if (!response.ok) throw refusal(url, response, parse(await readBounded(response)))
+    yield* readObjects(response.body ?? [])
+  } catch (error) {
+    if (error instanceof PrefixdError || signal?.aborted) throw error
+    throw unreachable(url, error, null)
   }
 }
 

@@ -100,6 +100,19 @@ export const commandHelp = {
       ['prefixd simulate trace.jsonl --policy lru,retention --json', 'figures for a program'],
     ],
   },
+  verify: {
+    brief: 'Read all that is stored, and say what is not as it was',
+    about:
+      'Checks every record: its sums, its token ids against its name, what it continues, and ' +
+      'whose slots it has. A running service does it beside its requests, which go first; ' +
+      '--offline looks into a directory that no service has open. Exit code 5 when something is ' +
+      'damaged. Ctrl-C ends it.',
+    examples: [
+      ['prefixd verify', 'of the running service'],
+      ['prefixd verify --repair', 'takes out what is damaged, and frees leaks'],
+      ['prefixd verify --offline --dir /fast/prefixd', 'a directory, without a service'],
+    ],
+  },
   'models pull': {
     brief: 'Fetch a model before its first use',
     arguments: '<model>',
@@ -205,6 +218,7 @@ LOOK
 KEEP HOUSE
   prefixd evict --older-than 7d       free what nobody used for a week
   prefixd simulate trace.jsonl        what more memory or disk would have served
+  prefixd verify [--repair]           read all that is stored, and check it
   prefixd models pull|convert|ls|rm   the models on this disk
   prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
   prefixd doctor                      what this machine has, and what is missing

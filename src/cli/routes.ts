@@ -15,6 +15,7 @@ import type { ModelsConvertFlags } from './commands/models-convert.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
+import type { VerifyFlags } from './commands/verify.ts'
 import type { WhyFlags } from './commands/why.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
@@ -164,6 +165,19 @@ const evict = buildCommand<EvictFlags, string[], CliContext>({
   loader: async () => (await import('./commands/evict.ts')).evict,
 })
 
+const verify = buildCommand<VerifyFlags, [], CliContext>({
+  docs: docs('verify'),
+  parameters: {
+    flags: {
+      repair: onOff('Take out what is damaged, with all that needs it, and free leaks'),
+      offline: onOff('Look into the directory itself; no service may have it open'),
+      dir: text('folder', 'With --offline: the directory, in place of the configured one'),
+      ...clientFlags,
+    },
+  },
+  loader: async () => (await import('./commands/verify.ts')).verify,
+})
+
 const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
   docs: docs('models pull'),
   parameters: {
@@ -295,6 +309,20 @@ const models = buildRouteMap<string, CliContext>({
 })
 
 export const routes = buildRouteMap<string, CliContext>({
-  routes: { serve, ps, stats, ls, inspect, why, evict, simulate, models, engines, doctor, config },
+  routes: {
+    serve,
+    ps,
+    stats,
+    ls,
+    inspect,
+    why,
+    evict,
+    verify,
+    simulate,
+    models,
+    engines,
+    doctor,
+    config,
+  },
   docs: { brief: 'Never prefill the same prefix twice' },
 })

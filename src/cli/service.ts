@@ -2,6 +2,7 @@
  * What `prefixd serve` and the composition root (src/main.ts) say to each other. Types only, so
  * that no other command loads the server.
  */
+import type { VerifyEventJson } from '../api/native/upkeep-schema.ts'
 import type { Config } from '../config/schema.ts'
 import type { Dialect, Receipt } from '../pipeline/types.ts'
 
@@ -33,9 +34,21 @@ export interface RunningService {
   close(): Promise<void>
 }
 
+export interface OfflineOptions {
+  /** Take out what is damaged, with all that depends on it. */
+  readonly repair: boolean
+  /** Something was set aside, in a sentence for people. */
+  readonly warn: (message: string) => void
+}
+
 export interface ServiceModule {
   /** Resolves when the service listens. Rejects with a typed error when it cannot start. */
   serve(config: Config, io: ServiceIo): Promise<RunningService>
+  /**
+   * Reads all that is stored in a directory that no service has open. Rejects with
+   * `PREFIXD_E_CACHE_LOCKED` where one has.
+   */
+  verifyOffline(directory: string, options: OfflineOptions): AsyncIterable<VerifyEventJson>
   /** Throws a typed error where service and worker could not share memory. */
   probeSharedMemory(): void
 }

@@ -51,6 +51,8 @@ export const limits = {
   /** Part of the RAM tier that is filled again at start, and how long that waits for requests. */
   refillShare: 0.75,
   refillYieldMs: 1_000,
+  /** How long each piece of a verification lets requests go first. */
+  verifyYieldMs: 100,
   /** Plans of one request whose window or state could not be restored; then it is computed. */
   restoreTries: 3,
   /** Record writes to the SSD under way at once. */

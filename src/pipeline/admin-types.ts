@@ -1,5 +1,5 @@
 /** What operators are told: figures, prefixes, workers, and what they may evict. Types only. */
-import type { Layout, RecordKind, TierName, TierUsage } from '../../cache/types.ts'
+import type { Layout, RecordKind, TierName, TierUsage, VerifyEvent } from '../../cache/types.ts'
 import type { EngineStatus } from '../../engines/types.ts'
 
 export interface CacheStats {
@@ -210,4 +210,6 @@ export interface CacheAdmin {
   /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
   prefix(id: string): PrefixDetail
   evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
+  /** Reads all that is stored and compares it; the signal ends it, with its reason. */
+  verify(repair: boolean, signal: AbortSignal): AsyncIterable<VerifyEvent>
 }

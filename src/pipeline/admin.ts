@@ -20,6 +20,7 @@ import {
 } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
 import type { TotalsLog } from '../catalog/types.ts'
+import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { mismatches } from './namespace-note.ts'
 import type {
@@ -168,6 +169,8 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         })),
       }
     },
+
+    verify: (repair, signal) => cache.verify({ repair, signal, yieldMs: limits.verifyYieldMs }),
 
     async evict(selector, dryRun): Promise<EvictReport> {
       const chosen = choose(context, selector, find).filter((block) =>

@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly answer?: string
   readonly color?: boolean
   readonly fetch?: CliContext['fetch']
-  readonly service?: Pick<ServiceModule, 'serve'>
+  readonly service?: Partial<ServiceModule>
   readonly models?: ModelsDoor
   readonly environment?: Partial<EnvironmentDoor>
   /** Called for each sleep of `--watch`; return true to press Ctrl-C. */
@@ -81,7 +81,15 @@ export async function prefixd(words: readonly string[], options: RunOptions = {}
     loadEnvironment: async () => environmentDoor(options.environment),
     loadService: async () => {
       if (options.service === undefined) throw new Error('this command must not load the server')
-      return { probeSharedMemory: () => {}, ...options.service }
+      const refuse = () => {
+        throw new Error('not expected in this test')
+      }
+      return {
+        probeSharedMemory: () => {},
+        serve: refuse,
+        verifyOffline: refuse,
+        ...options.service,
+      }
     },
     onShutdown: async (close) => {
       options.onListening?.((shutdown) => close({ error: null, signal: 'SIGTERM', ...shutdown }))

@@ -156,14 +156,14 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/cli/.*'),
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
-    types: anyOf(pipelineTypes, 'src/api/native/(history-)?schema\\.ts'),
+    types: anyOf(pipelineTypes, 'src/api/native/((history|upkeep)-)?schema\\.ts'),
   },
   {
     files: anyOf('src/storage\\.ts'),
     values: anyOf('cache/index\\.ts', 'src/catalog/open\\.ts', 'src/config/limits\\.ts'),
     types: anyOf(catalogTypes, 'src/config/schema\\.ts', 'src/observe/log\\.ts'),
   },
-  { files: anyOf('src/(main|index)\\.ts'), values: /^(?!src\/main\.ts$)/ },
+  { files: anyOf('src/(main|index|offline)\\.ts'), values: /^(?!src\/main\.ts$)/ },
 ]
 
 export const ruleOf = (path: string): ImportRule | null =>

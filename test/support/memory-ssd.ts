@@ -89,6 +89,19 @@ export function createMemorySsd(
         }
       }
     },
+    async *examine({ turn }) {
+      for (const [name, { record, bytes }] of [...stored]) {
+        await turn()
+        const sums = record.crc32s
+        const isRight = sums.every((sum, i) => {
+          const end = Math.min((i + 1) * slotBytes, record.sizeBytes)
+          return crc32(bytes.subarray(i * slotBytes, end)) === sum
+        })
+        const mend = async () => void stored.delete(name)
+        const damage = { kind: 'checksum' as const, key: record, what: 'bad sum', mend }
+        yield { sizeBytes: record.sizeBytes, finding: isRight ? null : damage }
+      }
+    },
     async remove(keys) {
       const before = usedBytes()
       for (const key of keys) stored.delete(nameOf(key))

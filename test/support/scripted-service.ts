@@ -326,6 +326,10 @@ export function scriptedService(script: Script = answering()): ScriptedService {
         if (prefix.id.startsWith(id)) return prefix
         throw new PrefixdError('PREFIXD_E_PREFIX_NOT_FOUND', `There is no prefix "${id}".`)
       },
+      async *verify() {
+        const report = { records: 0, sizeBytes: 0, findings: 0, corrupt: 0, removedRecords: 0 }
+        yield { type: 'done', report }
+      },
       evict: async (selector, dryRun) => {
         evictions.push({ selector, dryRun })
         return {

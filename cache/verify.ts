@@ -1,0 +1,171 @@
+/**
+ * Looks at everything that is stored while the service runs: each record of the SSD tier, then each
+ * copy in the arena. Requests go first. A damaged record is taken out, where that is wanted, with
+ * all that is of no use without it.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
+import { mayLeaveRam } from './evict.ts'
+import { type CachedRecord, isGone, type PrefixIndex, recordOf } from './prefix-index.ts'
+import type { RamStore } from './ram-store.ts'
+import type { SsdStore } from './ssd-store.ts'
+import type { RecordKey, TierFinding } from './tiers/tier.ts'
+import type { Finding, Hash64, VerifyEvent } from './types.ts'
+import { createTally, type VerifyTally } from './verify-tally.ts'
+
+export interface VerifyHost {
+  readonly index: PrefixIndex
+  readonly ram: RamStore
+  readonly ssd: SsdStore | null
+  readonly hash64: Hash64
+  /** See `Removal.discard`. */
+  discard(damaged: CachedRecord): void
+  /** Resolves when what was taken out has left the disk. */
+  flush(): Promise<void>
+  /** Resolves when no request is under way, or at the deadline. */
+  withoutLeases(deadline: AbortSignal): Promise<void>
+}
+
+export interface VerifyRequest {
+  /** Take out what is damaged, and free what nobody uses. */
+  readonly repair: boolean
+  /** How long each piece lets requests go first. */
+  readonly yieldMs: number
+  /** Ends it between two pieces, with the signal's reason. */
+  readonly signal: AbortSignal
+}
+
+interface VerifyOptions {
+  readonly repair: boolean
+  /** Resolves when the next piece may be read: requests go first. */
+  readonly turn: () => Promise<void>
+}
+
+/** As the crc32s of records are. */
+const mebibyte = 1024 * 1024
+
+/** Ends early, and leaves nothing half done, when its reader returns. */
+export async function* verify(
+  host: VerifyHost,
+  { repair, yieldMs, signal }: VerifyRequest,
+): AsyncGenerator<VerifyEvent> {
+  const { ram, ssd } = host
+  const turn = async (): Promise<void> => {
+    signal.throwIfAborted()
+    await host.withoutLeases(AbortSignal.timeout(yieldMs))
+  }
+  const options = { repair, turn }
+  const copies = ram.order.filledCount
+  const tally = createTally(copies + (ssd?.tier.usage().records ?? 0))
+  if (ssd !== null) yield* verifySsd(host, ssd, options, tally)
+  yield* verifyRam(host, options, tally)
+  if (repair) await host.flush()
+  yield tally.done()
+}
+
+async function* verifySsd(
+  host: VerifyHost,
+  { tier }: SsdStore,
+  { repair, turn }: VerifyOptions,
+  tally: VerifyTally,
+): AsyncGenerator<VerifyEvent> {
+  for await (const { sizeBytes, finding } of tier.examine({ hash64: host.hash64, turn })) {
+    if (finding !== null) {
+      if (repair) tally.removed(await mend(host, finding))
+      yield tally.found(shown(finding, repair))
+    }
+    if (sizeBytes !== null) yield* tally.looked(sizeBytes)
+  }
+}
+
+/** Resolves with the records that went. */
+async function mend(host: VerifyHost, { key, mend }: TierFinding): Promise<number> {
+  const record = key === null ? undefined : recordNamed(host.index, key)
+  if (record !== undefined) return discard(host, record)
+  await mend()
+  return key === null ? 0 : 1
+}
+
+function recordNamed(index: PrefixIndex, { hash, kind }: RecordKey): CachedRecord | undefined {
+  const block = index.get(hash)
+  return block && recordOf(block, kind)
+}
+
+/** Takes it out with what needs it; returns how many records went. */
+function discard(host: VerifyHost, record: CachedRecord): number {
+  const needing = [...host.index.subtree(record.block)].flatMap(({ records }) => records)
+  host.discard(record)
+  return needing.filter(isGone).length
+}
+
+function shown({ kind, key, what }: TierFinding, mended: boolean): Finding {
+  return { kind, hash: key?.hash ?? null, record: key?.kind ?? null, what, mended }
+}
+
+async function* verifyRam(
+  host: VerifyHost,
+  { repair, turn }: VerifyOptions,
+  tally: VerifyTally,
+): AsyncGenerator<VerifyEvent> {
+  const owners = new Map<number, CachedRecord>()
+  for (const record of [...host.ram.order]) {
+    const damage = await damageOf(host.ram, record, { owners, turn })
+    if (damage !== null) {
+      const { block, kind } = record
+      if (repair) tally.removed(dropCopy(host, record, damage))
+      const { what } = damage
+      yield tally.found({ kind: damage.kind, hash: block.hash, record: kind, what, mended: repair })
+    }
+    yield* tally.looked(record.sizeBytes)
+  }
+}
+
+interface RamDamage {
+  readonly kind: 'checksum' | 'memory'
+  readonly what: string
+}
+
+interface RamLook extends Pick<VerifyOptions, 'turn'> {
+  /** Of each place of the arena, whose it is. */
+  readonly owners: Map<number, CachedRecord>
+}
+
+async function damageOf(
+  ram: RamStore,
+  record: CachedRecord,
+  { owners, turn }: RamLook,
+): Promise<RamDamage | null> {
+  const { extent } = record
+  if (extent === null || isGone(record)) return null
+  const { arena } = ram
+  const other = extent.sizeBytes === 0 ? undefined : owners.get(extent.offset)
+  owners.set(extent.offset, record)
+  const isShared = other !== undefined && other.extent === extent
+  if (isShared || (extent.sizeBytes > 0 && !arena.isCurrent(extent))) {
+    return { kind: 'memory', what: 'its place in the RAM tier is not its own' }
+  }
+  ram.pin(record)
+  try {
+    for (const [i, wanted] of record.crc32s.entries()) {
+      await turn()
+      // Checksums are a millisecond of work each.
+      await nextTurn()
+      const from = i * mebibyte
+      const sizeBytes = Math.min(mebibyte, extent.sizeBytes - from)
+      if (crc32(arena.view(extent.offset + from, sizeBytes)) === wanted) continue
+      return { kind: 'checksum', what: `MiB ${i} of its copy in RAM has a wrong checksum` }
+    }
+    return null
+  } finally {
+    ram.unpin(record)
+  }
+}
+
+/** The copy on the SSD stays, where there is one and nobody reads this one just now. */
+function dropCopy(host: VerifyHost, record: CachedRecord, { kind }: RamDamage): number {
+  const { ram } = host
+  if (kind === 'memory') ram.disown(record)
+  else if (mayLeaveRam(record)) ram.drop(record)
+  const isRight = record.extent === null && record.ssd === 'stored'
+  return isRight ? 0 : isGone(record) ? 1 : discard(host, record)
+}
