@@ -21,7 +21,7 @@ describe.skipIf(mlxIsRefused !== null)('a service with the MLX engine', () => {
   let flags: Record<string, string> = {}
   beforeAll(async () => {
     ;({ python } = await mlxTestEnvironment())
-    flags = { engine: 'mlx', model: mlxFamilyPath(python, 'llama'), ctx: '32768' }
+    flags = { engine: 'mlx', model: mlxFamilyPath(python, 'llama'), ctx: '8192' }
   })
   beforeEach(() => {
     vi.stubEnv('PREFIXD_ENGINES_DIR', dirname(dirname(dirname(python))))
@@ -30,7 +30,7 @@ describe.skipIf(mlxIsRefused !== null)('a service with the MLX engine', () => {
 
   it('answers 503 and says to retry when its worker is killed in a prefill, and keeps blocks', async () => {
     const service = await createServiceFolder().start(flags)
-    const long = { tokens: tokensFrom(1, 24_000), answerTokens: 4 }
+    const long = { tokens: tokensFrom(1, 8000), answerTokens: 4 }
     const answer = complete(service.url, long).catch((error: unknown) => error)
     await until(
       () => storedBlocks(service),
