@@ -96,7 +96,7 @@ export class PrefixLease {
     for (const planned of this.plan.records) {
       const record = recordOf(this.#blockOf(planned), planned.kind)
       if (record === undefined || record.ssd !== 'stored') return
-      leftBytes -= record.sizeBytes
+      leftBytes -= ram.arena.allocatedBytes(record.sizeBytes)
       if (signal.aborted || leftBytes < 0) return
       if (
         record.extent === null &&

@@ -100,18 +100,23 @@ function unpin(host: LoadingHost, window: LoadedWindow): void {
   for (const { record } of window.pinned) host.ram.unpin(record)
 }
 
-/** Two windows are pinned at once, so one takes at most a quarter of the arena. */
+/**
+ * Two windows are pinned at once, so one takes at most a quarter of the arena: as the arena counts
+ * it, which takes more for a small record than this has bytes.
+ */
 function cutWindows(host: LoadingHost, wanted: readonly Wanted[]): Wanted[][] {
-  const windowBytes = Math.min(host.restoreWindowBytes, host.ram.arena.sizeBytes / 4)
+  const { arena } = host.ram
+  const windowBytes = Math.min(host.restoreWindowBytes, arena.sizeBytes / 4)
   const windows: Wanted[][] = []
   let sizeBytes = Number.POSITIVE_INFINITY
   for (const item of wanted) {
-    if (sizeBytes + item.planned.sizeBytes > windowBytes) {
+    const takenBytes = arena.allocatedBytes(item.planned.sizeBytes)
+    if (sizeBytes + takenBytes > windowBytes) {
       windows.push([])
       sizeBytes = 0
     }
     windows.at(-1)?.push(item)
-    sizeBytes += item.planned.sizeBytes
+    sizeBytes += takenBytes
   }
   return windows
 }
