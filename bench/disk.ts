@@ -6,7 +6,7 @@ import { randomFillSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { createInFlight } from '../cache/tiers/in-flight.ts'
 import { preallocate } from '../cache/tiers/libc.ts'
-import { closeFile, fileIo, openSlabFile } from '../cache/tiers/slab-file.ts'
+import { fileIo } from '../cache/tiers/slab-file.ts'
 import { openSsdTier } from '../cache/tiers/ssd.ts'
 import type { RecordKey, SsdTier, StoredRecord } from '../cache/tiers/tier.ts'
 import type { BlockHash, Namespace } from '../cache/types.ts'
@@ -172,7 +172,7 @@ interface RawFile {
 }
 
 async function openRaw(path: string, sizeBytes: number): Promise<RawFile> {
-  const { fd } = await openSlabFile(path)
+  const { fd } = await fileIo.open(path)
   await preallocate(fd, 0, sizeBytes)
   const whole = (count: number): void => {
     if (count !== paddedBytes) throw new Error(`the disk moved ${count} of ${paddedBytes} bytes`)
@@ -180,6 +180,6 @@ async function openRaw(path: string, sizeBytes: number): Promise<RawFile> {
   return {
     write: async (at, bytes) => whole(await fileIo.write(fd, bytes, at * paddedBytes)),
     read: async (at, into) => whole(await fileIo.read(fd, into, at * paddedBytes)),
-    close: () => closeFile(fd),
+    close: () => fileIo.close(fd),
   }
 }

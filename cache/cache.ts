@@ -379,8 +379,7 @@ export class Cache {
   #adopt(tier: SsdTier): void {
     const { records, orphans } = adoptStored(this.index, tier.records())
     for (const record of records) this.#ssd?.adopt(record)
-    if (orphans.length === 0) return
-    tier.remove(orphans).catch((error) => this.#options.warn('orphans could not be removed', error))
+    void this.#ssd?.drop(orphans)
   }
 
   #onLoadFailed(record: CachedRecord, error: unknown): void {

@@ -4,11 +4,11 @@
  */
 import { ssdVictim } from './evict.ts'
 import type { Keeper } from './keeper.ts'
-import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
+import { type CachedRecord, isGone, type PrefixIndex, recordOf } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
 import { createInFlight } from './tiers/in-flight.ts'
-import type { SsdTier, StoredRecord } from './tiers/tier.ts'
+import type { RecordKey, SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
 /** Direct I/O wants lengths in multiples of this. */
@@ -47,7 +47,17 @@ export interface SsdStoreOptions {
   readonly onEvicted: (record: CachedRecord) => void
 }
 
-const keyOf = (record: CachedRecord) => ({ hash: record.block.hash, kind: record.kind })
+const keyOf = (record: CachedRecord): RecordKey => ({
+  hash: record.block.hash,
+  kind: record.kind,
+})
+const nameOf = ({ hash, kind }: RecordKey): string => `${hash} ${kind}`
+
+interface Refused {
+  readonly key: RecordKey
+  /** Its slots are to rest. */
+  readonly isDamaged: boolean
+}
 
 export class SsdStore {
   readonly #options: SsdStoreOptions
@@ -55,6 +65,8 @@ export class SsdStore {
   readonly #queue: CachedRecord[] = []
   readonly #removals = new Set<Promise<void>>()
   readonly #entrance = createInFlight(1)
+  /** What the disk has refused to remove, by name; see `#remove`. */
+  readonly #refused = new Map<string, Refused>()
   #inFlight = 0
   #idleWaiters: (() => void)[] = []
   evictedRecords = 0
@@ -120,7 +132,12 @@ export class SsdStore {
       this.#order.remove(record)
       keys.push(keyOf(record))
     }
-    return keys.length === 0 ? Promise.resolve() : this.#track(this.tier.remove(keys))
+    return this.drop(keys)
+  }
+
+  /** As `forget`, for records that the index does not have. */
+  drop(keys: readonly RecordKey[]): Promise<void> {
+    return keys.length === 0 ? Promise.resolve() : this.#track(this.#remove(keys))
   }
 
   /** Takes a damaged record out; its slots stay unused until the next start. */
@@ -128,7 +145,8 @@ export class SsdStore {
     if (record.ssd !== 'stored') return Promise.resolve()
     record.ssd = 'none'
     this.#order.remove(record)
-    return this.#track(this.tier.quarantine(keyOf(record)))
+    const key = keyOf(record)
+    return this.#track(this.#orRefuse([key], true, this.tier.quarantine(key)))
   }
 
   /** Resolves when everything that was enqueued is durable or has failed. */
@@ -136,12 +154,50 @@ export class SsdStore {
     while (this.#inFlight > 0 || this.#queue.length > 0) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
     }
+    if (this.#refused.size > 0) void this.#track(this.#remove([]))
     await Promise.all(this.#removals)
   }
 
   #ioView(extent: Extent): Uint8Array {
     const paddedBytes = Math.ceil(extent.sizeBytes / ioBytes) * ioBytes
     return this.#options.ram.arena.view(extent.offset, paddedBytes)
+  }
+
+  /**
+   * Nobody else knows of a record that has left the index: where the disk refuses to let it go, its
+   * slots would be lost until the next start. It goes with the next removal.
+   */
+  async #remove(keys: readonly RecordKey[]): Promise<void> {
+    const again = [...this.#refused.values()]
+    this.#refused.clear()
+    const damaged = again.filter(({ isDamaged }) => isDamaged).map(({ key }) => key)
+    const others = again.filter(({ isDamaged }) => !isDamaged).map(({ key }) => key)
+    const all = [...others, ...keys]
+    await Promise.all([
+      ...damaged.map((key) => this.#orRefuse([key], true, this.tier.quarantine(key))),
+      this.#orRefuse(all, false, this.tier.remove(all)),
+    ])
+  }
+
+  async #orRefuse(
+    keys: readonly RecordKey[],
+    isDamaged: boolean,
+    removal: Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await removal
+    } catch (error) {
+      for (const key of keys) this.#refuse(key, isDamaged)
+      throw error
+    }
+  }
+
+  /** A block that was saved again meanwhile has its record there by right. */
+  #refuse(key: RecordKey, isDamaged: boolean): void {
+    const block = this.#options.index.get(key.hash)
+    const { ssd } = (block && recordOf(block, key.kind)) ?? { ssd: 'none' }
+    if (ssd === 'stored' || ssd === 'pending') return
+    this.#refused.set(nameOf(key), { key, isDamaged })
   }
 
   async #track(removal: Promise<unknown>): Promise<void> {
@@ -171,6 +227,8 @@ export class SsdStore {
       await stored
     } catch (error) {
       record.ssd = 'failed'
+      // An older record of its name may still be there.
+      this.#refuse(keyOf(record), false)
       onFailed(error, record)
     }
     ram.unpin(record)
@@ -210,6 +268,7 @@ export class SsdStore {
     }
     // A copy: the block may leave the index before its tokens are committed.
     const tokens = this.#options.index.tokensOf(block).slice()
+    this.#refused.delete(nameOf(stored))
     await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent))
     record.ssd = 'stored'
     this.#order.touch(record)
@@ -224,7 +283,7 @@ export class SsdStore {
     if (missingBytes <= 0) return
     const victims = this.#takeVictims(missingBytes, record)
     // With what is useless without the victims.
-    await Promise.all([this.tier.remove(victims.map(keyOf)), ...this.#removals])
+    await Promise.all([this.#remove(victims.map(keyOf)), ...this.#removals])
   }
 
   #takeVictims(missingBytes: number, incoming: CachedRecord): CachedRecord[] {

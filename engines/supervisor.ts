@@ -10,7 +10,7 @@ import { createSequencePool } from './sequence-pool.ts'
 import type { ArenaView, Engine, SharedArena, WorkerOptions } from './types.ts'
 import { createWaitQueue, queueFull } from './wait-queue.ts'
 import { createWakeUp } from './wake-up.ts'
-import { startWorkerLife, type WorkerLife } from './worker-life.ts'
+import { startWorkerLife, type WorkerLife, type WorkerLifeOptions } from './worker-life.ts'
 
 export interface EngineOptions {
   readonly worker: WorkerOptions
@@ -26,8 +26,22 @@ export interface EngineOptions {
   readonly log: (line: string) => void
 }
 
+export type SupervisorOptions = Pick<EngineOptions, 'arena' | 'view' | 'limits' | 'missing' | 'log'>
+
+/** What a life of the worker tells its supervisor. */
+export type LifeEvents = Pick<WorkerLifeOptions, 'onEnded' | 'onCallsChange'>
+
 export function createEngine(command: WorkerCommand, options: EngineOptions): Engine {
-  const worker = superviseWorker(command, options)
+  const given = lifeOptions(command, options)
+  return superviseEngine((events) => startWorkerLife({ ...given, ...events }), options)
+}
+
+/** `start` begins one life after the other; a simulation has lives without processes. */
+export function superviseEngine(
+  start: (events: LifeEvents) => WorkerLife,
+  options: SupervisorOptions,
+): Engine {
+  const worker = superviseWorker(start, options)
   const { pool } = worker
   return {
     ready: async () => (await worker.live()).info,
@@ -62,7 +76,7 @@ export function createEngine(command: WorkerCommand, options: EngineOptions): En
 }
 
 /** The worker through all its processes, and everybody who waits for it. */
-function superviseWorker(command: WorkerCommand, options: EngineOptions) {
+function superviseWorker(start: (events: LifeEvents) => WorkerLife, options: SupervisorOptions) {
   const { limits, log } = options
   const wakeDrain = createWakeUp()
   const forWorker = createWaitQueue<LiveWorker>(limits.queuedRequests, 'this worker')
@@ -90,8 +104,7 @@ function superviseWorker(command: WorkerCommand, options: EngineOptions) {
   const kept = keepAlive({
     limits,
     log,
-    start: (onEnded) =>
-      startWorkerLife({ ...lifeOptions(command, options), onEnded, onCallsChange: wakeDrain.fire }),
+    start: (onEnded) => start({ onEnded, onCallsChange: wakeDrain.fire }),
     onReady(ready) {
       live = ready
       forWorker.serve(() => ready)

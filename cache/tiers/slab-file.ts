@@ -1,5 +1,5 @@
 /** The slab as a file: opened past the page cache where that works, and grown in reserved steps. */
-import { close, constants, ftruncateSync, open, read, unlinkSync, write } from 'node:fs'
+import { close, constants, fstatSync, ftruncateSync, open, read, unlinkSync, write } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { CacheError } from '../errors.ts'
@@ -8,13 +8,43 @@ import { bypassPageCache, type LibcError, mapPrivate, preallocate } from './libc
 /** Positions, lengths and memory of every read and write are multiples of this. */
 export const ioUnitBytes = 4096
 
-/** The two calls that move bytes; tests replace them to make faults. Both resolve with a count. */
+/** What the slab asks of the system; tests and the simulation replace it to make faults. */
 export interface SlabIo {
+  /** Opens the slab, or makes an empty one. Rejects with `PREFIXD_E_CACHE_DIRECTORY`. */
+  open(path: string): Promise<{ readonly fd: number; readonly directIo: boolean }>
+  sizeOf(fd: number): number
+  truncate(fd: number, sizeBytes: number): void
+  /** Adds `byBytes` of reserved room at the end. Rejects with the system's own error. */
+  extend(fd: number, sizeBytes: number, byBytes: number): Promise<void>
+  /** Of the file system that holds the directory. */
+  freeBytes(directory: string): Promise<number>
+  /** These two resolve with a count, which may be less than was asked for. */
   read(fd: number, into: Uint8Array, position: number): Promise<number>
   write(fd: number, bytes: Uint8Array, position: number): Promise<number>
+  close(fd: number): Promise<void>
 }
 
+const closeFile = promisify(close)
+const openFile = promisify(open)
+
 export const fileIo: SlabIo = {
+  open: openSlabFile,
+  sizeOf: (fd) => fstatSync(fd).size,
+  truncate: ftruncateSync,
+  async extend(fd, sizeBytes, byBytes) {
+    try {
+      await preallocate(fd, sizeBytes, byBytes)
+    } catch (cause) {
+      if (codeOf(cause) !== 'EOPNOTSUPP') throw cause
+      // The blocks are not reserved then: a full disk shows at the write, as ENOSPC.
+      ftruncateSync(fd, sizeBytes + byBytes)
+    }
+  },
+  async freeBytes(directory) {
+    const { bavail, bsize } = await statfs(directory)
+    return bavail * bsize
+  },
+  close: closeFile,
   read: (fd, into, position) =>
     new Promise((resolve, reject) => {
       read(fd, into, 0, into.length, position, (error, count) => {
@@ -30,9 +60,6 @@ export const fileIo: SlabIo = {
       })
     }),
 }
-
-export const closeFile = promisify(close)
-const openFile = promisify(open)
 
 export function codeOf(cause: unknown): string | undefined {
   return (cause as LibcError | null)?.code
@@ -51,8 +78,7 @@ export function cannotUse(path: string, cause: unknown): CacheError {
   )
 }
 
-/** Rejects with `PREFIXD_E_CACHE_DIRECTORY`. */
-export async function openSlabFile(path: string): Promise<{ fd: number; directIo: boolean }> {
+async function openSlabFile(path: string): Promise<{ fd: number; directIo: boolean }> {
   const flags = constants.O_RDWR | constants.O_CREAT
   const oDirect = constants.O_DIRECT ?? 0
   try {
@@ -86,6 +112,7 @@ async function takesDirectIo(path: string, flags: number): Promise<boolean> {
 }
 
 export interface GrowthOptions {
+  readonly io: Pick<SlabIo, 'extend' | 'truncate' | 'freeBytes'>
   readonly fd: number
   readonly directory: string
   /** The file's length when it was opened, and its longest; multiples of `unitBytes`. */
@@ -94,7 +121,6 @@ export interface GrowthOptions {
   readonly unitBytes: number
   readonly stepBytes: number
   readonly freeDiskFloorBytes: number
-  readonly freeDiskBytes?: ((directory: string) => Promise<number>) | undefined
 }
 
 export interface Growth {
@@ -105,21 +131,10 @@ export interface Growth {
 }
 
 export function createGrowth(options: GrowthOptions): Growth {
-  const { fd, unitBytes, maxBytes } = options
-  const freeDiskBytes = options.freeDiskBytes ?? freeBytesOf
+  const { io, fd, unitBytes, maxBytes } = options
   let sizeBytes = options.sizeBytes
   /** Free bytes of the disk when it last refused; asked again only when there are more. */
   let refusedAtFreeBytes: number | null = null
-
-  async function extend(byBytes: number): Promise<void> {
-    try {
-      await preallocate(fd, sizeBytes, byBytes)
-    } catch (cause) {
-      if (codeOf(cause) !== 'EOPNOTSUPP') throw cause
-      // The blocks are not reserved then: a full disk shows at the write, as ENOSPC.
-      ftruncateSync(fd, sizeBytes + byBytes)
-    }
-  }
 
   return {
     get stopped() {
@@ -128,7 +143,7 @@ export function createGrowth(options: GrowthOptions): Growth {
     async grow(neededBytes) {
       const wanted = Math.min(maxBytes - sizeBytes, Math.max(options.stepBytes, neededBytes))
       if (wanted <= 0) return 0
-      const freeNow = await freeDiskBytes(options.directory)
+      const freeNow = await io.freeBytes(options.directory)
       if (refusedAtFreeBytes !== null && freeNow <= refusedAtFreeBytes) return 0
       const spare = Math.max(0, freeNow - options.freeDiskFloorBytes)
       const byBytes = Math.floor(Math.min(wanted, spare) / unitBytes) * unitBytes
@@ -137,12 +152,12 @@ export function createGrowth(options: GrowthOptions): Growth {
         return 0
       }
       try {
-        await extend(byBytes)
+        await io.extend(fd, sizeBytes, byBytes)
       } catch (cause) {
         if (!isNoSpace(cause)) {
           throw new CacheError('PREFIXD_E_CACHE_IO', `Growing the slab failed: ${cause}`, { cause })
         }
-        ftruncateSync(fd, sizeBytes)
+        io.truncate(fd, sizeBytes)
         refusedAtFreeBytes = freeNow
         return 0
       }
@@ -151,9 +166,4 @@ export function createGrowth(options: GrowthOptions): Growth {
       return byBytes
     },
   }
-}
-
-async function freeBytesOf(directory: string): Promise<number> {
-  const { bavail, bsize } = await statfs(directory)
-  return bavail * bsize
 }

@@ -2,18 +2,15 @@
  * The SSD tier's bytes: one file of 1 MiB slots, written from and read into arena memory without a
  * copy in between, a few operations at once. Which record lives in which slots is not known here.
  */
-import { fstatSync, ftruncateSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { CacheError } from '../errors.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import {
   cannotUse,
-  closeFile,
   createGrowth,
   fileIo,
   ioUnitBytes,
   isNoSpace,
-  openSlabFile,
   type SlabIo,
 } from './slab-file.ts'
 import { createSlotMap, type SlotRun } from './slots.ts'
@@ -29,9 +26,8 @@ export interface SlabOptions {
   readonly freeDiskFloorBytes: number
   readonly readsInFlight: number
   readonly writesInFlight: number
-  readonly io?: SlabIo | undefined
-  /** Resolves with the free bytes of the file system that holds the directory. */
-  readonly freeDiskBytes?: ((directory: string) => Promise<number>) | undefined
+  /** Tests make faults here. */
+  readonly io?: Partial<SlabIo> | undefined
 }
 
 export interface Slab {
@@ -76,15 +72,16 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     throw new RangeError(`capacityBytes is ${options.capacityBytes}; a slab has at least one slot`)
   }
   const slots = createSlotMap(capacitySlots)
-  const io = options.io ?? fileIo
-  const { fd, directIo } = await openSlabFile(options.path)
+  const io = { ...fileIo, ...options.io }
+  const { fd, directIo } = await io.open(options.path)
   try {
-    slots.grow(slotsOfFile(fd, capacitySlots))
+    slots.grow(slotsOfFile(io, fd, capacitySlots))
   } catch (cause) {
-    await closeFile(fd)
+    await io.close(fd)
     throw cannotUse(options.path, cause)
   }
   const growth = createGrowth({
+    io,
     fd,
     directory: dirname(options.path),
     sizeBytes: slots.size * slotBytes,
@@ -92,7 +89,6 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     unitBytes: slotBytes,
     stepBytes: options.stepBytes,
     freeDiskFloorBytes: options.freeDiskFloorBytes,
-    freeDiskBytes: options.freeDiskBytes,
   })
   let growing: Promise<number> | null = null
   /** Slots that were asked for and wait for the file to grow. */
@@ -146,14 +142,14 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     ...createMoves(fd, io, options, (slot) => {
       allocateFrom = slot + 1
     }),
-    close: () => closeFile(fd),
+    close: () => io.close(fd),
   }
 }
 
 /** A slot that the end of the file cuts is counted: its record may be shorter than the slot. */
-function slotsOfFile(fd: number, capacitySlots: number): number {
-  const size = fstatSync(fd).size
-  if (size > capacitySlots * slotBytes) ftruncateSync(fd, capacitySlots * slotBytes)
+function slotsOfFile(io: SlabIo, fd: number, capacitySlots: number): number {
+  const size = io.sizeOf(fd)
+  if (size > capacitySlots * slotBytes) io.truncate(fd, capacitySlots * slotBytes)
   return Math.min(Math.ceil(size / slotBytes), capacitySlots)
 }
 

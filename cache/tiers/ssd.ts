@@ -35,8 +35,8 @@ export interface SsdTierOptions {
   /** Something was lost or set aside, in a sentence for people. */
   readonly onWarning?: (message: string) => void
   /** Tests make faults here. */
-  readonly io?: SlabIo
-  readonly freeDiskBytes?: (directory: string) => Promise<number>
+  readonly io?: Partial<SlabIo>
+  readonly openIndex?: typeof openRecordIndex
 }
 
 /**
@@ -53,7 +53,8 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   let slab: Slab | null = null
   try {
     const format = { version: formatVersion, slotBytes }
-    index = await openRecordIndex({ directory: lock.directory, format, onWarning })
+    const openIndex = options.openIndex ?? openRecordIndex
+    index = await openIndex({ directory: lock.directory, format, onWarning })
     slab = await openSlab({ ...options, path: join(lock.directory, 'spill.slab') })
     const loaded = await loadEntries(index, slab, onWarning)
     return createTier({ options, index, slab, ...loaded, releaseLock, onWarning })
@@ -283,15 +284,26 @@ function createLedger({ index, slab, entries }: TierParts): Ledger {
     return taken
   }
 
-  const put = (entry: Kept) => {
+  function keep(entry: Kept): void {
     entries.set(nameOf(entry), entry)
     heldRuns.delete(entry.runs)
+  }
+
+  function free({ runs }: Kept): void {
+    slab.release(runs)
+    heldRuns.delete(runs)
+  }
+
+  /** LMDB still has it, unless another record of its name has come. */
+  function putBack(entry: Kept): void {
+    if (entries.has(nameOf(entry))) free(entry)
+    else keep(entry)
   }
 
   return {
     heldRuns,
     holds,
-    async commit(keys, change, free = true) {
+    async commit(keys, change, isFree = true) {
       const leaving = take(keys)
       const arriving = change.put === undefined ? null : keptOf(change.put.entry)
       if (leaving.length === 0 && arriving === null) return []
@@ -300,16 +312,17 @@ function createLedger({ index, slab, entries }: TierParts): Ledger {
       try {
         await index.commit({ ...change, remove: leaving, forget })
       } catch (cause) {
-        for (const entry of leaving) put(entry)
+        for (const entry of leaving) putBack(entry)
         throw commitError(cause)
       } finally {
         if (arriving !== null) count(arriving.hash, -1)
       }
-      if (arriving !== null) put(arriving)
-      for (const { runs } of free ? leaving : []) {
-        slab.release(runs)
-        heldRuns.delete(runs)
+      if (arriving !== null) {
+        // A removal that has failed meanwhile has put back what this one replaces.
+        for (const replaced of take([arriving])) free(replaced)
+        keep(arriving)
       }
+      if (isFree) for (const entry of leaving) free(entry)
       return leaving
     },
   }

@@ -23,6 +23,7 @@ import { endToken, gapTokens, piece, tokenize } from './vocabulary.ts'
 export async function loadFakeModel(
   worker: WorkerOptions,
   progress: (fraction: number) => void,
+  createClock: () => ComputeClock = createComputeClock,
 ): Promise<EngineModel> {
   const asked = readFakeOptions(worker.engine)
   const options = { ...asked, weightsSeed: (asked.weightsSeed ^ seedOf(worker.modelPath)) >>> 0 }
@@ -42,7 +43,7 @@ export async function loadFakeModel(
     tokenize: (text: string, how: TokenizeOptions) => tokenize(text, how),
     piece,
     isEnd: (token) => token === endToken,
-    openSequence: () => createFakeSequence(worker, options),
+    openSequence: () => createFakeSequence(worker, options, createClock()),
     embed: async (tokens) => embedFake(tokens, options.weightsSeed),
     close: async () => {},
   }
@@ -89,9 +90,12 @@ function seedOf(name: string): number {
   return Buffer.from(name).reduce((seed, byte) => mix(seed, byte), 1)
 }
 
-function createFakeSequence(worker: WorkerOptions, options: FakeOptions): EngineSequence {
+function createFakeSequence(
+  worker: WorkerOptions,
+  options: FakeOptions,
+  clock: ComputeClock,
+): EngineSequence {
   const memory = createFakeMemory(kindsOf(options), rowBytes(options))
-  const clock = createComputeClock()
 
   const logits = (): Float32Array => {
     const [low, high] = memory.digest()
@@ -132,11 +136,16 @@ function createFakeSequence(worker: WorkerOptions, options: FakeOptions): Engine
 }
 
 /** Passes the time that a call takes, unless it is aborted. The event loop turns in any case. */
-function createComputeClock() {
+export interface ComputeClock {
+  run(ms: number): Promise<ComputeResult>
+  abort(): void
+}
+
+function createComputeClock(): ComputeClock {
   let wake: ((result: ComputeResult) => void) | null = null
   let aborted = false
   return {
-    async run(ms: number): Promise<ComputeResult> {
+    async run(ms) {
       aborted = false
       await setImmediate()
       if (aborted) return 'aborted'
@@ -149,7 +158,7 @@ function createComputeClock() {
       wake = null
       return result
     },
-    abort(): void {
+    abort() {
       aborted = true
       wake?.('aborted')
     },

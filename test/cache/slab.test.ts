@@ -100,7 +100,10 @@ describe('a slab', () => {
 
   test('takes less than a step, or nothing, where the disk has to keep its floor', async () => {
     let freeDisk = 6 * MiB
-    const slab = await open({ freeDiskFloorBytes: 4 * MiB, freeDiskBytes: async () => freeDisk })
+    const slab = await open({
+      freeDiskFloorBytes: 4 * MiB,
+      io: { freeBytes: async () => freeDisk },
+    })
     await slab.allocate(1)
     expect(statSync(path).size).toBe(2 * MiB)
     freeDisk = 4 * MiB
@@ -133,7 +136,7 @@ describe('a slab', () => {
         now[kind] -= 1
       }
     }
-    const io: SlabIo = {
+    const io: Partial<SlabIo> = {
       read: (...given) => counted('read', () => fileIo.read(...given)),
       write: (...given) => counted('write', () => fileIo.write(...given)),
     }
@@ -145,7 +148,7 @@ describe('a slab', () => {
   })
 
   test('finishes short transfers instead of losing their rest', async () => {
-    const io: SlabIo = {
+    const io: Partial<SlabIo> = {
       read: (fd, into, at) => fileIo.read(fd, into.subarray(0, 64 * 1024), at),
       write: (fd, bytes, at) => fileIo.write(fd, bytes.subarray(0, 128 * 1024), at),
     }
@@ -192,7 +195,7 @@ describe('a slab', () => {
 
   test('reports EIO of a read, and touches the view no more afterwards', async () => {
     let calls = 0
-    const io: SlabIo = {
+    const io: Partial<SlabIo> = {
       read: (...given) => (++calls === 2 ? failing('EIO') : fileIo.read(...given)),
       write: fileIo.write,
     }

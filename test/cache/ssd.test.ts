@@ -311,7 +311,7 @@ describe('limits', () => {
     ['EIO', 'IO'],
   ])('%s while writing stores nothing, keeps the rest and frees the slots', async (errno, code) => {
     let broken = false
-    const io: SlabIo = {
+    const io: Partial<SlabIo> = {
       read: fileIo.read,
       write: (...given) => (broken ? failing(errno) : fileIo.write(...given)),
     }
