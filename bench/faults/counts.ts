@@ -1,0 +1,25 @@
+/** What a simulation has met. */
+export interface EpisodeCounts {
+  requests: number
+  restoredTokens: number
+  kills: number
+  powerCuts: number
+  workerDeaths: number
+  damages: number
+  audits: number
+  /** Acknowledged prefixes that an audit asked for, and of how many all of it was owed. */
+  asked: number
+  askedWhole: number
+}
+
+export const noCounts: Readonly<EpisodeCounts> = {
+  requests: 0,
+  restoredTokens: 0,
+  kills: 0,
+  powerCuts: 0,
+  workerDeaths: 0,
+  damages: 0,
+  audits: 0,
+  asked: 0,
+  askedWhole: 0,
+}

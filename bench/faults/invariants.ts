@@ -1,0 +1,78 @@
+/** What must hold of the cache's books: at any time, and when nothing is under way. */
+import type { Cache } from '../../cache/index.ts'
+import { isBlock } from '../../cache/prefix-index.ts'
+import { slotBytes } from '../../cache/tiers/slab.ts'
+import type { FaultyIndex } from './faulty-index.ts'
+import type { ServiceLife } from './service-life.ts'
+
+/** Sentences about what is wrong; none when all is well. */
+export function overBudget({ cache, tier }: Pick<ServiceLife, 'cache' | 'tier'>): string[] {
+  const { arena } = cache
+  const tiers = {
+    ram: { usedBytes: arena.usedBytes, capacityBytes: arena.sizeBytes },
+    ssd: tier.usage(),
+  }
+  return Object.entries(tiers)
+    .filter(([, { usedBytes, capacityBytes }]) => usedBytes > capacityBytes)
+    .map(([name, it]) => `${name} has ${it.usedBytes} of ${it.capacityBytes} bytes`)
+}
+
+export function leaksOf(life: ServiceLife, durable: FaultyIndex): string[] {
+  const { cache, engine } = life
+  return [...holdsOf(cache), ...unbalanced(life, durable), ...busyOf(engine.status())]
+}
+
+function busyOf({ busySequences, queuedRequests }: ReturnType<ServiceLife['engine']['status']>) {
+  if (busySequences + queuedRequests === 0) return []
+  return [`${busySequences} sequences are busy and ${queuedRequests} requests wait`]
+}
+
+/** Leases, pins, reads and writes that nobody has any more. */
+function holdsOf({ index }: Cache): string[] {
+  const wrong: string[] = []
+  for (const root of index.roots()) {
+    if (root.leases !== 0) wrong.push(`the root ${root.namespace} has ${root.leases} leases`)
+  }
+  for (const block of index.blocks()) {
+    const { hash, leases, parent, records } = block
+    if (leases !== 0) wrong.push(`block ${hash} has ${leases} leases`)
+    if (isBlock(parent) && parent.gone) wrong.push(`block ${hash} has lost its parent`)
+    if (records.length === 0) wrong.push(`block ${hash} has no record`)
+    for (const { kind, pins, loading, ssd, extent } of records) {
+      const name = `${hash}:${kind}`
+      if (pins !== 0) wrong.push(`${name} has ${pins} pins`)
+      if (loading !== null) wrong.push(`${name} is still being read`)
+      if (ssd === 'pending') wrong.push(`${name} is still on its way to the SSD`)
+      if (extent === null && ssd !== 'stored') wrong.push(`${name} is nowhere: ssd ${ssd}`)
+    }
+  }
+  return wrong
+}
+
+/** What the tiers count must be what their records take, and LMDB and index must agree. */
+function unbalanced({ cache, quarantinedBytes }: ServiceLife, durable: FaultyIndex): string[] {
+  const wrong: string[] = []
+  const stored = new Set<string>()
+  let ramBytes = 0
+  for (const { hash, records } of cache.index.blocks()) {
+    for (const { kind, extent, ssd } of records) {
+      if (extent !== null) ramBytes += cache.arena.allocatedBytes(extent.sizeBytes)
+      if (ssd === 'stored') stored.add(`${hash}:${kind}`)
+    }
+  }
+  if (cache.arena.usedBytes !== ramBytes) {
+    wrong.push(`the arena counts ${cache.arena.usedBytes} bytes, its records take ${ramBytes}`)
+  }
+  for (const name of stored) if (!durable.entries.has(name)) wrong.push(`${name} is not in LMDB`)
+  for (const name of durable.entries.keys()) {
+    if (!stored.has(name)) wrong.push(`${name} is in LMDB, and nobody knows it`)
+  }
+  let slotCount = 0
+  for (const { runs } of durable.entries.values()) for (const { count } of runs) slotCount += count
+  const ssd = cache.usage().find(({ tier }) => tier === 'ssd')
+  const takenBytes = slotCount * slotBytes + quarantinedBytes
+  if (ssd?.usedBytes !== takenBytes) {
+    wrong.push(`the SSD tier counts ${ssd?.usedBytes} bytes, its records take ${takenBytes}`)
+  }
+  return wrong
+}

@@ -1,0 +1,62 @@
+/** What goes wrong while the service lives on. */
+import type { Random } from '../random.ts'
+import type { EpisodeCounts } from './counts.ts'
+import type { Journal } from './journal.ts'
+import type { Profile } from './profile.ts'
+import type { Desk } from './requests.ts'
+import type { ServiceLife } from './service-life.ts'
+import type { Store } from './store.ts'
+
+export interface MishapOptions {
+  readonly random: Random
+  readonly journal: Journal
+  readonly profile: Profile
+  readonly store: Store
+  readonly desk: Desk
+  readonly counts: EpisodeCounts
+}
+
+export interface Mishaps {
+  /** A bit on the disk flips. */
+  rot(): void
+  /** A client goes away. */
+  leave(): void
+  killWorker(life: ServiceLife | null): void
+  /** The disk fails in other ways than before. */
+  worsen(): void
+}
+
+export function createMishaps(options: MishapOptions): Mishaps {
+  const { random, journal, profile, store, desk, counts } = options
+  return {
+    rot() {
+      if (store.rot()) counts.damages += 1
+    },
+
+    leave() {
+      const running = [...desk.running]
+      if (running.length === 0) return
+      const one = random.pick(running)
+      journal.note(`the client of request ${one.id} goes away`)
+      if (random.next() < 0.5) one.leaves = true
+      else one.controller.abort(new Error('the client is gone'))
+    },
+
+    killWorker(life) {
+      journal.note('the worker dies')
+      counts.workerDeaths += 1
+      for (const running of desk.running) running.sawDeath = true
+      life?.killWorker()
+    },
+
+    worsen() {
+      const { faults } = store
+      faults.isFull = random.next() < 0.3
+      faults.failedReads = random.pick([0, 0, 0.05, 0.3])
+      faults.failedWrites = random.pick([0, 0, 0.05, 0.3])
+      faults.lyingWrites = profile.rots ? random.pick([0, 0, 0.02]) : 0
+      faults.stalls = random.pick([0, 0.02, 0.2])
+      journal.note(`faults: ${JSON.stringify(faults)}`)
+    },
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * One life of the service: the real pipeline over the real cache, SSD tier and supervisor, with the
+ * fake engine's worker. Only the disk, the wire to the worker and the time are the simulation's.
+ */
+import { createHash } from 'node:crypto'
+import { Cache, type Namespace, namespaceOf, type Rates } from '../../cache/index.ts'
+import { createArena, type OwnedArena } from '../../cache/tiers/arena.ts'
+import { openSsdTier } from '../../cache/tiers/ssd.ts'
+import type { SsdTier } from '../../cache/tiers/tier.ts'
+import { superviseEngine } from '../../engines/supervisor.ts'
+import type { Engine, WorkerOptions } from '../../engines/types.ts'
+import type { WorkerLife } from '../../engines/worker-life.ts'
+import { limits } from '../../src/config/limits.ts'
+import { generate } from '../../src/pipeline/generate.ts'
+import { createPrefetch } from '../../src/pipeline/prefetch.ts'
+import { createRateMeter, type RateMeter } from '../../src/pipeline/rates.ts'
+import type { GenerateEvent, GenerateRequest } from '../../src/pipeline/types.ts'
+import type { Random } from '../random.ts'
+import type { FaultyIndex } from './faulty-index.ts'
+import type { FaultySlab } from './faulty-slab.ts'
+import type { Journal } from './journal.ts'
+import { blockTokens, contextTokens, type Profile } from './profile.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+import { diedOfFault, startLife } from './worker-life.ts'
+
+export interface World {
+  readonly clock: VirtualClock
+  readonly random: Random
+  readonly journal: Journal
+  readonly profile: Profile
+  readonly slab: FaultySlab
+  readonly index: FaultyIndex
+  readonly hash64: (bytes: Uint8Array) => bigint
+  /** A mistake that tests make. */
+  readonly spoil: (tier: SsdTier) => SsdTier
+}
+
+export interface ServiceLife {
+  readonly cache: Cache
+  readonly engine: Engine
+  readonly tier: SsdTier
+  /** Slots of damaged records, which rest until the next start. */
+  readonly quarantinedBytes: number
+  /** `isPatient`: whatever a restore takes, it is preferred to computing. */
+  generate(
+    request: GenerateRequest,
+    signal: AbortSignal,
+    isPatient?: boolean,
+  ): AsyncGenerator<GenerateEvent>
+  namespaceFor(salt: string): Namespace
+  killWorker(): void
+  /** Fills the RAM tier again; stops with the signal. */
+  refill(signal: AbortSignal): Promise<unknown>
+  close(): Promise<void>
+}
+
+export const workerOptions = ({ layout, bytesPerToken, ...profile }: Profile): WorkerOptions => ({
+  modelPath: 'fake',
+  contextTokens,
+  sequences: profile.sequences,
+  threads: 1,
+  blockTokens,
+  reuse: profile.reuse,
+  engine: { layout, bytesPerToken },
+})
+
+const weightsDigest = createHash('sha256').update('weights').digest('hex')
+
+export async function openService(world: World): Promise<ServiceLife> {
+  const { clock, journal, profile } = world
+  const arena = createArena({ sizeBytes: profile.ramBytes, shared: false })
+  const warn = (message: string, error: unknown) =>
+    journal.note(`warn: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
+  const quarantine = { sizeBytes: 0 }
+  const tier = world.spoil(await openTier(world, warn))
+  const cache = new Cache({
+    arena,
+    ssd: watched(tier, quarantine, world.index),
+    hash64: world.hash64,
+    blockTokens,
+    reuse: profile.reuse,
+    boundaryTokens: 4 * blockTokens,
+    boundaryShare: limits.boundaryShare,
+    keptShare: limits.keptShare,
+    keptHints: 8,
+    eviction: profile.eviction,
+    rememberedBlocks: 256,
+    restoreWindowBytes: limits.restoreWindowBytes,
+    reserveWaitMs: limits.reserveWaitMs,
+    ssdWritesInFlight: limits.ssdWritesInFlight,
+    now: () => clock.nowMs,
+    warn,
+  })
+  const { engine, life } = startEngine(world, arena)
+  const info = await engine.ready()
+  const namespaceFor = (salt: string): Namespace =>
+    namespaceOf({ fingerprint: info.fingerprint, weightsDigest, blockTokens, salt })
+  const rates = createRateMeter()
+  const prefetch = createPrefetch((error) => journal.broken(`reading ahead failed: ${error}`))
+  return {
+    cache,
+    engine,
+    tier,
+    namespaceFor,
+    get quarantinedBytes() {
+      return quarantine.sizeBytes
+    },
+    generate: (request, signal, isPatient = false) =>
+      generate(
+        request,
+        {
+          engine,
+          cache,
+          reuse: profile.reuse,
+          namespaceOf: (_info, { cache: { salt } }) => namespaceFor(salt),
+          rates: isPatient ? patientRates : rates,
+          prefetch,
+          onAnswered() {},
+          onRestored(restored, plan) {
+            if (restored.failure !== null) warn('a restore failed', restored.failure)
+            if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.workMs)
+            if (plan.miss?.reason === 'restore_not_worth_it') rates.declined()
+          },
+        },
+        signal,
+      ),
+    killWorker: () => life()?.kill(diedOfFault(), 'soon'),
+    refill: (signal) =>
+      cache.refill({
+        warmBytes: warming(world, arena, signal),
+        share: limits.refillShare,
+        yieldMs: limits.refillYieldMs,
+        isWanted: () => true,
+      }),
+    async close() {
+      await engine.close(limits.drainMs)
+      await cache.close()
+    },
+  }
+}
+
+/** Nothing is known of any speed, so nothing is ever declined. */
+const unknownRates: Rates = {
+  prefillTokensPerMs: null,
+  restoreBytesPerMs: { ram: null, ssd: null },
+}
+const patientRates: RateMeter = {
+  rates: () => unknownRates,
+  prefilled() {},
+  restored() {},
+  declined() {},
+}
+
+function openTier({ profile, slab, index }: World, warn: (message: string, e: unknown) => void) {
+  return openSsdTier({
+    directory: 'memory',
+    lock: { directory: 'memory', release() {} },
+    capacityBytes: profile.ssdBytes,
+    stepBytes: 4 * 1024 * 1024,
+    freeDiskFloorBytes: 0,
+    readsInFlight: limits.ssdReadsInFlight,
+    writesInFlight: limits.ssdWritesInFlight,
+    onWarning: (message) => warn(message, null),
+    io: slab.io,
+    openIndex: index.open,
+  })
+}
+
+/** Counts what the tier sets aside: the slots of a damaged record, once it has left LMDB. */
+function watched(tier: SsdTier, counted: { sizeBytes: number }, index: FaultyIndex): SsdTier {
+  return {
+    ...tier,
+    async quarantine(key) {
+      const { hash, kind } = key
+      const entry = index.entryOf(`${hash}:${kind}`)
+      await tier.quarantine(key)
+      const isGone = index.entryOf(`${hash}:${kind}`) === null
+      if (entry !== null && isGone) counted.sizeBytes += tier.allocatedBytes(entry.record.sizeBytes)
+    },
+  }
+}
+
+function startEngine(world: World, arena: OwnedArena) {
+  const { clock, random, journal, profile } = world
+  const worker = workerOptions(profile)
+  let current: WorkerLife | null = null
+  const engine = superviseEngine(
+    (events) => {
+      current = startLife(
+        {
+          clock,
+          worker,
+          memory: arena,
+          frameMs: () => random.next() * 0.5,
+          computeMs: () => random.next() * 4,
+          loadMs: () => random.next() * 50,
+        },
+        events,
+      )
+      return current
+    },
+    {
+      arena: { fd: 0, sizeBytes: arena.sizeBytes },
+      view: arena,
+      // It dies far more often than a worker that is worth starting again.
+      limits: { ...limits, workerRestartsPerWindow: Number.MAX_SAFE_INTEGER },
+      log: (line) => journal.note(`worker: ${line}`),
+    },
+  )
+  return { engine, life: () => current }
+}
+
+async function* warming({ clock }: World, { sizeBytes }: OwnedArena, signal: AbortSignal) {
+  const stepBytes = sizeBytes / 4
+  for (let warm = stepBytes; warm <= sizeBytes && !signal.aborted; warm += stepBytes) {
+    await clock.pass(5)
+    yield warm
+  }
+}

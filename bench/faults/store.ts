@@ -1,0 +1,96 @@
+/** The disk that outlives every life of the service, and what it tells of losses. */
+import type { Random } from '../random.ts'
+import { createFaultyIndex, type FaultyIndex } from './faulty-index.ts'
+import { createFaultySlab, type DiskFaults, type FaultySlab, noFaults } from './faulty-slab.ts'
+import type { Journal } from './journal.ts'
+import type { Profile } from './profile.ts'
+import type { Promises } from './promises.ts'
+import type { VirtualClock } from './virtual-clock.ts'
+
+export interface StoreOptions {
+  readonly clock: VirtualClock
+  readonly random: Random
+  readonly journal: Journal
+  readonly profile: Profile
+  readonly promises: Promises
+}
+
+export interface Store {
+  readonly slab: FaultySlab
+  readonly index: FaultyIndex
+  readonly faults: DiskFaults
+  /** Records may be evicted: the tier is or was short of room, or somebody wants it so. */
+  mayEvict: boolean
+  /** Everything works from now on. */
+  heal(): void
+  die(powerFails: boolean): void
+  /** Damages a record that chance picks; false where there is none. */
+  rot(): boolean
+}
+
+export function createStore(options: StoreOptions): Store {
+  const { clock, random, journal, profile, promises } = options
+  const faults: DiskFaults = { ...noFaults }
+  const shared = { clock, random, journal, faults }
+
+  const excuse = (name: string): void => {
+    const entry = index.entryOf(name)
+    if (entry !== null) promises.excuse(name, entry, index.tokensOf(entry).slice())
+  }
+  const slab = createFaultySlab({
+    ...shared,
+    maxBytes: profile.ssdBytes,
+    ownerOf: (slot) => index.ownerOf(slot),
+    onDamage: excuse,
+  })
+  const index = createFaultyIndex({
+    ...shared,
+    onPut(name, { runs }) {
+      promises.storedAgain(name)
+      if (runs.some((run) => slab.isRunDamaged(run))) excuse(name)
+    },
+    onRemoved(name, entry, tokens) {
+      // A child of what is lost is garbage.
+      if (store.mayEvict || isOrphan(index, promises, entry.record)) {
+        promises.excuse(name, entry, tokens)
+      }
+    },
+  })
+  const store: Store = {
+    slab,
+    index,
+    faults,
+    mayEvict: false,
+    heal: () => Object.assign(faults, noFaults),
+    die(powerFails) {
+      slab.die(powerFails)
+      index.die()
+    },
+    rot() {
+      const rotten = [...index.entries.values()].filter(({ runs }) => runs.length > 0)
+      if (rotten.length === 0) return false
+      const { record, runs } = random.pick(rotten)
+      const at = random.integer(0, record.sizeBytes - 1)
+      slab.flipBit(runs, at)
+      journal.note(`a bit of ${record.hash}:${record.kind} flips`)
+      return true
+    },
+  }
+  return store
+}
+
+type Child = Parameters<Promises['excuse']>[1]['record']
+
+/** Is anything above it lost? Blocks are found by name, as far as LMDB has them. */
+function isOrphan(index: FaultyIndex, promises: Promises, record: Child): boolean {
+  let { parent, blockIndex } = record
+  const own = `${record.hash}:kv`
+  if (record.kind !== 'kv' && (index.entryOf(own) === null || promises.isExcused(own))) return true
+  while (blockIndex > 0) {
+    const name = `${parent}:kv`
+    const entry = index.entryOf(name)
+    if (entry === null || promises.isExcused(name)) return true
+    ;({ parent, blockIndex } = entry.record)
+  }
+  return false
+}
