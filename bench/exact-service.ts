@@ -106,7 +106,8 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     close,
     tokenize: (text) =>
       service.tokenize(model.id, text, { addSpecial: false, parseSpecial: false }),
-    emptyRam: async () => void (await service.cache.evict({ tier: 'ram' }, false)),
+    emptyRam: async () =>
+      void (await service.cache.evict({ tier: 'ram' }, { dryRun: false, force: true })),
     async answer(tokens, tokenCount, directive = readAndWrite) {
       heard = []
       const request = requestOf(tokens, tokenCount, directive)

@@ -19,11 +19,12 @@ export {
   uniqueRun,
   withDescendants,
 } from './inventory.ts'
+export type { PinRefusal } from './keeping.ts'
 export { PrefixLease, prefixIdOf } from './lease.ts'
 export type { LoadedRecord } from './loading.ts'
 export { type NamespaceParts, namespaceOf } from './namespace.ts'
 export { type OpenCache, type OpenCacheOptions, openCache, probeSharedMemory } from './open.ts'
-export type { CachedBlock, CachedRecord } from './prefix-index.ts'
+export type { CachedBlock, CachedRecord, PrefixIndex } from './prefix-index.ts'
 export type {
   BlockHash,
   Crc32s,

@@ -122,6 +122,34 @@ export class Keeping {
     return pin !== undefined
   }
 
+  /** Pins that keep some of these blocks. */
+  pinsOf(blocks: ReadonlySet<CachedBlock>): BlockHash[] {
+    this.#dropEnded()
+    const pins = [...this.#keeps.values()].filter(({ purpose }) => purpose === 'pin')
+    const keepsSome = (pin: Keep) => [...membersOf(pin)].some((block) => blocks.has(block))
+    return pins.filter(keepsSome).map(({ hash }) => hash)
+  }
+
+  /** Until when pins keep each block; null: until they are taken back. O(blocks that they keep). */
+  pinnedUntil(): ReadonlyMap<CachedBlock, number | null> {
+    this.#dropEnded()
+    const until = new Map<CachedBlock, number | null>()
+    for (const keep of this.#keeps.values()) {
+      if (keep.purpose !== 'pin') continue
+      for (const block of membersOf(keep)) {
+        const other = until.get(block)
+        const isLonger = other === undefined || (other !== null && endMsOf(keep) > other)
+        if (isLonger) until.set(block, keep.untilMs)
+      }
+    }
+    return until
+  }
+
+  /** What is kept of a tier, and what may be at most. */
+  room(tier: TierName): { readonly keptBytes: number; readonly mostBytes: number } {
+    return { keptBytes: this.keptBytes(tier), mostBytes: this.#mostBytes(tier) }
+  }
+
   /** The block that a pin keeps; null: it is not stored now. */
   pinned(hash: BlockHash): CachedBlock | null {
     return this.#keeps.get(keyOf('pin', hash))?.end ?? null
@@ -161,7 +189,7 @@ export class Keeping {
     const held = this.#held.get(block)
     if (held === undefined) return
     this.#count(block, held)
-    this.#makeRoom()
+    if (this.#makeRoom() !== null) this.#letPinsWait(block)
   }
 
   /** The block, or what was exact at its end, is no longer stored. A pin waits for its return. */
@@ -221,6 +249,15 @@ export class Keeping {
       const full = tierNames.find((tier) => this.#bytes[tier] > this.#mostBytes(tier))
       if (full === undefined) return null
       if (!this.#dropFirstHint()) return full
+    }
+  }
+
+  /** What a pin waited for may have become too much: the latest ones go on waiting. */
+  #letPinsWait(block: CachedBlock): void {
+    for (const keep of [...this.#keeps.values()].reverse()) {
+      if (keep.purpose !== 'pin' || ![...membersOf(keep)].includes(block)) continue
+      this.#detach(keep)
+      if (this.#makeRoom() === null) return
     }
   }
 

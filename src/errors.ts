@@ -89,6 +89,14 @@ export const errorKinds = {
     exit: 4,
   },
   PREFIXD_E_PREFIX_AMBIGUOUS: { ...invalid('prefix_ambiguous'), status: 400, exit: 4 },
+  PREFIXD_E_PREFIX_PINNED: { ...invalid('prefix_pinned'), status: 409, exit: 3 },
+  PREFIXD_E_PIN_LIMIT: { ...invalid('pin_limit'), status: 409, exit: 3 },
+  PREFIXD_E_SESSION_NOT_FOUND: {
+    ...invalid('session_not_found'),
+    status: 404,
+    type: 'not_found_error',
+    exit: 4,
+  },
   PREFIXD_E_PREFIX_IN_USE: { ...invalid('prefix_in_use'), status: 409, exit: 3 },
   PREFIXD_E_IN_USE: { ...invalid('in_use'), status: 409, exit: 3 },
   PREFIXD_E_ENGINE_QUEUE_FULL: {

@@ -9,6 +9,9 @@ import type {
   ErrorBodyJson,
   EvictReportJson,
   EvictRequestJson,
+  PinJson,
+  PinListJson,
+  PinRequestJson,
   PrefixDetailJson,
   PrefixPageJson,
   PrefixQueryString,
@@ -25,6 +28,9 @@ export interface Client {
   prefixes(query: PrefixQueryString): Promise<PrefixPageJson>
   prefix(id: string): Promise<PrefixDetailJson>
   evict(request: EvictRequestJson): Promise<EvictReportJson>
+  pins(): Promise<PinListJson>
+  pin(id: string, request: PinRequestJson): Promise<PinJson>
+  unpin(id: string): Promise<PinJson>
   workers(): Promise<WorkerListJson>
   /** The latest first. */
   requests(limit: number): Promise<RequestListJson>
@@ -47,6 +53,7 @@ export interface ClientOptions {
 /** Rejections: `PREFIXD_E_UNREACHABLE`, or the code that the service answered with. */
 export function createClient(options: ClientOptions): Client {
   const get = (path: string) => call(options, path, { method: 'GET' })
+  const pinPath = (id: string) => `cache/pins/${encodeURIComponent(id)}`
   return {
     url: options.url,
     stats: async () => (await get('cache/stats')) as CacheStatsJson,
@@ -55,18 +62,21 @@ export function createClient(options: ClientOptions): Client {
     prefix: async (id) =>
       (await get(`cache/prefixes/${encodeURIComponent(id)}`)) as PrefixDetailJson,
     evict: async (request) =>
-      (await call(options, 'cache/evict', posted(request))) as EvictReportJson,
+      (await call(options, 'cache/evict', sent(request))) as EvictReportJson,
+    pins: async () => (await get('cache/pins')) as PinListJson,
+    pin: async (id, request) => (await call(options, pinPath(id), sent(request, 'PUT'))) as PinJson,
+    unpin: async (id) => (await call(options, pinPath(id), { method: 'DELETE' })) as PinJson,
     workers: async () => (await get('workers')) as WorkerListJson,
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
     verify: (request) =>
-      follow(options, 'cache/verify', posted(request)) as AsyncIterable<VerifyEventJson>,
+      follow(options, 'cache/verify', sent(request)) as AsyncIterable<VerifyEventJson>,
   }
 }
 
-const posted = (request: object): RequestInit => ({
-  method: 'POST',
+const sent = (request: object, method = 'POST'): RequestInit => ({
+  method,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(request),
 })

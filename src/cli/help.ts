@@ -74,13 +74,33 @@ export const commandHelp = {
       ['prefixd why req_mgx1k2', 'this one'],
     ],
   },
+  pin: {
+    brief: 'Keep a prefix from eviction, for a time or until it is unpinned',
+    arguments: '[<id>]',
+    about:
+      'Keeps all that the prefix stands on, on the ssd where there is one, also over restarts. ' +
+      'Pins may take half of each tier. Without an id it lists what is pinned; one that says ' +
+      '`not stored` waits until its prompt is computed again.',
+    examples: [
+      ['prefixd pin 9f2c', 'until it is unpinned'],
+      ['prefixd pin 9f2c --ttl 7d', 'for a week'],
+      ['prefixd pin', 'what is pinned, and how much room that takes'],
+    ],
+  },
+  unpin: {
+    brief: 'Let a pinned prefix be evicted again',
+    arguments: '<id>',
+    about: 'Nothing goes at once: its room is used when it is needed.',
+    examples: [['prefixd unpin 9f2c', 'the beginning of a pinned id']],
+  },
   evict: {
     brief: 'Free stored prefixes, after saying what would go',
     arguments: '[<id>…]',
     about:
-      'Choose in exactly one way: ids, --model, --older-than, --tier or --all. Shows first ' +
-      'what it would free and asks on a terminal; elsewhere it needs --yes. What a request ' +
-      'uses stays. --tier ram clears memory and keeps the copies on the ssd.',
+      'Choose in exactly one way: ids, --model, --session, --tenant, --namespace, ' +
+      '--older-than, --tier or --all. Shows first what it would free and asks on a terminal; ' +
+      'elsewhere it needs --yes. What a request uses stays, and what is pinned goes with ' +
+      '--force only. --tier ram clears memory and keeps the copies on the ssd.',
     examples: [
       ['prefixd evict 9f2c 51aa', 'two prefixes; what others share stays'],
       ['prefixd evict --older-than 7d --dry-run', 'what was not used for a week'],
@@ -216,6 +236,7 @@ LOOK
   prefixd ps                          the workers behind the endpoint
 
 KEEP HOUSE
+  prefixd pin <id> --ttl 7d           keep a prefix from eviction
   prefixd evict --older-than 7d       free what nobody used for a week
   prefixd simulate trace.jsonl        what more memory or disk would have served
   prefixd verify [--repair]           read all that is stored, and check it

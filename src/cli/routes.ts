@@ -12,6 +12,7 @@ import type { InspectFlags } from './commands/inspect.ts'
 import type { LsFlags } from './commands/ls.ts'
 import type { ModelsLsFlags, ModelsPullFlags, ModelsRmFlags } from './commands/models.ts'
 import type { ModelsConvertFlags } from './commands/models-convert.ts'
+import type { PinFlags } from './commands/pin.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
@@ -149,9 +150,13 @@ const evict = buildCommand<EvictFlags, string[], CliContext>({
   parameters: {
     flags: {
       model: text('name', 'Everything of this model'),
+      session: text('id', 'What only this session has'),
+      tenant: text('name', 'Everything that this key or group has stored'),
+      namespace: text('digest', 'Everything of this namespace, as inspect names it'),
       olderThan: age('What was not used for this long, e.g. 12h, 7d'),
       tier: tier('Everything in this tier; copies in the other one stay'),
       all: onOff('Everything in both tiers'),
+      force: onOff('What is pinned goes too'),
       dryRun: onOff('Only say what would go'),
       yes: onOff('Do not ask'),
       ...clientFlags,
@@ -176,6 +181,30 @@ const verify = buildCommand<VerifyFlags, [], CliContext>({
     },
   },
   loader: async () => (await import('./commands/verify.ts')).verify,
+})
+
+const pin = buildCommand<PinFlags, [string?], CliContext>({
+  docs: docs('pin'),
+  parameters: {
+    flags: {
+      ttl: age('How long, e.g. 12h, 7d; without it until it is unpinned'),
+      ...clientFlags,
+    },
+    positional: {
+      kind: 'tuple',
+      parameters: [{ ...argument('id', 'Beginning of the id'), optional: true }],
+    },
+  },
+  loader: async () => (await import('./commands/pin.ts')).pin,
+})
+
+const unpin = buildCommand<ClientFlags, [string], CliContext>({
+  docs: docs('unpin'),
+  parameters: {
+    flags: clientFlags,
+    positional: { kind: 'tuple', parameters: [argument('id', 'Beginning of the id')] },
+  },
+  loader: async () => (await import('./commands/pin.ts')).unpin,
 })
 
 const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
@@ -316,6 +345,8 @@ export const routes = buildRouteMap<string, CliContext>({
     ls,
     inspect,
     why,
+    pin,
+    unpin,
     evict,
     verify,
     simulate,

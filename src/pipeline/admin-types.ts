@@ -116,6 +116,9 @@ export interface PrefixSummary {
   readonly createdAtMs: number
   readonly lastUsedAtMs: number
   readonly leased: boolean
+  /** Does a pin keep all of it? Until when; null: until it is unpinned, or it is not. */
+  readonly pinned: boolean
+  readonly pinnedUntilMs: number | null
   /** Whose key stored it; null where no keys were in use. */
   readonly tenant: string | null
   /** Sessions whose latest request ended at this prefix, the latest first; not after a restart. */
@@ -169,9 +172,19 @@ export interface PrefixQuery {
 export interface EvictSelector {
   readonly ids?: readonly string[]
   readonly model?: string
+  /** What nobody but this session has of its prompt, whichever tenant's it is. */
+  readonly session?: string
+  readonly tenant?: string
+  readonly namespace?: string
   readonly olderThanMs?: number
   readonly tier?: TierName
   readonly all?: boolean
+}
+
+export interface EvictOptions {
+  readonly dryRun: boolean
+  /** What is pinned goes too, and its pins with it. */
+  readonly force: boolean
 }
 
 export interface EvictReport {
@@ -181,6 +194,30 @@ export interface EvictReport {
   readonly freedBytes: Readonly<Record<TierName, number>>
   /** Chosen, but in use. */
   readonly keptBlocks: number
+  /** Chosen, but pinned. */
+  readonly pinnedBlocks: number
+}
+
+export interface PinSummary {
+  readonly id: string
+  /** These are null while it is not stored. */
+  readonly model: string | null
+  readonly tokens: number | null
+  readonly sizeBytes: number | null
+  /** `not_stored`: it waits for that; `no_room`: the tiers are smaller than when it was pinned. */
+  readonly state: 'kept' | 'not_stored' | 'no_room'
+  readonly untilMs: number | null
+  readonly createdAtMs: number
+}
+
+export interface PinList {
+  readonly pins: readonly PinSummary[]
+  /** Pins and clients' lifetimes together, and the most that they may keep. */
+  readonly tiers: readonly {
+    readonly tier: TierName
+    readonly keptBytes: number
+    readonly mostBytes: number
+  }[]
 }
 
 export interface WorkerReport {
@@ -209,7 +246,15 @@ export interface CacheAdmin {
   prefixes(query: PrefixQuery): PrefixPage
   /** Full or unique beginning of an id; throws `PREFIXD_E_PREFIX_NOT_FOUND` or `…_AMBIGUOUS`. */
   prefix(id: string): PrefixDetail
-  evict(selector: EvictSelector, dryRun: boolean): Promise<EvictReport>
   /** Reads all that is stored and compares it; the signal ends it, with its reason. */
   verify(repair: boolean, signal: AbortSignal): AsyncIterable<VerifyEvent>
+  evict(selector: EvictSelector, options: EvictOptions): Promise<EvictReport>
+  pins(): PinList
+  /**
+   * Null: until it is unpinned. Throws as `prefix` does, and `PREFIXD_E_PIN_LIMIT` or
+   * `PREFIXD_E_CATALOG`.
+   */
+  pin(id: string, ttlMs: number | null): PinSummary
+  /** Returns what was pinned; throws as `prefix` does. */
+  unpin(id: string): PinSummary
 }

@@ -133,6 +133,9 @@ export function createService(options: ServiceOptions): Service {
       fingerprintOf: (namespace) => noteOf(namespace)?.fingerprint ?? null,
       servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
       sessionsAt: (prefix) => sessions.at(prefix),
+      endsOf: (session) => sessions.endsOf(session),
+      pinStore: catalog.pins,
+      warn,
       now: () => Date.now(),
       stats: () => ({
         version: options.version,

@@ -3,12 +3,18 @@
  * that was silent for longest is forgotten first.
  */
 import { limits } from '../config/limits.ts'
+import { PrefixdError } from '../errors.ts'
 import type { GenerateRequest, Receipt } from './types.ts'
 
 export interface Sessions {
   note(request: GenerateRequest, receipt: Receipt): void
   /** Ids of the sessions whose latest request ended at this prefix, the latest first. */
   at(prefix: string): readonly string[]
+  /**
+   * Prefixes at which the latest requests of this session ended, of every tenant. Throws
+   * `PREFIXD_E_SESSION_NOT_FOUND`.
+   */
+  endsOf(session: string): readonly string[]
   readonly count: number
 }
 
@@ -33,6 +39,18 @@ export function createSessions(most: number = limits.sessions): Sessions {
       const found = [...sessions.values()].filter((session) => session.prefix === prefix)
       const ids = found.map(({ id }) => id).reverse()
       return ids.slice(0, limits.sessionsPerPrefix)
+    },
+    endsOf(id) {
+      const found = [...sessions.values()].filter((session) => session.id === id)
+      if (found.length > 0) return found.flatMap(({ prefix }) => prefix ?? [])
+      throw new PrefixdError(
+        'PREFIXD_E_SESSION_NOT_FOUND',
+        'No session of this id is remembered.',
+        {
+          field: 'session',
+          next: 'Sessions are forgotten at a restart; see what is stored with `prefixd ls`.',
+        },
+      )
     },
     get count() {
       return sessions.size

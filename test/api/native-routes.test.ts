@@ -99,7 +99,7 @@ test('vLLM’s reset_prefix_cache evicts everything, and only for the owner’s 
   const url = '/reset_prefix_cache'
   const reply = await server.inject({ method: 'POST', url })
   expect(reply.json()).toMatchObject({ dry_run: false, blocks: 4 })
-  expect(service.evictions).toEqual([{ selector: { all: true }, dryRun: false }])
+  expect(service.evictions).toEqual([{ selector: { all: true }, dryRun: false, force: false }])
   const foreign = await server.inject({ method: 'POST', url, headers: { host: 'evil.example' } })
   expect(foreign.statusCode).toBe(403)
   expect(service.evictions).toHaveLength(1)
@@ -114,6 +114,9 @@ test('a prefix that is not there is a 404', async () => {
 test.each([
   [{ ids: ['9f2c'] }, { ids: ['9f2c'] }],
   [{ model: 'fake' }, { model: 'fake' }],
+  [{ session: 's' }, { session: 's' }],
+  [{ tenant: 't' }, { tenant: 't' }],
+  [{ namespace: 'n' }, { namespace: 'n' }],
   [{ older_than_ms: 0 }, { olderThanMs: 0 }],
   [{ tier: 'ram' }, { tier: 'ram' }],
   [{ all: true }, { all: true }],
@@ -123,8 +126,8 @@ test.each([
   expect([...Value.Errors(EvictReportSchema, reply.json())]).toEqual([])
   await post('/v1/cache/evict', { ...payload, dry_run: true }, service)
   expect(service.evictions).toEqual([
-    { selector, dryRun: false },
-    { selector, dryRun: true },
+    { selector, dryRun: false, force: false },
+    { selector, dryRun: true, force: false },
   ])
 })
 

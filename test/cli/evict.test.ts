@@ -61,6 +61,50 @@ describe('prefixd evict', () => {
     expect(ran.err).toContain('nothing can be evicted: 5 blocks in use by requests')
   })
 
+  it('leaves what is pinned, says so, and takes it with --force', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': { status: 200, body: { ...evictFixture, pinned_blocks: 3 } },
+    })
+    const ran = await prefixd([
+      'evict',
+      '--session',
+      's1',
+      '--force',
+      '--yes',
+      '--url',
+      service.url,
+    ])
+    expect(service.requests.map(({ body }) => body)).toEqual([{ session: 's1', force: true }])
+    expect(ran.out).toMatch(/3 pinned blocks stay\.\n$/)
+  })
+
+  it('ends with exit code 3 when everything that was chosen is pinned', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': {
+        status: 200,
+        body: { ...nothingEvicted, kept_blocks: 0, pinned_blocks: 5 },
+      },
+    })
+    const ran = await prefixd(['evict', '9f2c', '--yes', '--url', service.url])
+    expect(ran.exit).toBe(3)
+    expect(ran.err).toContain('nothing can be evicted: 5 blocks pinned')
+    expect(ran.err).toContain('add --force')
+  })
+
+  it('chooses by session, tenant or namespace, and in one way only', async () => {
+    await using service = await startFixtureService()
+    for (const way of ['session', 'tenant', 'namespace']) {
+      await prefixd(['evict', `--${way}`, 'x', '--yes', '--url', service.url])
+    }
+    expect(service.requests.map(({ body }) => body)).toEqual([
+      { session: 'x' },
+      { tenant: 'x' },
+      { namespace: 'x' },
+    ])
+    const both = await prefixd(['evict', '--session', 'x', '--tenant', 'y', '--url', service.url])
+    expect(both).toMatchObject({ exit: 2, err: expect.stringContaining('in one way only') })
+  })
+
   it('ends with exit code 3 when the service refuses', async () => {
     await using service = await startFixtureService({
       '/v1/cache/evict': refusal('PREFIXD_E_PREFIX_IN_USE', 'Prefix 9f2c is in use.'),

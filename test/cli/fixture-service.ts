@@ -9,10 +9,11 @@ import type {
   PrefixDetailJson,
   PrefixPageJson,
   PrefixSummaryJson,
-  WorkerListJson,
 } from '../../src/api/native/schema.ts'
 import { type ErrorCode, errorKinds } from '../../src/errors.ts'
+import { pinsFixture } from './pins-fixture.ts'
 import { nowMs } from './run.ts'
+import { workersFixture } from './workers-fixture.ts'
 
 const gibibyte = 1024 ** 3
 const minuteMs = 60_000
@@ -96,6 +97,8 @@ function summary(prefix: Partial<PrefixSummaryJson>): PrefixSummaryJson {
     created_at_ms: nowMs - 42 * minuteMs,
     last_used_at_ms: nowMs - 4000,
     leased: true,
+    pinned: false,
+    pinned_until_ms: null,
     tenant: null,
     sessions: [],
     ...prefix,
@@ -106,6 +109,7 @@ export const prefixFixtures: readonly PrefixSummaryJson[] = [
   summary({}),
   summary({
     id: '51aa0e93cc17',
+    pinned: true,
     tokens: 11_776,
     size_bytes: 987_842_478,
     unique_bytes: 987_842_478,
@@ -116,6 +120,8 @@ export const prefixFixtures: readonly PrefixSummaryJson[] = [
   }),
   summary({
     id: 'e07d88b1f442',
+    pinned: true,
+    pinned_until_ms: nowMs + 90 * minuteMs,
     tokens: 28_160,
     size_bytes: 2_362_232_013,
     unique_bytes: 85_899_346,
@@ -180,60 +186,6 @@ export const detailFixture: PrefixDetailJson = {
   stored_by: 'llamacpp: llama.cpp v0.5.0',
   mismatches: [{ name: 'build', stored: 'llama.cpp v0.5.0', served: 'llama.cpp v0.6.0' }],
   reclaimable_bytes: 332_859_965,
-}
-
-export const workersFixture: WorkerListJson = {
-  object: 'list',
-  data: [
-    {
-      model: 'smollm2-135m',
-      engine: 'llamacpp',
-      state: 'ready',
-      pid: 4711,
-      restarts: 0,
-      started_at_ms: nowMs - 76 * 60 * minuteMs,
-      last_error: null,
-      busy_sequences: 1,
-      queued_requests: 3,
-      context_tokens: 8192,
-      sequences: 4,
-      layout: {
-        kinds: ['kv'],
-        sliceable: true,
-        refusal: null,
-        kv_bytes_per_token: 23_052,
-        kv_fixed_bytes: 744,
-        row_bytes_per_token: 23_040,
-        boundary_bytes: 0,
-      },
-      device: 'CPU, 1 thread',
-      memory: { estimated_bytes: 1_290_000_000, resident_bytes: 910_000_000 },
-    },
-    {
-      model: 'gemma-4-12b',
-      engine: 'llamacpp',
-      state: 'restarting',
-      pid: null,
-      restarts: 2,
-      started_at_ms: nowMs - 5000,
-      last_error: 'the worker ended with SIGABRT\n\u001b[31mggml assert',
-      busy_sequences: 0,
-      queued_requests: 0,
-      context_tokens: null,
-      sequences: null,
-      layout: {
-        kinds: [],
-        sliceable: false,
-        refusal: 'sliding-window attention is not supported yet',
-        kv_bytes_per_token: null,
-        kv_fixed_bytes: null,
-        row_bytes_per_token: null,
-        boundary_bytes: null,
-      },
-      device: null,
-      memory: { estimated_bytes: null, resident_bytes: null },
-    },
-  ],
 }
 
 const dayFixture = {
@@ -312,6 +264,7 @@ export const evictFixture: EvictReportJson = {
   prefixes: 12,
   freed_bytes: { ram: 1_288_490_189, ssd: 3_650_722_202 },
   kept_blocks: 2,
+  pinned_blocks: 0,
 }
 
 export interface Answer {
@@ -376,6 +329,10 @@ function standard(url: URL, body: unknown): Answer {
       return { status: 200, body: page(url) }
     case '/v1/cache/prefixes/9f2c':
       return { status: 200, body: detailFixture }
+    case '/v1/cache/pins':
+      return { status: 200, body: pinsFixture }
+    case '/v1/cache/pins/9f2c':
+      return { status: 200, body: pinsFixture.data[0] }
     case '/v1/cache/evict': {
       const dryRun = (body as EvictRequestJson).dry_run ?? false
       return { status: 200, body: { ...evictFixture, dry_run: dryRun } }

@@ -16,6 +16,9 @@ const listings = [
   ['inspect', '9f2c', '--blocks'],
   ['why'],
   ['evict', '--older-than', '7d', '--yes'],
+  ['pin'],
+  ['pin', '9f2c', '--ttl', '7d'],
+  ['unpin', '9f2c'],
 ] as const
 
 for (const words of listings) {

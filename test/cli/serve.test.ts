@@ -3,8 +3,9 @@ import type { RequestDone, ServiceIo, ServiceModule } from '../../src/cli/servic
 import type { Config } from '../../src/config/schema.ts'
 import { PrefixdError } from '../../src/errors.ts'
 import type { Receipt } from '../../src/pipeline/types.ts'
-import { type FixtureService, startFixtureService, workersFixture } from './fixture-service.ts'
+import { type FixtureService, startFixtureService } from './fixture-service.ts'
 import { prefixd, type Ran } from './run.ts'
+import { workersFixture } from './workers-fixture.ts'
 
 const receipt: Receipt = {
   promptTokens: 15_500,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import type { PinStore } from '../../src/catalog/types.ts'
 import { createAdmin } from '../../src/pipeline/admin.ts'
 import type { PrefixQuery } from '../../src/pipeline/types.ts'
+import { pinsInMemory } from '../support/memory-pins.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import { blockBytes, blockTokens, mebibyte, openToyCache } from '../support/open-toy-cache.ts'
 import { beginLease, serveToy, tokensOf } from '../support/toy-engine.ts'
@@ -9,13 +11,16 @@ const shared = [0, 2 * blockTokens] as const
 const first = tokensOf(shared, [100_000, blockTokens])
 const second = tokensOf(shared, [200_000, blockTokens + 7])
 
-async function open() {
+async function open(pinStore: PinStore = pinsInMemory(), ssd = createMemorySsd(64 * mebibyte)) {
   let nowMs = 1_000
-  const ssd = createMemorySsd(64 * mebibyte)
   const { cache } = openToyCache({ ssd, now: () => nowMs })
+  const warnings: string[] = []
   const admin = createAdmin({
     cache,
     totals: { add: () => {}, since: async () => expect.unreachable() },
+    pinStore,
+    warn: (message) => warnings.push(message),
+    endsOf: () => [],
     modelOf: () => 'toy',
     tenantOf: () => null,
     kindsOf: () => ['kv'],
@@ -33,8 +38,11 @@ async function open() {
   }
   await serve(first, 2_000)
   await serve(second, 3_000)
-  return { cache, admin, serve, at: (ms: number) => (nowMs = ms) }
+  return { cache, ssd, admin, warnings, serve, at: (ms: number) => (nowMs = ms) }
 }
+
+const looking = { dryRun: true, force: false }
+const freeing = { dryRun: false, force: false }
 
 const query = (changes: Partial<PrefixQuery> = {}): PrefixQuery => ({
   sort: 'last',
@@ -103,11 +111,11 @@ describe('eviction by hand', () => {
   it('says in a dry run what it would free, and frees just that', async () => {
     const { admin, cache } = await open()
     const id = admin.prefixes(query()).prefixes[1]?.id ?? ''
-    const dry = await admin.evict({ ids: [id] }, true)
+    const dry = await admin.evict({ ids: [id] }, looking)
     expect(dry).toMatchObject({ dryRun: true, blocks: 1, prefixes: 1, keptBlocks: 0 })
     expect(cache.index.blockCount).toBe(5)
     const before = cache.usage().map((tier) => tier.usedBytes)
-    const done = await admin.evict({ ids: [id] }, false)
+    const done = await admin.evict({ ids: [id] }, freeing)
     expect(done.freedBytes).toEqual(dry.freedBytes)
     const after = cache.usage().map((tier) => tier.usedBytes)
     expect(before.map((bytes, i) => bytes - (after[i] ?? 0))).toEqual([
@@ -120,10 +128,10 @@ describe('eviction by hand', () => {
   it('keeps what a request uses, and says how much that is', async () => {
     const { admin, cache } = await open()
     const lease = beginLease(cache, tokensOf(shared, [7, 1]))
-    const report = await admin.evict({ all: true }, false)
+    const report = await admin.evict({ all: true }, freeing)
     expect(report).toMatchObject({ blocks: 3, prefixes: 1, keptBlocks: 2 })
     lease.release()
-    expect(await admin.evict({ all: true }, false)).toMatchObject({ blocks: 2, keptBlocks: 0 })
+    expect(await admin.evict({ all: true }, freeing)).toMatchObject({ blocks: 2, keptBlocks: 0 })
     expect(cache.usage().map((tier) => tier.usedBytes)).toEqual([0, 0])
   })
 
@@ -131,25 +139,133 @@ describe('eviction by hand', () => {
     const { admin, serve, at } = await open()
     await serve(second, 9_000)
     at(10_000)
-    const report = await admin.evict({ olderThanMs: 5_000 }, false)
+    const report = await admin.evict({ olderThanMs: 5_000 }, freeing)
     expect(report).toMatchObject({ blocks: 1, prefixes: 1 })
     expect(admin.prefixes(query()).prefixes[0]?.tokens).toBe(second.length)
   })
 
   it('clears one tier and keeps the copies of the other', async () => {
     const { admin, cache, serve } = await open()
-    const report = await admin.evict({ tier: 'ram' }, false)
+    const report = await admin.evict({ tier: 'ram' }, freeing)
     expect(report).toMatchObject({ blocks: 5, prefixes: 0, freedBytes: { ssd: 0 } })
     expect(cache.usage()[0]?.usedBytes).toBe(0)
     expect((await serve(first, 4_000)).plan.tier).toBe('ssd')
-    const again = await admin.evict({ tier: 'ram' }, true)
+    const again = await admin.evict({ tier: 'ram' }, looking)
     expect(again).toMatchObject({ blocks: 3, keptBlocks: 0 })
   })
 
   it('clears the SSD tier from the leaves up', async () => {
     const { admin, cache, serve } = await open()
-    expect(await admin.evict({ tier: 'ssd' }, false)).toMatchObject({ blocks: 5, prefixes: 0 })
+    expect(await admin.evict({ tier: 'ssd' }, freeing)).toMatchObject({ blocks: 5, prefixes: 0 })
     expect(cache.usage()[1]?.usedBytes).toBe(0)
     expect((await serve(first, 4_000)).plan.tier).toBe('ram')
+  })
+})
+
+describe('pins', () => {
+  it('are listed with what they keep, and shown with the prefix', async () => {
+    const { admin } = await open()
+    const [newest, oldest] = admin.prefixes(query()).prefixes
+    const pin = admin.pin(oldest?.id.slice(0, 8) ?? '', 60_000)
+    expect(pin).toEqual({
+      id: oldest?.id,
+      model: 'toy',
+      tokens: first.length,
+      sizeBytes: 3 * blockBytes,
+      state: 'kept',
+      untilMs: 63_000,
+      createdAtMs: 3_000,
+    })
+    const { pins, tiers } = admin.pins()
+    expect(pins).toEqual([pin])
+    expect(tiers).toEqual([
+      { tier: 'ram', keptBytes: 0, mostBytes: 32 * blockBytes },
+      { tier: 'ssd', keptBytes: 3 * mebibyte, mostBytes: 32 * mebibyte },
+    ])
+    expect(admin.prefix(oldest?.id ?? '')).toMatchObject({ pinned: true, pinnedUntilMs: 63_000 })
+    expect(admin.prefix(newest?.id ?? '')).toMatchObject({ pinned: false, pinnedUntilMs: null })
+  })
+
+  it('end, are prolonged, and are taken back', async () => {
+    const { admin, at } = await open()
+    const id = admin.prefixes(query()).prefixes[0]?.id ?? ''
+    admin.pin(id, 60_000)
+    expect(admin.pin(id, null)).toMatchObject({ untilMs: null, createdAtMs: 3_000 })
+    admin.pin(id, 1_000)
+    at(4_000)
+    expect(admin.pins().pins).toEqual([])
+    expect(() => admin.unpin(id)).toThrowError(/No pinned prefix begins with/)
+    admin.pin(id, null)
+    expect(admin.unpin(id.slice(0, 6))).toMatchObject({ id })
+    expect(admin.pins().pins).toEqual([])
+  })
+
+  it('are remembered over a restart, also while their prefix is not stored', async () => {
+    const store = pinsInMemory([{ hash: 'feedfeedfeedfeed', untilMs: null, createdAtMs: 5 }])
+    const before = await open(store)
+    const id = before.admin.prefixes(query()).prefixes[0]?.id ?? ''
+    before.admin.pin(id, null)
+    const after = await open(store, before.ssd.reopen())
+    expect(after.admin.pins().pins.map((pin) => [pin.id, pin.state])).toEqual([
+      ['feedfeedfeed', 'not_stored'],
+      [id, 'kept'],
+    ])
+    expect(after.warnings).toEqual([])
+  })
+
+  it('that no longer fit after a restart are listed as such, and warned of', async () => {
+    const store = pinsInMemory()
+    const before = await open(store)
+    before.admin.pin(before.admin.prefixes(query()).prefixes[0]?.id ?? '', null)
+    const smaller = createMemorySsd(6 * mebibyte)
+    const { admin, cache } = await open(store, smaller)
+    expect(admin.pins().pins[0]?.state).toBe('no_room')
+    expect(cache.keeping.keptBytes('ssd')).toBe(0)
+    const again = await open(store, smaller.reopen())
+    expect(again.admin.pins().pins[0]?.state).toBe('no_room')
+    expect(again.warnings[0]).toMatch(/keeps nothing: 0 MiB of the ssd are pinned/)
+  })
+
+  it('that are refused leave the earlier pin, and say what to unpin', async () => {
+    const { admin } = await open(pinsInMemory(), createMemorySsd(8 * mebibyte))
+    const [long, short] = admin.prefixes(query()).prefixes
+    admin.pin(short?.id ?? '', null)
+    expect(() => admin.pin(long?.id ?? '', null)).toThrowError(
+      expect.objectContaining({
+        code: 'PREFIXD_E_PIN_LIMIT',
+        message: expect.stringContaining('3 MiB of the ssd are pinned, this takes 2 MiB more'),
+        next: expect.stringContaining('unpin'),
+      }),
+    )
+    expect(admin.pins().pins.map(({ id }) => id)).toEqual([short?.id])
+  })
+
+  it('that cannot be stored are none', async () => {
+    const broken = { ...pinsInMemory(), put: () => expect.unreachable('the disk is full') }
+    const { admin, cache } = await open(broken)
+    expect(() => admin.pin(admin.prefixes(query()).prefixes[0]?.id ?? '', null)).toThrowError()
+    expect(cache.keeping.keptBytes('ssd')).toBe(0)
+  })
+
+  it('hold against eviction by hand, which says so, unless it is forced', async () => {
+    const { admin, cache } = await open()
+    const [, oldest] = admin.prefixes(query()).prefixes
+    admin.pin(oldest?.id ?? '', null)
+    const looked = await admin.evict({ all: true }, looking)
+    const done = await admin.evict({ all: true }, freeing)
+    expect(done).toEqual({ ...looked, dryRun: false })
+    expect(done).toMatchObject({ blocks: 2, pinnedBlocks: 3, keptBlocks: 0 })
+    expect(await admin.evict({ tier: 'ram' }, freeing)).toMatchObject({
+      blocks: 3,
+      pinnedBlocks: 0,
+    })
+    expect(await admin.evict({ tier: 'ssd' }, freeing)).toMatchObject({
+      blocks: 0,
+      pinnedBlocks: 3,
+    })
+    const forced = await admin.evict({ all: true }, { dryRun: false, force: true })
+    expect(forced).toMatchObject({ blocks: 3, pinnedBlocks: 0, freedBytes: { ssd: 3 * mebibyte } })
+    expect(admin.pins().pins).toEqual([])
+    expect(cache.index.blockCount).toBe(0)
   })
 })

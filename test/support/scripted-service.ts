@@ -6,10 +6,12 @@ import { noTotals } from '../../src/catalog/totals.ts'
 import { PrefixdError } from '../../src/errors.ts'
 import type {
   CacheStats,
+  EvictOptions,
   EvictSelector,
   GenerateEvent,
   GenerateRequest,
   ModelCard,
+  PinSummary,
   PrefixDetail,
   PrefixQuery,
   Receipt,
@@ -22,7 +24,8 @@ export type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIte
 export interface ScriptedService extends Service {
   readonly requests: readonly GenerateRequest[]
   readonly rendered: readonly unknown[]
-  readonly evictions: readonly { selector: EvictSelector; dryRun: boolean }[]
+  readonly evictions: readonly ({ selector: EvictSelector } & EvictOptions)[]
+  readonly pinned: readonly { id: string; ttlMs: number | null }[]
   readonly queries: readonly PrefixQuery[]
   script: Script
   cards: ModelCard[]
@@ -243,6 +246,8 @@ const prefix: PrefixDetail = {
   createdAtMs: 1_700_000_000_000,
   lastUsedAtMs: 1_700_000_001_000,
   leased: false,
+  pinned: false,
+  pinnedUntilMs: null,
   tenant: null,
   sessions: [],
   blocks: [
@@ -260,6 +265,16 @@ const prefix: PrefixDetail = {
   storedBy: 'fake: fake 1',
   mismatches: [{ name: 'build', stored: 'fake 1', served: 'fake 2' }],
   reclaimableBytes: 16_400,
+}
+
+const pin: PinSummary = {
+  id: '9f2c41d07ab3',
+  model: 'fake',
+  tokens: 1024,
+  sizeBytes: 65_552,
+  state: 'kept',
+  untilMs: null,
+  createdAtMs: 1_700_000_000_000,
 }
 
 const worker: WorkerReport = {
@@ -285,12 +300,14 @@ const worker: WorkerReport = {
 export function scriptedService(script: Script = answering()): ScriptedService {
   const requests: GenerateRequest[] = []
   const rendered: unknown[] = []
-  const evictions: { selector: EvictSelector; dryRun: boolean }[] = []
+  const evictions: ({ selector: EvictSelector } & EvictOptions)[] = []
+  const pinned: { id: string; ttlMs: number | null }[] = []
   const queries: PrefixQuery[] = []
   const service: ScriptedService = {
     requests,
     rendered,
     evictions,
+    pinned,
     queries,
     script,
     cards: [modelCard()],
@@ -330,14 +347,21 @@ export function scriptedService(script: Script = answering()): ScriptedService {
         const report = { records: 0, sizeBytes: 0, findings: 0, corrupt: 0, removedRecords: 0 }
         yield { type: 'done', report }
       },
-      evict: async (selector, dryRun) => {
-        evictions.push({ selector, dryRun })
+      pins: () => ({ pins: [pin], tiers: [{ tier: 'ssd', keptBytes: 65_552, mostBytes: 5e8 }] }),
+      pin: (id, ttlMs) => {
+        pinned.push({ id, ttlMs })
+        return pin
+      },
+      unpin: () => pin,
+      evict: async (selector, { dryRun, force }) => {
+        evictions.push({ selector, dryRun, force })
         return {
           dryRun,
           blocks: 4,
           prefixes: 1,
           freedBytes: { ram: 0, ssd: 65_552 },
           keptBlocks: 0,
+          pinnedBlocks: 0,
         }
       },
     },

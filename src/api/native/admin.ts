@@ -2,11 +2,23 @@
 import { PrefixdError } from '../../errors.ts'
 import type { EvictSelector, PrefixQuery } from '../../pipeline/types.ts'
 import type { ApiContext, ApiLimits, Server } from '../context.ts'
-import { toCacheStats, toEvictReport, toPrefixDetail, toPrefixPage, toWorker } from './render.ts'
+import {
+  toCacheStats,
+  toEvictReport,
+  toPin,
+  toPinList,
+  toPrefixDetail,
+  toPrefixPage,
+  toWorker,
+} from './render.ts'
 import {
   type EvictReportJson,
   type EvictRequestJson,
   EvictRequestSchema,
+  type PinJson,
+  type PinListJson,
+  type PinRequestJson,
+  PinRequestSchema,
   type PrefixDetailJson,
   type PrefixPageJson,
   PrefixQuerySchema,
@@ -38,15 +50,29 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
     { schema: { body: EvictRequestSchema } },
     async (request): Promise<EvictReportJson> => {
       const selector = readSelector(request.body)
-      return toEvictReport(await service.cache.evict(selector, request.body.dry_run === true))
+      const { dry_run: dryRun = false, force = false } = request.body
+      return toEvictReport(await service.cache.evict(selector, { dryRun, force }))
     },
+  )
+  server.get('/v1/cache/pins', async (): Promise<PinListJson> => toPinList(service.cache.pins()))
+  server.put<{ Params: { id: string }; Body: PinRequestJson | null }>(
+    '/v1/cache/pins/:id',
+    { schema: { body: PinRequestSchema } },
+    async ({ params, body }): Promise<PinJson> => {
+      const seconds = body?.ttl_seconds ?? null
+      return toPin(service.cache.pin(params.id, seconds === null ? null : seconds * 1000))
+    },
+  )
+  server.delete<{ Params: { id: string } }>(
+    '/v1/cache/pins/:id',
+    async ({ params }): Promise<PinJson> => toPin(service.cache.unpin(params.id)),
   )
   // vLLM's name for it, which benchmark scripts call between their runs.
   server.post(
     '/reset_prefix_cache',
     { schema: { body: ResetRequestSchema } },
     async (): Promise<EvictReportJson> =>
-      toEvictReport(await service.cache.evict({ all: true }, false)),
+      toEvictReport(await service.cache.evict({ all: true }, { dryRun: false, force: false })),
   )
 }
 
@@ -68,7 +94,16 @@ function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): Pr
   }
 }
 
-const ways = ['ids', 'model', 'older_than_ms', 'tier', 'all'] as const
+const ways = [
+  'ids',
+  'model',
+  'session',
+  'tenant',
+  'namespace',
+  'older_than_ms',
+  'tier',
+  'all',
+] as const
 
 /** Two ways at once could mean "either" or "both"; what deletes does not guess. */
 function readSelector(body: EvictRequestJson): EvictSelector {
@@ -82,7 +117,9 @@ function readSelector(body: EvictRequestJson): EvictSelector {
     )
   }
   if (body.ids) return { ids: body.ids }
-  if (body.model !== undefined) return { model: body.model }
+  for (const way of ['model', 'session', 'tenant', 'namespace'] as const) {
+    if (body[way] !== undefined) return { [way]: body[way] }
+  }
   if (body.older_than_ms !== undefined) return { olderThanMs: body.older_than_ms }
   if (body.tier) return { tier: body.tier }
   return { all: true }

@@ -2,6 +2,8 @@
 import type {
   CacheStats,
   EvictReport,
+  PinList,
+  PinSummary,
   PrefixDetail,
   PrefixPage,
   PrefixSummary,
@@ -12,6 +14,8 @@ import type {
   CacheStatsJson,
   EvictReportJson,
   LayoutJson,
+  PinJson,
+  PinListJson,
   PrefixDetailJson,
   PrefixPageJson,
   PrefixSummaryJson,
@@ -87,6 +91,8 @@ function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
     created_at_ms: prefix.createdAtMs,
     last_used_at_ms: prefix.lastUsedAtMs,
     leased: prefix.leased,
+    pinned: prefix.pinned,
+    pinned_until_ms: prefix.pinnedUntilMs,
     tenant: prefix.tenant,
     sessions: [...prefix.sessions],
   }
@@ -127,8 +133,29 @@ export function toEvictReport(report: EvictReport): EvictReportJson {
     prefixes: report.prefixes,
     freed_bytes: { ...report.freedBytes },
     kept_blocks: report.keptBlocks,
+    pinned_blocks: report.pinnedBlocks,
   }
 }
+
+export const toPin = (pin: PinSummary): PinJson => ({
+  id: pin.id,
+  model: pin.model,
+  tokens: pin.tokens,
+  size_bytes: pin.sizeBytes,
+  state: pin.state,
+  until_ms: pin.untilMs,
+  created_at_ms: pin.createdAtMs,
+})
+
+export const toPinList = ({ pins, tiers }: PinList): PinListJson => ({
+  object: 'list',
+  data: pins.map(toPin),
+  tiers: tiers.map(({ tier, keptBytes, mostBytes }) => ({
+    tier,
+    kept_bytes: keptBytes,
+    most_bytes: Math.floor(mostBytes),
+  })),
+})
 
 export function toWorker({ status, layout, ...worker }: WorkerReport): WorkerJson {
   return {

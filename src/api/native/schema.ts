@@ -128,6 +128,9 @@ const summary = {
   created_at_ms: milliseconds,
   last_used_at_ms: milliseconds,
   leased: Type.Boolean(),
+  /** Does a pin keep all of it, and until when? Null: until it is unpinned, or it is not pinned. */
+  pinned: Type.Boolean(),
+  pinned_until_ms: nullable(milliseconds),
   /** Whose key stored it; null where no keys were in use. */
   tenant: nullable(Type.String()),
   /** Sessions whose latest request ended here; empty after a restart. */
@@ -175,19 +178,24 @@ export const PrefixDetailSchema = Type.Object({
 
 /* ---------- POST /v1/cache/evict ---------- */
 
-/** Exactly one of `ids`, `model`, `older_than_ms`, `tier`, `all`. */
 /** Nobody sends it one, and nothing of it is read. */
 export const ResetRequestSchema = Type.Union([Type.Null(), Type.Object({})])
 
+/** Exactly one way of choosing beside `dry_run` and `force`. */
 export const EvictRequestSchema = Type.Object({
   ids: Type.Optional(
     Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: limits.evictIds }),
   ),
   model: Type.Optional(Type.String({ minLength: 1 })),
+  session: Type.Optional(Type.String({ minLength: 1, maxLength: limits.sessionIdLength })),
+  tenant: Type.Optional(Type.String({ minLength: 1 })),
+  namespace: Type.Optional(Type.String({ minLength: 1 })),
   older_than_ms: Type.Optional(Type.Integer({ minimum: 0 })),
   tier: Type.Optional(TierSchema),
   all: Type.Optional(Type.Literal(true)),
   dry_run: Type.Optional(Type.Boolean()),
+  /** What is pinned goes too, and its pins with it. */
+  force: Type.Optional(Type.Boolean()),
 })
 
 export const EvictReportSchema = Type.Object({
@@ -197,6 +205,39 @@ export const EvictReportSchema = Type.Object({
   freed_bytes: perTier(count),
   /** Chosen, but in use. */
   kept_blocks: count,
+  /** Chosen, but pinned. */
+  pinned_blocks: count,
+})
+
+/* ---------- GET /v1/cache/pins, PUT and DELETE /v1/cache/pins/{id} ---------- */
+
+export const PinRequestSchema = Type.Union([
+  Type.Null(),
+  Type.Object({
+    /** Absent or null: until it is unpinned. */
+    ttl_seconds: Type.Optional(
+      nullable(Type.Integer({ minimum: 1, maximum: limits.cacheTtlSecondsMax })),
+    ),
+  }),
+])
+
+export const PinSchema = Type.Object({
+  id: Type.String(),
+  /** These three are null while it is not stored. */
+  model: nullable(Type.String()),
+  tokens: nullable(count),
+  size_bytes: nullable(count),
+  state: Type.Union([Type.Literal('kept'), Type.Literal('not_stored'), Type.Literal('no_room')]),
+  /** Null: until it is unpinned. */
+  until_ms: nullable(milliseconds),
+  created_at_ms: milliseconds,
+})
+
+export const PinListSchema = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(PinSchema),
+  /** Pins and clients' lifetimes together, and the most that they may keep. */
+  tiers: Type.Array(Type.Object({ tier: TierSchema, kept_bytes: count, most_bytes: count })),
 })
 
 /* ---------- GET /v1/workers ---------- */
@@ -309,6 +350,9 @@ export type PrefixPageJson = Static<typeof PrefixPageSchema>
 export type PrefixBlockJson = Static<typeof PrefixBlockSchema>
 export type PrefixDetailJson = Static<typeof PrefixDetailSchema>
 export type EvictRequestJson = Static<typeof EvictRequestSchema>
+export type PinJson = Static<typeof PinSchema>
+export type PinListJson = Static<typeof PinListSchema>
+export type PinRequestJson = Exclude<Static<typeof PinRequestSchema>, null>
 export type EvictReportJson = Static<typeof EvictReportSchema>
 export type LayoutJson = Static<typeof LayoutSchema>
 export type WorkerJson = Static<typeof WorkerSchema>

@@ -11,9 +11,13 @@ import { wrap } from '../render/text.ts'
 
 export interface EvictFlags extends ClientFlags {
   readonly model?: string
+  readonly session?: string
+  readonly tenant?: string
+  readonly namespace?: string
   readonly olderThan?: number
   readonly tier?: 'ram' | 'ssd'
   readonly all?: boolean
+  readonly force?: boolean
   readonly dryRun?: boolean
   readonly yes?: boolean
 }
@@ -32,7 +36,7 @@ export async function evict(
     if (flags.json) return writeJson(this.out, preview)
     return writeLines(this.out, wrap(sentence(preview, 'would free'), this.out.width))
   }
-  refuseInUse(preview)
+  refuseKept(preview)
   if (preview.blocks === 0) return report(this, flags, preview)
   const question = `${sentence(preview, 'This frees')}\nEvict? [y/N] `
   const answer = await this.ask(question)
@@ -50,21 +54,23 @@ export async function evict(
 function chosen(flags: EvictFlags, ids: readonly string[]): EvictRequestJson {
   const ways: EvictRequestJson[] = []
   if (ids.length > 0) ways.push({ ids: [...ids] })
-  if (flags.model !== undefined) ways.push({ model: flags.model })
+  for (const way of ['model', 'session', 'tenant', 'namespace'] as const) {
+    if (flags[way] !== undefined) ways.push({ [way]: flags[way] })
+  }
   if (flags.olderThan !== undefined) ways.push({ older_than_ms: flags.olderThan })
   if (flags.tier !== undefined) ways.push({ tier: flags.tier })
   if (flags.all) ways.push({ all: true })
   const [only] = ways
   if (only === undefined || ways.length > 1) {
     throw usageError(
-      only === undefined
-        ? 'say what to evict: ids, --model, --older-than, --tier or --all'
-        : 'choose in one way only: ids, --model, --older-than, --tier or --all',
+      only === undefined ? `say what to evict: ${everyWay}` : `choose in one way only: ${everyWay}`,
       'see what is stored: prefixd ls',
     )
   }
-  return only
+  return flags.force ? { ...only, force: true } : only
 }
+
+const everyWay = 'ids, --model, --session, --tenant, --namespace, --older-than, --tier or --all'
 
 async function carryOut(
   context: CliContext,
@@ -74,7 +80,7 @@ async function carryOut(
 ): Promise<void> {
   const done = await client.evict(selector)
   report(context, flags, done)
-  refuseInUse(done)
+  refuseKept(done)
 }
 
 function report(context: CliContext, flags: EvictFlags, done: EvictReportJson): void {
@@ -82,8 +88,17 @@ function report(context: CliContext, flags: EvictFlags, done: EvictReportJson): 
   else writeLines(context.out, wrap(sentence(done, 'freed'), context.out.width))
 }
 
-function refuseInUse(report: EvictReportJson): void {
-  if (report.blocks > 0 || report.kept_blocks === 0) return
+/** Nothing of what was chosen may go. */
+function refuseKept(report: EvictReportJson): void {
+  if (report.blocks > 0) return
+  if (report.pinned_blocks > 0) {
+    throw new PrefixdError(
+      'PREFIXD_E_PREFIX_PINNED',
+      `nothing can be evicted: ${formatPlural(report.pinned_blocks, 'block')} pinned`,
+      { next: 'unpin them (prefixd pin lists what is pinned), or add --force' },
+    )
+  }
+  if (report.kept_blocks === 0) return
   throw new PrefixdError(
     'PREFIXD_E_PREFIX_IN_USE',
     `nothing can be evicted: ${formatPlural(report.kept_blocks, 'block')} in use by requests`,
@@ -93,11 +108,12 @@ function refuseInUse(report: EvictReportJson): void {
 
 /** E.g. `freed 1.2 GiB of ram and 3.4 GiB of ssd: 12 prefixes, 480 blocks.` */
 function sentence(report: EvictReportJson, verb: string): string {
-  if (report.blocks === 0) return 'Nothing that is stored matches.'
+  const { blocks, kept_blocks: inUse, pinned_blocks: pinned } = report
+  if (blocks === 0 && inUse + pinned === 0) return 'Nothing that is stored matches.'
   const { ram, ssd } = report.freed_bytes
   const freed = `${formatSize(ram)} of ram and ${formatSize(ssd)} of ssd`
   const prefixes = formatPlural(report.prefixes, 'prefix', 'prefixes')
-  const kept =
-    report.kept_blocks === 0 ? '' : ` ${formatPlural(report.kept_blocks, 'block')} in use stay.`
-  return `${verb} ${freed}: ${prefixes}, ${formatPlural(report.blocks, 'block')}.${kept}`
+  const kept = inUse === 0 ? '' : ` ${formatPlural(inUse, 'block')} in use stay.`
+  const held = pinned === 0 ? '' : ` ${formatPlural(pinned, 'pinned block')} stay.`
+  return `${verb} ${freed}: ${prefixes}, ${formatPlural(blocks, 'block')}.${kept}${held}`
 }

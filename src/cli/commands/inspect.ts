@@ -4,7 +4,7 @@ import { formatSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { formatCount, formatPlural } from '../render/count.ts'
-import { formatAge } from '../render/duration.ts'
+import { formatAge, formatDuration } from '../render/duration.ts'
 import { type Column, tableLines } from '../render/table.ts'
 import { pad, printable } from '../render/text.ts'
 
@@ -45,7 +45,7 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ...restartKeeps(prefix),
     ['created', created],
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
-    ['keeps', prefix.leased ? 'in use now' : 'until its room is needed'],
+    ['keeps', keeps(prefix, nowMs)],
     ['namespace', prefix.namespace],
     ...(prefix.stored_by === null
       ? []
@@ -53,6 +53,12 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ...missed(prefix),
   ]
   return pairs.map(([name, value]) => `${pad(name, 9, 'left')}  ${printable(value)}`)
+}
+
+function keeps({ leased, pinned, pinned_until_ms: untilMs }: PrefixDetailJson, nowMs: number) {
+  const pin = untilMs === null ? 'pinned' : `pinned for another ${formatDuration(untilMs - nowMs)}`
+  if (leased) return pinned ? `in use now, ${pin}` : 'in use now'
+  return pinned ? pin : 'until its room is needed'
 }
 
 /** Up to where a prompt can go on, if that is not to the end. */
@@ -85,7 +91,8 @@ function missed({ mismatches }: PrefixDetailJson): [string, string][] {
 
 function freeing(prefix: PrefixDetailJson): string {
   const freed = formatSize(prefix.reclaimable_bytes)
-  const rest = prefix.reclaimable_bytes < prefix.size_bytes ? '; the rest is shared or in use' : ''
+  const rest =
+    prefix.reclaimable_bytes < prefix.size_bytes ? '; the rest is shared, pinned or in use' : ''
   return `Evicting this frees ${freed}${rest}.`
 }
 

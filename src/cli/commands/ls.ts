@@ -6,7 +6,7 @@ import type { Client } from '../client.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { formatCount, formatPlural } from '../render/count.ts'
-import { formatAge } from '../render/duration.ts'
+import { formatAge, formatDuration } from '../render/duration.ts'
 import { type Column, tableLines } from '../render/table.ts'
 import { wrap } from '../render/text.ts'
 
@@ -84,6 +84,13 @@ function tierCell(prefix: PrefixSummaryJson): string {
   return durable === 0 ? 'ram' : `ram, ssd to ${formatCount(durable)}`
 }
 
+function keepsCell(prefix: PrefixSummaryJson, nowMs: number): string {
+  const { leased, pinned, pinned_until_ms: untilMs } = prefix
+  if (leased) return 'in use'
+  if (!pinned) return 'until full'
+  return untilMs === null ? 'pinned' : `pinned, ${formatDuration(untilMs - nowMs)}`
+}
+
 function columns(nowMs: number): Column<PrefixSummaryJson>[] {
   return [
     { title: 'PREFIX', priority: 0, value: (prefix) => prefix.id },
@@ -119,6 +126,6 @@ function columns(nowMs: number): Column<PrefixSummaryJson>[] {
       priority: 3,
       value: (prefix) => formatAge(nowMs - prefix.last_used_at_ms),
     },
-    { title: 'KEEPS', priority: 6, value: (prefix) => (prefix.leased ? 'in use' : 'until full') },
+    { title: 'KEEPS', priority: 6, value: (prefix) => keepsCell(prefix, nowMs) },
   ]
 }

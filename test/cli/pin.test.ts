@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest'
+import { refusal, startFixtureService } from './fixture-service.ts'
+import { prefixd } from './run.ts'
+
+describe('prefixd pin', () => {
+  it('pins for a time, in seconds, or until it is unpinned', async () => {
+    await using service = await startFixtureService()
+    expect(await prefixd(['pin', '9f2c', '--ttl', '7d', '--url', service.url])).toMatchObject({
+      exit: 0,
+      out: 'pinned 9f2c41d07ab3 for 7d: 31,488 tokens, 2.46 GiB\n',
+    })
+    await prefixd(['pin', '9f2c', '--url', service.url])
+    expect(service.requests).toEqual([
+      { line: 'PUT /v1/cache/pins/9f2c', body: { ttl_seconds: 604_800 } },
+      { line: 'PUT /v1/cache/pins/9f2c', body: { ttl_seconds: null } },
+    ])
+  })
+
+  it('ends with exit code 3 where there is no room to pin more', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/pins/9f2c': refusal('PREFIXD_E_PIN_LIMIT', '3 MiB of the ssd are pinned.'),
+    })
+    const ran = await prefixd(['pin', '9f2c', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 3, out: '' })
+    expect(ran.err).toContain('3 MiB of the ssd are pinned.')
+  })
+
+  it('wants an id for a time, and a time that is one', async () => {
+    expect(await prefixd(['pin', '--ttl', '7d'])).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining('--ttl needs the id of a prefix'),
+    })
+    expect(await prefixd(['pin', '9f2c', '--ttl', 'soon'])).toMatchObject({ exit: 2 })
+  })
+})
+
+it('prefixd unpin names what it has let go', async () => {
+  await using service = await startFixtureService()
+  const ran = await prefixd(['unpin', '9f2c', '--url', service.url])
+  expect(ran).toMatchObject({ exit: 0, out: 'unpinned 9f2c41d07ab3: 31,488 tokens, 2.46 GiB\n' })
+  expect(service.requests).toEqual([{ line: 'DELETE /v1/cache/pins/9f2c', body: null }])
+})
