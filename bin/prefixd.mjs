@@ -10,11 +10,14 @@ const repeatedSignalMs = 1000
 const [major, minor] = process.versions.node.split('.').map(Number)
 const isTooOld = major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])
 
+const isClone = existsSync(new URL('setup.mjs', import.meta.url))
+const remedy = isClone
+  ? 'run "npm install" once, or start it with "npm start" or "bin/prefixd", which do that.'
+  : 'install it again with its optional packages: "npm install prefixd --include=optional".'
+
 if (isTooOld) {
-  fail(
-    `needs Node ${oldestNode.join('.')} or newer and runs on ${process.versions.node}; ` +
-      'start it with "npm start", "npx prefixd" or "bin/prefixd", which bring a Node of their own.',
-  )
+  const own = `needs Node ${oldestNode.join('.')} or newer and runs on ${process.versions.node}`
+  fail(`${own}; install Node 24, or bring the Node that belongs to it: ${remedy}`)
 }
 if (!(Number(process.env.UV_THREADPOOL_SIZE) >= 8)) process.env.UV_THREADPOOL_SIZE = '8'
 if (/(^|[ /'])prefixd([ ']|$)/.test(process.env.npm_lifecycle_script ?? '')) {
@@ -28,7 +31,12 @@ const entry = ['../src/cli/main.ts', '../dist/src/cli/main.js']
 if (entry === undefined) {
   fail('finds neither src/cli/main.ts nor dist/src/cli/main.js beside it; install it again.')
 }
-await import(entry.href)
+try {
+  await import(entry.href)
+} catch (error) {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
+  fail(`is not installed completely: ${error.message.split(' imported from')[0]}; ${remedy}`)
+}
 
 function fail(sentence) {
   process.stderr.write(`prefixd: ${sentence}\n`)

@@ -8,6 +8,7 @@ import {
   realpathSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,7 +26,9 @@ beforeEach(() => {
   vi.stubEnv('PATH', `${dirname(process.execPath)}${delimiter}${process.env.PATH}`)
   home = realpathSync(mkdtempSync(join(tmpdir(), 'prefixd-launcher-')))
   const installed = join(home, 'node_modules/prefixd')
-  cpSync(join(repositoryRoot, 'bin'), join(installed, 'bin'), { recursive: true })
+  for (const file of ['prefixd', 'prefixd.mjs']) {
+    cpSync(join(repositoryRoot, 'bin', file), join(installed, 'bin', file))
+  }
   mkdirSync(join(home, 'node_modules/.bin'))
   launcher = join(home, 'node_modules/.bin/prefixd')
   symlinkSync('../prefixd/bin/prefixd', launcher)
@@ -71,7 +74,11 @@ describe('bin/prefixd', () => {
     expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
   })
 
-  it('says in one sentence that the Node that it found is too old', () => {
+  it.each([
+    ['of a package', [], /"npm install prefixd --include=optional"\.\n$/],
+    ['of a clone', ['setup.mjs'], /"npm install" once, or start it with "npm start" or .*\n$/],
+  ])('says in one sentence that the Node is too old, and what helps: %s', (_, files, remedy) => {
+    for (const file of files) writeFileSync(join(home, 'node_modules/prefixd/bin', file), '')
     const old = join(home, 'old-node.mjs')
     writeFileSync(
       old,
@@ -81,6 +88,58 @@ describe('bin/prefixd', () => {
     const { status, stderr } = spawnSync(process.execPath, [old], { encoding: 'utf8' })
     expect(status).toBe(1)
     expect(stderr).toMatch(/^prefixd: needs Node 22\.18 or newer and runs on 20\.20\.2; .*\n$/)
+    expect(stderr).toMatch(remedy)
+  })
+
+  it('names the package that is not installed, without a stack', () => {
+    writeCli("import 'a-package'")
+    const { status, stderr } = spawnSync(launcher, { encoding: 'utf8' })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/^prefixd: is not installed completely: .*'a-package'; install .*\n$/)
+  })
+})
+
+describe('bin/prefixd in a clone', () => {
+  let clone: string
+
+  /** Its set-up says that it ran, and leaves what npm leaves. */
+  beforeEach(() => {
+    clone = join(home, 'node_modules/prefixd')
+    writeCli("console.log('served')")
+    writeFileSync(join(clone, 'package-lock.json'), '{}')
+    const modules = JSON.stringify(join(clone, 'node_modules'))
+    writeFileSync(
+      join(clone, 'bin/setup.mjs'),
+      `import { mkdirSync, writeFileSync } from 'node:fs'
+       process.stderr.write('sets up\\n')
+       mkdirSync(${modules}, { recursive: true })
+       writeFileSync(${modules} + '/.package-lock.json', '')`,
+    )
+  })
+
+  const run = () => {
+    const { status, stdout, stderr } = spawnSync(launcher, ['serve'], { encoding: 'utf8' })
+    return { status, stdout, stderr }
+  }
+
+  it('installs what is missing, says so on stderr, and goes on; once', () => {
+    expect(run()).toEqual({ status: 0, stdout: 'served\n', stderr: 'sets up\n' })
+    expect(run()).toEqual({ status: 0, stdout: 'served\n', stderr: '' })
+  })
+
+  it('installs again where the lock file is newer than what was installed', () => {
+    run()
+    const later = new Date(Date.now() + 60_000)
+    utimesSync(join(clone, 'package-lock.json'), later, later)
+    expect(run()).toMatchObject({ stdout: 'served\n', stderr: 'sets up\n' })
+  })
+
+  it('starts nothing where the set-up failed', () => {
+    writeFileSync(
+      join(clone, 'bin/setup.mjs'),
+      "process.stderr.write('no network\\n'); process.exit(1)",
+    )
+    expect(run()).toEqual({ status: 1, stdout: '', stderr: 'no network\n' })
   })
 })
 
