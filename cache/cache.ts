@@ -14,6 +14,7 @@ import { CacheError } from './errors.ts'
 import { type Eviction, Keeper } from './keeper.ts'
 import { Keeping, type KeepRequest, membersOf, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
+import { type CacheListener, nobody } from './listener.ts'
 import { lookUp, nothingFound } from './lookup.ts'
 import { createNotes, type NamespaceNotes } from './notes.ts'
 import { makePlan } from './plan.ts'
@@ -89,15 +90,6 @@ export interface RefillRequest {
   readonly isWanted: (namespace: Namespace) => boolean
 }
 
-/** What somebody wants to know of the cache's own doings. Called in their midst: be quick. */
-export interface CacheEvents {
-  /** Bytes of a record that is durable now, or that was read back and was right. */
-  onSsdWritten(namespace: Namespace, sizeBytes: number): void
-  onSsdRead(namespace: Namespace, sizeBytes: number): void
-}
-
-const noEvents: CacheEvents = { onSsdWritten: () => {}, onSsdRead: () => {} }
-
 export interface CacheCounters {
   readonly corruptBlocks: number
   readonly failedWrites: number
@@ -117,7 +109,7 @@ export class Cache {
   readonly #host: LeaseHost
   readonly #notes: NamespaceNotes
   readonly #keeper: Keeper
-  #events = noEvents
+  #listener = nobody
   #failedWrites = 0
   #openLeases = 0
   #ramReadBytes = 0
@@ -154,8 +146,8 @@ export class Cache {
   }
 
   /** One listener, in place of the one before. */
-  listen(events: CacheEvents): void {
-    this.#events = events
+  listen(listener: CacheListener): void {
+    this.#listener = listener
   }
 
   /** What was noted of the namespaces, also by earlier runs. */
@@ -183,7 +175,8 @@ export class Cache {
     const { messageEnds, breakpoints = [] } = request.marks ?? noMarks
     const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds, breakpoints }
     const canRead = request.read && layout.kinds.length > 0
-    const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, hash64) : nothingFound
+    const memory = { hash64, whenEvicted: this.#listener.whenEvicted, nowMs: this.#options.now() }
+    const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, memory) : nothingFound
     const plan = makePlan({
       promptTokens,
       lastRestorable: lastRestorable(cuts),
@@ -303,6 +296,7 @@ export class Cache {
       blockTokens: this.blockTokens,
       isPinned: (block) => this.keeping.isPinned(block),
       onGone: (block) => this.keeping.onGone(block),
+      onEvicted: (block) => this.#listener.onEvicted(block),
     })
   }
 
@@ -314,11 +308,11 @@ export class Cache {
       writesInFlight: this.#options.ssdWritesInFlight,
       isKept: (record) => this.keeping.isKept(record, 'ssd'),
       onDurable: (record) => {
-        this.#events.onSsdWritten(record.block.namespace, record.sizeBytes)
+        this.#listener.onSsdWritten(record.block.namespace, record.sizeBytes)
         this.keeping.onMoved(record.block)
         this.#removal.reapBefore(record.block)
       },
-      onRead: ({ block, sizeBytes }) => this.#events.onSsdRead(block.namespace, sizeBytes),
+      onRead: ({ block, sizeBytes }) => this.#listener.onSsdRead(block.namespace, sizeBytes),
       boundaryShare: this.#options.boundaryShare,
       keeper: this.#keeper,
       now: this.#options.now,
@@ -328,9 +322,7 @@ export class Cache {
         const what = record === null ? 'a removal' : `block ${record.block.hash}`
         this.#options.warn(`the SSD tier refused ${what}; it stays in RAM only`, error)
       },
-      onEvicted: (record) => {
-        if (record.extent === null) this.#removal.lost(record)
-      },
+      onEvicted: (record) => this.#removal.leftSsd(record),
     })
   }
 

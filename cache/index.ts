@@ -3,7 +3,6 @@ export { boundariesToSave, boundaryKindsOf, type PromptMarks, thinned } from './
 export {
   Cache,
   type CacheCounters,
-  type CacheEvents,
   type CacheOptions,
   type LeaseRequest,
 } from './cache.ts'
@@ -21,6 +20,7 @@ export {
 } from './inventory.ts'
 export type { PinRefusal } from './keeping.ts'
 export { PrefixLease, prefixIdOf } from './lease.ts'
+export type { CacheListener, EvictedBlock } from './listener.ts'
 export type { LoadedRecord } from './loading.ts'
 export { type NamespaceParts, namespaceOf } from './namespace.ts'
 export { type OpenCache, type OpenCacheOptions, openCache, probeSharedMemory } from './open.ts'

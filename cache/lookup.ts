@@ -9,6 +9,7 @@ import {
 } from './boundaries.ts'
 import { cutToBoundary } from './boundary-match.ts'
 import { cutBlocks } from './chain.ts'
+import type { CacheListener } from './listener.ts'
 import type { PlanBoundary, PlanInput, PlanMatch } from './plan.ts'
 import {
   type BlockMatch,
@@ -17,7 +18,7 @@ import {
   recordOf,
   tierOf,
 } from './prefix-index.ts'
-import type { Hash64, Layout, Namespace, RecordKind, TokenIds } from './types.ts'
+import type { Block, Hash64, Layout, Namespace, RecordKind, TokenIds } from './types.ts'
 
 export interface LookupRequest {
   readonly namespace: Namespace
@@ -25,7 +26,14 @@ export interface LookupRequest {
   readonly layout: Layout
 }
 
-export interface Found extends Pick<PlanInput, 'matches' | 'boundary'> {
+/** What a look-up needs beside the index: names of blocks, and what is remembered of some. */
+export interface LookupMemory {
+  readonly hash64: Hash64
+  readonly whenEvicted: CacheListener['whenEvicted']
+  readonly nowMs: number
+}
+
+export interface Found extends Pick<PlanInput, 'matches' | 'boundary' | 'evicted'> {
   /** The blocks of `matches`. */
   readonly blocks: readonly BlockMatch[]
 }
@@ -37,23 +45,41 @@ export function lookUp(
   index: PrefixIndex,
   request: LookupRequest,
   cuts: BoundaryInput,
-  hash64: Hash64,
+  memory: LookupMemory,
 ): Found {
   const { namespace, tokens, layout } = request
   const { blockTokens, reuse } = cuts
-  const prompt = cutBlocks(hash64, namespace, tokens, blockTokens)
+  const prompt = cutBlocks(memory.hash64, namespace, tokens, blockTokens)
   const stored = whole(index.match(namespace, prompt, reuse))
   const last = stored.at(-1)
   const isLeft = last !== undefined && isLeftBy(tokens, last, cuts)
   const planned = (match: BlockMatch) => planMatch(match, blockTokens, match !== last || isLeft)
   const kinds = boundaryKindsOf(layout)
-  if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned) }
+  const evicted = evictedNext(prompt, stored, memory)
+  if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned), evicted }
   const search = { root: index.root(namespace), tokens, blockTokens, reuse, kinds }
   const blocks = cutToBoundary(search, stored)
   const records = boundaryRecords(blocks.at(-1), kinds)
   const beginning = storedBeginning(longest(stored, blockTokens), cuts)
   const boundary = { records, ...beginning, goesOn: beginning.goesOn && isLeft }
-  return { blocks, matches: blocks.map(planned), boundary }
+  return { blocks, matches: blocks.map(planned), boundary, evicted }
+}
+
+/** The blocks of the prompt that were stored, come next, and were evicted. */
+function evictedNext(
+  prompt: readonly Block[],
+  stored: readonly BlockMatch[],
+  { whenEvicted, nowMs }: LookupMemory,
+): NonNullable<PlanInput['evicted']> | null {
+  const left = stored.findIndex(({ block }, at) => block.hash !== prompt[at]?.hash)
+  const next = prompt.slice(left < 0 ? stored.length : left)
+  const first = next[0] && whenEvicted(next[0].hash)
+  if (!first) return null
+  const end = next.findIndex(({ hash }) => whenEvicted(hash) === null)
+  const run = end < 0 ? next : next.slice(0, end)
+  const tokenCount = run.reduce((sum, { tokens }) => sum + tokens.length, 0)
+  const blocks = run.map(({ hash }) => hash)
+  return { ...first, agoMs: nowMs - first.atMs, tokenCount, blocks }
 }
 
 /** The run of matches whose rows are still somewhere. */

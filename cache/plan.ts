@@ -46,6 +46,15 @@ export interface PlanBoundary {
   readonly goesOn: boolean
 }
 
+export interface EvictedRun {
+  readonly blocks: readonly BlockHash[]
+  readonly tokenCount: number
+  /** Of the first one. */
+  readonly atMs: number
+  readonly agoMs: number
+  readonly cause: 'room' | 'asked'
+}
+
 export interface PlanInput {
   readonly promptTokens: number
   /** No restore ends behind this position; absent: before the last token. */
@@ -56,6 +65,8 @@ export interface PlanInput {
   readonly matches: readonly PlanMatch[]
   /** Set where the layout needs a boundary; the matches then end at it, or are none. */
   readonly boundary?: PlanBoundary
+  /** What comes next and was evicted; absent and null: nothing that anybody remembers. */
+  readonly evicted?: EvictedRun | null
   /** Positions that are worth saving, rising; absent: none. */
   readonly boundaries?: readonly number[]
   readonly rates: Rates
@@ -172,6 +183,9 @@ function missOf(
     return { reason: 'no_boundary', atToken: computeFrom }
   }
   if (matchedTokens >= (input.lastRestorable ?? input.promptTokens - 1)) return null
+  if (input.evicted != null) {
+    return { reason: 'evicted', atToken: matchedTokens, evictedAtMs: input.evicted.atMs }
+  }
   if (input.boundary !== undefined && matchedTokens > 0) {
     return input.boundary.goesOn ? { reason: 'diverged', atToken: matchedTokens } : null
   }
@@ -209,9 +223,22 @@ export function makePlan(input: PlanInput): Plan {
     tier: slowest(records),
     // A match that is too short to restore anything is a miss of something never seen.
     miss: records.length === 0 && miss === null ? { reason: 'never_seen', atToken: 0 } : miss,
+    ...(input.evicted == null ? {} : { evicted: input.evicted.blocks }),
     estimate: { restoreMs, prefillMs },
     reasons: explain(input, { matchedTokens, computeFrom, records, offered, restoreMs, prefillMs }),
   }
+}
+
+function evictedWords({ tokenCount, agoMs, cause }: EvictedRun): string {
+  const why = cause === 'room' ? 'to make room for others' : 'because somebody asked for that'
+  return `the next ${tokenCount} tokens were stored, and evicted ${ago(agoMs)} ago, ${why}`
+}
+
+function ago(ms: number): string {
+  const minutes = Math.max(0, ms) / 60_000
+  if (minutes < 1) return `${Math.floor(minutes * 60)} s`
+  if (minutes < 120) return `${Math.floor(minutes)} min`
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} days`
 }
 
 const exactPart = ({ layout }: PlanInput): string => boundaryKindsOf(layout).join(' and ')
@@ -239,6 +266,7 @@ function explain(input: PlanInput, made: Decision): string[] {
           `this model cannot go on from without its ${exactPart(input)}`
         : `${matchedTokens} of ${input.promptTokens} prompt tokens are stored`,
   )
+  if (input.evicted != null) reasons.push(evictedWords(input.evicted))
   if (matchedTokens === input.promptTokens) {
     reasons.push('the last token is always computed: its logits are not stored')
   }

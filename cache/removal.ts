@@ -5,6 +5,7 @@
  */
 import { hasBoundary } from './boundary-match.ts'
 import { isBlockFree, isInUse, mayLeaveRam, mayLeaveSsd } from './evict.ts'
+import type { EvictedBlock } from './listener.ts'
 import {
   type CachedBlock,
   type CachedRecord,
@@ -24,6 +25,7 @@ export interface RemovalHost {
   isPinned(block: CachedBlock): boolean
   /** The block has left the index, or has nothing any more that is exact at its end. */
   onGone(block: CachedBlock): void
+  onEvicted(evicted: EvictedBlock): void
 }
 
 type Removals = Promise<void>[]
@@ -31,6 +33,7 @@ type Removals = Promise<void>[]
 export class Removal {
   readonly #host: RemovalHost
   corruptBlocks = 0
+  #isAsked = false
 
   constructor(host: RemovalHost) {
     this.#host = host
@@ -50,8 +53,17 @@ export class Removal {
   /** No tier has this record any more. */
   lost(record: CachedRecord): void {
     const { block } = record
-    if (record.kind === 'kv') this.#takeOut(block, null, [])
-    else this.#dropBoundary(block, null, [])
+    if (record.kind === 'kv') {
+      // Of what the SSD gave away before it was told then.
+      if (record.ssd !== 'none' || this.#host.ssd === null) this.#tellOf(block, 'ram')
+      this.#takeOut(block, null, [])
+    } else this.#dropBoundary(block, null, [])
+  }
+
+  /** The SSD had to give its room away. What the RAM still has of it ends with the process. */
+  leftSsd(record: CachedRecord): void {
+    if (record.kind === 'kv') this.#tellOf(record.block, 'ssd')
+    if (record.extent === null) this.lost(record)
   }
 
   /** What is exact at this block's end, or the whole block where that is all it has. */
@@ -67,6 +79,8 @@ export class Removal {
   async evict(blocks: readonly CachedBlock[], tier: TierName | null): Promise<CachedBlock[]> {
     const evicted: CachedBlock[] = []
     const removals: Removals = []
+    // What goes until all are taken out goes because of this call.
+    this.#isAsked = true
     for (const block of blocks) {
       // Rows last: they may not go before what would be garbage without them.
       const records = [...block.records].sort((a, b) => rank(a) - rank(b))
@@ -77,6 +91,7 @@ export class Removal {
       }
       if (isTouched) evicted.push(block)
     }
+    this.#isAsked = false
     await Promise.all(removals)
     this.#host.ram.wake()
     return evicted
@@ -124,14 +139,31 @@ export class Removal {
     if (tier === 'ssd') {
       if (!mayLeaveSsd(record) || ssd === null) return false
       removals.push(ssd.forget([record]))
-      if (record.extent === null) this.lost(record)
+      if (record.extent === null) this.leftSsd(record)
       return true
     }
     if (!isBlockFree(record) || record.block.records.some((it) => it.ssd === 'pending')) {
       return false
     }
+    this.#tellOf(record.block, record.ssd === 'stored' ? 'ssd' : 'ram')
     this.#takeOut(record.block, null, removals)
     return true
+  }
+
+  /** Before it leaves the index. More room in this tier would have kept it. */
+  #tellOf(block: CachedBlock, tier: TierName): void {
+    const { ram, ssd } = this.#host
+    const room = tier === 'ssd' && ssd !== null ? ssd.tier : ram.arena
+    let sizeBytes = 0
+    for (const record of block.records) sizeBytes += room.allocatedBytes(record.sizeBytes)
+    this.#host.onEvicted({
+      hash: block.hash,
+      tier,
+      cause: this.#isAsked ? 'asked' : 'room',
+      tokenCount: block.tokenCount,
+      sizeBytes,
+      hasBoundary: hasBoundary(block),
+    })
   }
 
   #takeOutChain(block: CachedBlock, damaged: CachedRecord | null): void {

@@ -78,6 +78,7 @@ export interface Rates {
 
 export type MissReason =
   | 'never_seen'
+  | 'evicted'
   | 'diverged'
   | 'no_boundary'
   | 'corrupt'
@@ -85,6 +86,13 @@ export type MissReason =
   | 'restore_not_worth_it'
   | 'unsupported_layout'
   | 'bypass'
+
+export interface Miss {
+  readonly reason: MissReason
+  readonly atToken: number
+  /** When the block that is missing there went, where that is the reason. */
+  readonly evictedAtMs?: number
+}
 
 /** One record that the plan wants restored, and how much of it. */
 export interface PlannedRecord {
@@ -116,7 +124,9 @@ export interface Plan {
    */
   readonly boundaries: readonly number[]
   /** Set unless outcome is `hit`. */
-  readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
+  readonly miss: Miss | null
+  /** Blocks of the prompt that come next, were stored once and were evicted; absent: none. */
+  readonly evicted?: readonly BlockHash[]
   readonly estimate: { readonly restoreMs: number | null; readonly prefillMs: number | null }
   /** Sentences for people, one per decision. */
   readonly reasons: readonly string[]

@@ -18,7 +18,7 @@ import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
-import { requestRoutes, totalsRoutes } from './native/history.ts'
+import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { verifyRoutes } from './native/verify.ts'
 import { chatRoutes } from './openai/chat.ts'
@@ -98,6 +98,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     adminRoutes(admin, context)
     totalsRoutes(admin, context)
     verifyRoutes(admin, context)
+    adviceRoutes(admin, context)
   })
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))

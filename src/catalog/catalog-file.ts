@@ -125,9 +125,9 @@ function prepared(db: Sqlite): Sqlite {
     db.pragma('secure_delete = ON')
     db.pragma(`wal_autocheckpoint = ${pagesPerCheckpoint}`)
     const version = db.pragma('user_version', { simple: true })
-    if (version === schemaVersion) return db
     const found = db.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()
-    if (version !== 0 || (found as { tables: number }).tables > 0) {
+    const isEmpty = (found as { tables: number }).tables === 0
+    if (version !== schemaVersion && !(version === 0 && isEmpty)) {
       throw new Error(`its version is ${version}, and this prefixd writes ${schemaVersion}`)
     }
     db.transaction(() => db.exec(`${schema}PRAGMA user_version = ${schemaVersion}`))()

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { limits } from '../config/limits.ts'
 import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
+import { ghostLog } from './ghosts.ts'
 import { pinStore } from './pins.ts'
 import { requestLog } from './requests.ts'
 import { pruneOnce } from './retention.ts'
@@ -30,6 +31,7 @@ export function openCatalog({ directory, now, warn }: CatalogOptions): Catalog {
     pins: pinStore(file),
     requests: requestLog(file, queue),
     totals: totalsLog(file, queue, now),
+    ghosts: ghostLog({ file, queue, now }),
     close() {
       stopPruning()
       queue.flush()

@@ -29,6 +29,20 @@ const bounds: readonly Bound[] = [
     rows: limits.catalogTotals,
     ageMs: limits.catalogTotalsMs,
   },
+  {
+    table: 'ghosts',
+    key: 'hash',
+    time: 'evicted_ms',
+    rows: limits.catalogGhosts,
+    ageMs: limits.catalogGhostsMs,
+  },
+  {
+    table: 'wants',
+    key: 'day_ms, tier, more_bytes',
+    time: 'day_ms',
+    rows: limits.catalogWants,
+    ageMs: limits.catalogGhostsMs,
+  },
 ]
 
 /** Removes what one transaction may of each table. False: there is more to remove. */

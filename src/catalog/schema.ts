@@ -1,19 +1,19 @@
 /**
- * The tables of the catalog. docs/on-disk-format.md describes them; whoever changes one raises the
- * version, and files of another version are set aside.
+ * The tables of the catalog. docs/on-disk-format.md describes them. A new one is made in files that
+ * do not have it yet; whoever changes one raises the version, and other files are set aside.
  */
 
 /** Stands in SQLite's `user_version`. */
 export const schemaVersion = 1
 
 export const schema = `
-CREATE TABLE pins (
+CREATE TABLE IF NOT EXISTS pins (
   hash TEXT PRIMARY KEY,
   until_ms INTEGER,
   created_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE requests (
+CREATE TABLE IF NOT EXISTS requests (
   number INTEGER PRIMARY KEY,
   id TEXT NOT NULL,
   at_ms INTEGER NOT NULL,
@@ -26,10 +26,10 @@ CREATE TABLE requests (
   plan TEXT,
   receipt TEXT
 ) STRICT;
-CREATE INDEX requests_by_id ON requests (id);
-CREATE INDEX requests_by_time ON requests (at_ms);
+CREATE INDEX IF NOT EXISTS requests_by_id ON requests (id);
+CREATE INDEX IF NOT EXISTS requests_by_time ON requests (at_ms);
 
-CREATE TABLE totals (
+CREATE TABLE IF NOT EXISTS totals (
   start_ms INTEGER NOT NULL,
   span_ms INTEGER NOT NULL,
   model TEXT NOT NULL,
@@ -49,5 +49,27 @@ CREATE TABLE totals (
   ssd_written_bytes INTEGER NOT NULL,
   ssd_read_bytes INTEGER NOT NULL,
   PRIMARY KEY (start_ms, span_ms, model)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS ghosts (
+  hash TEXT PRIMARY KEY,
+  tier TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  evicted_ms INTEGER NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  boundary INTEGER NOT NULL,
+  place INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ghosts_by_time ON ghosts (evicted_ms);
+
+CREATE TABLE IF NOT EXISTS wants (
+  day_ms INTEGER NOT NULL,
+  tier TEXT NOT NULL,
+  more_bytes INTEGER NOT NULL,
+  requests INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  prefill_ms REAL NOT NULL,
+  PRIMARY KEY (day_ms, tier, more_bytes)
 ) STRICT, WITHOUT ROWID;
 `

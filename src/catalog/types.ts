@@ -1,5 +1,8 @@
 /** What the catalog is to the rest of the product. Types only. */
+import type { CacheListener } from '../../cache/listener.ts'
+import type { BlockHash } from '../../cache/types.ts'
 import type {
+  Advice,
   RequestPage,
   RequestQuery,
   RequestRecord,
@@ -40,11 +43,32 @@ export interface TotalsLog {
   since(fromMs: number): Promise<RequestTotals>
 }
 
+/** What a request had to compute although it was stored once. */
+export interface Missed {
+  /** In the order of the prompt. */
+  readonly blocks: readonly BlockHash[]
+  /** Goes its model on only where a block has more than rows? */
+  readonly needsBoundary: boolean
+  /** What computing a token took; null: nobody knows. */
+  readonly msPerToken: number | null
+}
+
+/** Evicted blocks, by their names alone, and what would have kept those that were asked for. */
+export interface GhostLog {
+  readonly onEvicted: CacheListener['onEvicted']
+  readonly whenEvicted: CacheListener['whenEvicted']
+  /** Counts what more room would have saved a request. Call it once for each. */
+  missed(missed: Missed): void
+  /** Of the last days, by how much more room; see `Advice`. */
+  advice(): Advice
+}
+
 /** What people ask about later. Which bytes are stored is the index's to say, not the catalog's. */
 export interface Catalog {
   readonly pins: PinStore
   readonly requests: RequestLog
   readonly totals: TotalsLog
+  readonly ghosts: GhostLog
   /** Writes what was noted so far, and gives the file back. */
   close(): void
 }

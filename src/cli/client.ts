@@ -1,5 +1,6 @@
 /** Typed calls of a running service. Every failure becomes one of our own errors. */
 import type {
+  AdviceJson,
   RequestJson,
   RequestListJson,
   TotalsReportJson,
@@ -37,6 +38,7 @@ export interface Client {
   request(id: string): Promise<RequestJson>
   totals(sinceMs: number): Promise<TotalsReportJson>
   verify(request: VerifyRequestJson): AsyncIterable<VerifyEventJson>
+  advise(): Promise<AdviceJson>
 }
 
 export interface ClientOptions {
@@ -69,6 +71,7 @@ export function createClient(options: ClientOptions): Client {
     workers: async () => (await get('workers')) as WorkerListJson,
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
+    advise: async () => (await get('cache/advise')) as AdviceJson,
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
     verify: (request) =>
       follow(options, 'cache/verify', sent(request)) as AsyncIterable<VerifyEventJson>,

@@ -93,6 +93,13 @@ export const commandHelp = {
     about: 'Nothing goes at once: its room is used when it is needed.',
     examples: [['prefixd unpin 9f2c', 'the beginning of a pinned id']],
   },
+  advise: {
+    brief: 'Say what more RAM or SSD would have served',
+    about:
+      'Requests of the last seven days that wanted what had been evicted, and how much larger ' +
+      'the tier would have had to be to keep it. Where nothing evicted was wanted, it says so.',
+    examples: [['prefixd advise', 'tokens by gibibytes']],
+  },
   evict: {
     brief: 'Free stored prefixes, after saying what would go',
     arguments: '[<id>…]',

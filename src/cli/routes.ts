@@ -145,6 +145,12 @@ const why = buildCommand<WhyFlags, [string?], CliContext>({
   loader: async () => (await import('./commands/why.ts')).why,
 })
 
+const advise = buildCommand<ClientFlags, [], CliContext>({
+  docs: docs('advise'),
+  parameters: { flags: clientFlags },
+  loader: async () => (await import('./commands/advise.ts')).advise,
+})
+
 const evict = buildCommand<EvictFlags, string[], CliContext>({
   docs: docs('evict'),
   parameters: {
@@ -345,6 +351,7 @@ export const routes = buildRouteMap<string, CliContext>({
     ls,
     inspect,
     why,
+    advise,
     pin,
     unpin,
     evict,

@@ -178,6 +178,11 @@ export const limits = {
   catalogTotalsMs: 400 * 24 * 3_600_000,
   /** Totals of an hour are added to those of their day when they are this old. */
   catalogHoursMs: 14 * 24 * 3_600_000,
+  /** Evicted blocks that are remembered, and what the misses of so many days are counted for. */
+  catalogGhosts: 65_536,
+  catalogGhostsMs: 30 * 24 * 3_600_000,
+  catalogWants: 10_000,
+  adviceMs: 7 * 24 * 3_600_000,
   /** Requests on one page. */
   requestsPerPage: 1000,
   /** Sessions that are remembered for reports, oldest forgotten first; characters of an id. */

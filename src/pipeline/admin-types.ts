@@ -21,6 +21,8 @@ export interface CacheStats {
   readonly restores: { readonly ok: number; readonly failed: number }
   readonly corruptBlocks: number
   readonly failedWrites: number
+  /** See `Advice.best`. */
+  readonly advice: AdviceStep | null
   readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
   /** The part of each model in this, the default one first. */
   readonly models: readonly ModelStats[]
@@ -97,6 +99,25 @@ export interface RequestTotals {
   /** The one with most prompt tokens first. */
   readonly models: readonly ModelTotals[]
   readonly days: readonly DayTotals[]
+}
+
+/** What was computed again since it had been evicted, and how much more room would have kept it. */
+export interface Advice {
+  readonly sinceMs: number
+  /** Rising, in each tier; only those that would have served more than the one before. */
+  readonly steps: readonly AdviceStep[]
+  /** The least room that would have served most of it; null: none would. */
+  readonly best: AdviceStep | null
+}
+
+export interface AdviceStep {
+  readonly tier: TierName
+  /** So much more of this tier would have done it. */
+  readonly moreBytes: number
+  readonly requests: number
+  readonly tokens: number
+  /** What computing these tokens took. */
+  readonly prefillMs: number
 }
 
 /** One chain of stored blocks, from a prompt's start to a leaf; prompts may go on up to a token. */
@@ -241,6 +262,7 @@ export interface WorkerMemory {
 
 export interface CacheAdmin {
   stats(): CacheStats
+  advice(): Advice
   /** What was served since then, also by earlier runs. */
   totals(fromMs: number): Promise<RequestTotals>
   prefixes(query: PrefixQuery): PrefixPage

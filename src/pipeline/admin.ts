@@ -12,7 +12,7 @@ import {
   type RecordKind,
 } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
-import type { PinStore, TotalsLog } from '../catalog/types.ts'
+import type { Catalog, PinStore } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { countPrefixes, type EvictContext, evict } from './evict.ts'
 import { findPrefix } from './find-prefix.ts'
@@ -29,7 +29,7 @@ import type {
 
 export interface AdminContext {
   readonly cache: Cache
-  readonly totals: TotalsLog
+  readonly catalog: Pick<Catalog, 'totals' | 'ghosts'>
   /** Name of the model that a namespace belongs to. */
   readonly modelOf: (namespace: Namespace) => string
   /** Name of the tenant whose key stored it; null where no keys were in use. */
@@ -49,7 +49,7 @@ export interface AdminContext {
   /** Figures that are not the cache's own. */
   readonly stats: () => Omit<
     CacheStats,
-    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites'
+    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites' | 'advice'
   >
 }
 
@@ -103,10 +103,13 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         blocks: cache.index.blockCount,
         corruptBlocks,
         failedWrites,
+        advice: context.catalog.ghosts.advice().best,
       }
     },
 
-    totals: (fromMs) => context.totals.since(fromMs),
+    advice: () => context.catalog.ghosts.advice(),
+
+    totals: (fromMs) => context.catalog.totals.since(fromMs),
 
     prefixes(query): PrefixPage {
       const infos = [...leavesOf(cache.index)]

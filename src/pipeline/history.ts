@@ -1,5 +1,6 @@
 /** What the catalog is told of a request that has ended: no text of it, no error's words. Pure. */
 import type { Plan } from '../../cache/index.ts'
+import type { Missed } from '../catalog/types.ts'
 import { kindOf } from '../errors.ts'
 import type { GenerateRequest, Receipt, RequestRecord, Totals } from './types.ts'
 
@@ -47,4 +48,13 @@ export function requestTotals(receipt: Receipt | null, savedPrefillMs: number): 
     generatedTokens: receipt.generatedTokens,
     savedPrefillMs,
   }
+}
+
+/** What this request computed although it had been stored; null where nothing is known of that. */
+export function missedBlocks(
+  { evicted, miss }: Plan,
+  { ms, computedTokens }: Receipt,
+): Omit<Missed, 'needsBoundary'> | null {
+  if (evicted === undefined || miss?.reason !== 'evicted') return null
+  return { blocks: evicted, msPerToken: computedTokens === 0 ? null : ms.prefill / computedTokens }
 }

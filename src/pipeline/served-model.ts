@@ -1,5 +1,5 @@
 /** One model of the service: its worker, whose blocks its requests find, and what that costs it. */
-import { type Cache, namespaceOf } from '../../cache/index.ts'
+import { boundaryKindsOf, type Cache, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { residentBytes } from '../observe/resident-memory.ts'
 import { type GenerateContext, generate } from './generate.ts'
@@ -47,6 +47,8 @@ export interface ServedModel {
   generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent>
   /** Every request ends here once; null: nothing was confirmed. Returns the prefill it saved. */
   ended(receipt: Receipt | null): number
+  /** Does it go on only where more than rows is stored? False until it is loaded. */
+  needsBoundary(): boolean
   card(): ModelCard
   report(): WorkerReport
   stats(): ModelStats
@@ -127,6 +129,7 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
       }
       return receipt === null ? 0 : savedPrefill(receipt, prefillTokensPerMs)
     },
+    needsBoundary: () => info !== null && boundaryKindsOf(info.layout).length > 0,
     card: () => ({ id, aliases, createdAtMs: startedAtMs, state: engine.status().state, info }),
     report: () => reportOf(options, info),
     stats() {

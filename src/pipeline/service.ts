@@ -7,7 +7,7 @@ import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
-import { requestRecord, requestTotals } from './history.ts'
+import { missedBlocks, requestRecord, requestTotals } from './history.ts'
 import { readNote } from './namespace-note.ts'
 import { render } from './render.ts'
 import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
@@ -93,6 +93,8 @@ export function createService(options: ServiceOptions): Service {
       if (receipt === null) failure ??= new Error('the client went away')
       else sessions.note(request, receipt)
       const savedPrefillMs = model.ended(receipt)
+      const missed = plan && receipt && missedBlocks(plan, receipt)
+      if (missed) catalog.ghosts.missed({ ...missed, needsBoundary: model.needsBoundary() })
       catalog.totals.add(model.id, requestTotals(receipt, savedPrefillMs))
       options.onDone(request, receipt, failure)
     }
@@ -105,6 +107,8 @@ export function createService(options: ServiceOptions): Service {
       catalog.totals.add(modelOf(namespace), { ssdWrittenBytes: sizeBytes }),
     onSsdRead: (namespace, sizeBytes) =>
       catalog.totals.add(modelOf(namespace), { ssdReadBytes: sizeBytes }),
+    onEvicted: catalog.ghosts.onEvicted,
+    whenEvicted: catalog.ghosts.whenEvicted,
   })
 
   return {
@@ -126,7 +130,7 @@ export function createService(options: ServiceOptions): Service {
     history: catalog.requests,
     cache: createAdmin({
       cache,
-      totals: catalog.totals,
+      catalog,
       modelOf,
       tenantOf: (namespace) => noteOf(namespace)?.tenant ?? null,
       kindsOf: (namespace) => noteOf(namespace)?.kinds ?? ['kv'],

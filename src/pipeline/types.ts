@@ -2,7 +2,7 @@
  * What the product's parts say to each other: the API and the CLI see the pipeline only through
  * these. Types only.
  */
-import type { BlockHash, MissReason, Plan, TierName, TokenIds } from '../../cache/types.ts'
+import type { BlockHash, Miss, Plan, TierName, TokenIds } from '../../cache/types.ts'
 import type {
   EngineStatus,
   ModelInfo,
@@ -150,7 +150,7 @@ export interface Receipt {
   /** Short chain hash of the deepest stored block of this prompt, for `prefixd inspect`. */
   readonly prefix: string | null
   readonly blocks: { readonly hit: number; readonly total: number; readonly blockTokens: number }
-  readonly miss: { readonly reason: MissReason; readonly atToken: number } | null
+  readonly miss: Miss | null
   readonly reasons: readonly string[]
   readonly hygiene: HygieneReport | null
   readonly ms: {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import type { Pin } from '../../src/catalog/types.ts'
-import { catalogFolder } from './open-catalog.ts'
+import { catalogFolder } from '../support/open-catalog.ts'
 
 const pin: Pin = { hash: '9f2c41d07ab3e5f0', untilMs: null, createdAtMs: 1000 }
 const shortPin: Pin = { hash: '51aa0e93cc17d2b4', untilMs: 5000, createdAtMs: 2000 }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { limits } from '../../src/config/limits.ts'
 import type { RequestRecord } from '../../src/pipeline/types.ts'
+import { catalogFolder } from '../support/open-catalog.ts'
 import { receiptOf } from '../support/scripted-service.ts'
-import { catalogFolder } from './open-catalog.ts'
 
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs

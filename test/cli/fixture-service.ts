@@ -1,7 +1,6 @@
 /** A small HTTP server that answers fixture JSON, and remembers what it was asked. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { RequestJson, TotalsReportJson } from '../../src/api/native/history-schema.ts'
 import type {
   CacheStatsJson,
   EvictReportJson,
@@ -11,6 +10,7 @@ import type {
   PrefixSummaryJson,
 } from '../../src/api/native/schema.ts'
 import { type ErrorCode, errorKinds } from '../../src/errors.ts'
+import { adviceFixture, requestFixture, totalsFixture } from './history-fixtures.ts'
 import { pinsFixture } from './pins-fixture.ts'
 import { nowMs } from './run.ts'
 import { workersFixture } from './workers-fixture.ts'
@@ -69,6 +69,13 @@ export const statsFixture: CacheStatsJson = {
   restores: { ok: 993, failed: 1 },
   corrupt_blocks: 1,
   failed_writes: 0,
+  advice: {
+    tier: 'ssd',
+    more_bytes: 8 * gibibyte,
+    requests: 12,
+    tokens: 120_000,
+    prefill_ms: 83_000,
+  },
   ttft_ms: { hit: 410, miss: 9800 },
   models: [
     {
@@ -188,76 +195,6 @@ export const detailFixture: PrefixDetailJson = {
   reclaimable_bytes: 332_859_965,
 }
 
-const dayFixture = {
-  requests: 412,
-  hit: 389,
-  partial: 12,
-  miss: 10,
-  bypass: 0,
-  failed: 1,
-  prompt_tokens: 7_130_000,
-  restored_ram_tokens: 4_192_440,
-  restored_ssd_tokens: 1_718_330,
-  computed_tokens: 1_219_230,
-  saved_tokens: 1_180_000,
-  generated_tokens: 90_000,
-  saved_prefill_ms: 51 * minuteMs,
-  ssd_written_bytes: 19 * gibibyte,
-  ssd_read_bytes: 50 * gibibyte,
-}
-const emptyDay = Object.fromEntries(Object.keys(dayFixture).map((name) => [name, 0]))
-
-export const totalsFixture: TotalsReportJson = {
-  from_ms: nowMs - 7 * 24 * 60 * minuteMs,
-  to_ms: nowMs,
-  totals: dayFixture,
-  models: [{ model: 'smollm2-135m', ...dayFixture }],
-  days: [
-    { day: '2026-11-23', ...(emptyDay as typeof dayFixture) },
-    { day: '2026-11-24', ...dayFixture },
-  ],
-}
-
-export const requestFixture: RequestJson = {
-  id: 'req_mgx1k2',
-  object: 'request',
-  at_ms: nowMs,
-  model: 'smollm2-135m',
-  tenant: null,
-  session: '7be1\u001b[2J',
-  route: 'chat',
-  status: 'partial',
-  error: null,
-  prompt_tokens: 15_500,
-  generated_tokens: 212,
-  plan: { matched_tokens: 13_340, compute_from: 13_340, restore_ms: 190.4, prefill_ms: 9100 },
-  cache: {
-    status: 'partial',
-    tier: 'ssd',
-    prefix: '9f2c41d07ab3',
-    blocks: { hit: 52, total: 61, block_tokens: 256 },
-    tokens: { restored: 13_340, computed: 2_160, saved: 2_160 },
-    ms: {
-      load: 0,
-      queue: 0.4,
-      tokenize: 9,
-      plan: 0.7,
-      restore: 184,
-      prefill: 1460,
-      decode: 2100,
-      save: 4,
-      ttft: 1660,
-    },
-    miss: { reason: 'diverged', at_token: 13_340 },
-    reasons: [
-      '13340 of 15500 prompt tokens are stored',
-      'restore 13340 tokens in 53 records from ssd: about 190 ms against 9100 ms of prefill',
-    ],
-    hygiene: [],
-    volatile: [],
-  },
-}
-
 export const evictFixture: EvictReportJson = {
   dry_run: false,
   blocks: 480,
@@ -317,6 +254,8 @@ function standard(url: URL, body: unknown): Answer {
   switch (url.pathname) {
     case '/v1/cache/stats':
       return { status: 200, body: statsFixture }
+    case '/v1/cache/advise':
+      return { status: 200, body: adviceFixture }
     case '/v1/cache/totals':
       return { status: 200, body: totalsFixture }
     case '/v1/requests':

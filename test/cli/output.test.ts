@@ -15,6 +15,7 @@ const listings = [
   ['inspect', '9f2c'],
   ['inspect', '9f2c', '--blocks'],
   ['why'],
+  ['advise'],
   ['evict', '--older-than', '7d', '--yes'],
   ['pin'],
   ['pin', '9f2c', '--ttl', '7d'],

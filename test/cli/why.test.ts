@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { requestFixture, startFixtureService } from './fixture-service.ts'
+import { startFixtureService } from './fixture-service.ts'
+import { requestFixture } from './history-fixtures.ts'
 import { prefixd } from './run.ts'
 
 it('explains the latest request where none is named', async () => {

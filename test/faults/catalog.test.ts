@@ -2,7 +2,11 @@ import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { complete } from '../../bench/completions-client.ts'
-import type { RequestListJson, TotalsReportJson } from '../../src/api/native/history-schema.ts'
+import type {
+  AdviceJson,
+  RequestListJson,
+  TotalsReportJson,
+} from '../../src/api/native/history-schema.ts'
 import {
   createServiceFolder,
   fakeFlags,
@@ -60,3 +64,29 @@ test.each(damages)(
     expect(list.data.map(({ status }) => status)).toEqual(['hit'])
   },
 )
+
+test('what was evicted before a restart is missed for that reason after it, and room is advised', async () => {
+  const folder = createServiceFolder()
+  const flags = { ...fakeFlags, ssd: '64MiB' }
+  // A block takes 1 MiB of either tier, so that 64 fit; 80 are asked for.
+  const large = { bytesPerToken: 4096 }
+  const prompts = Array.from({ length: 10 }, (_, at) => fakeTokens(100 + at, 8 * 256))
+  const before = await folder.start(flags, large)
+  for (const tokens of prompts) await complete(before.url, { tokens, answerTokens: 1 })
+  expect(await before.get('/v1/cache/advise')).toMatchObject({ steps: [], best: null })
+  await before.stop()
+
+  const after = await folder.start(flags, large)
+  const reasons = []
+  for (const tokens of prompts) {
+    reasons.push((await complete(after.url, { tokens, answerTokens: 1 })).missReason)
+  }
+  expect(reasons).toContain('evicted')
+  expect(reasons).not.toContain('never_seen')
+  const list = (await after.get('/v1/requests?limit=10')) as RequestListJson
+  const missed = list.data.find(({ cache }) => cache?.miss?.reason === 'evicted')
+  expect(missed?.cache?.miss?.evicted_at_ms).toBeLessThan(missed?.at_ms ?? 0)
+  const advice = (await after.get('/v1/cache/advise')) as AdviceJson
+  expect(advice.best?.tokens).toBeGreaterThanOrEqual(256)
+  expect(await after.get('/v1/cache/stats')).toMatchObject({ advice: advice.best })
+})

@@ -4,6 +4,7 @@ import { createAdmin } from '../../src/pipeline/admin.ts'
 import type { PrefixQuery } from '../../src/pipeline/types.ts'
 import { pinsInMemory } from '../support/memory-pins.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
+import { catalogFolder } from '../support/open-catalog.ts'
 import { blockBytes, blockTokens, mebibyte, openToyCache } from '../support/open-toy-cache.ts'
 import { beginLease, serveToy, tokensOf } from '../support/toy-engine.ts'
 
@@ -17,7 +18,7 @@ async function open(pinStore: PinStore = pinsInMemory(), ssd = createMemorySsd(6
   const warnings: string[] = []
   const admin = createAdmin({
     cache,
-    totals: { add: () => {}, since: async () => expect.unreachable() },
+    catalog: catalogFolder().open(),
     pinStore,
     warn: (message) => warnings.push(message),
     endsOf: () => [],

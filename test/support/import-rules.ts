@@ -102,7 +102,11 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf('src/observe/.*', 'src/config/limits\\.ts', errors, node),
     types: anyOf(pipelineTypes, cacheTypes, engineTypes),
   },
-  { files: anyOf(catalogTypes), values: nothing, types: anyOf(pipelineTypes, cacheTypes) },
+  {
+    files: anyOf(catalogTypes),
+    values: nothing,
+    types: anyOf(pipelineTypes, cacheTypes, 'cache/listener\\.ts'),
+  },
   {
     files: anyOf('src/catalog/.*'),
     values: anyOf('src/catalog/.*', 'src/config/limits\\.ts', errors, node, 'better-sqlite3'),

@@ -219,6 +219,7 @@ const stats: CacheStats = {
   restores: { ok: 2, failed: 0 },
   corruptBlocks: 0,
   failedWrites: 0,
+  advice: null,
   ttftMs: { hit: 12, miss: null },
   models: [
     {
@@ -334,6 +335,7 @@ export function scriptedService(script: Script = answering()): ScriptedService {
     },
     cache: {
       stats: () => stats,
+      advice: () => ({ sinceMs: 0, steps: [], best: null }),
       totals: async (fromMs) => ({ fromMs, all: noTotals, models: [], days: [] }),
       prefixes: (query) => {
         queries.push(query)

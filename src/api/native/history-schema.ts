@@ -1,7 +1,7 @@
 /** The JSON of what was served: `/v1/requests`, and totals of hours and days. See schema.ts. */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { CacheObjectSchema, count, milliseconds, nullable } from './schema.ts'
+import { AdviceStepSchema, CacheObjectSchema, count, milliseconds, nullable } from './schema.ts'
 
 const StatusSchema = Type.Union([
   Type.Literal('hit'),
@@ -94,6 +94,18 @@ export const TotalsReportSchema = Type.Object({
   days: Type.Array(Type.Object({ day: Type.String(), ...totals })),
 })
 
+/* ---------- GET /v1/cache/advise ---------- */
+
+export const AdviceSchema = Type.Object({
+  from_ms: milliseconds,
+  to_ms: milliseconds,
+  /** For each tier, rising; none: more room would have served nothing more. */
+  steps: Type.Array(AdviceStepSchema),
+  /** The least that would have served most of it; null: none would. */
+  best: nullable(AdviceStepSchema),
+})
+
+export type AdviceJson = Static<typeof AdviceSchema>
 export type RequestJson = Static<typeof RequestSchema>
 export type RequestListJson = Static<typeof RequestListSchema>
 export type RequestQueryString = Static<typeof RequestQuerySchema>

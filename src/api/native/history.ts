@@ -5,6 +5,7 @@ import type { Caller } from '../auth/caller.ts'
 import type { ApiContext, ApiLimits, Server } from '../context.ts'
 import { toCacheObject } from '../openai/usage.ts'
 import {
+  type AdviceJson,
   type RequestJson,
   type RequestListJson,
   RequestQuerySchema,
@@ -13,6 +14,7 @@ import {
   TotalsQuerySchema,
   type TotalsReportJson,
 } from './history-schema.ts'
+import { toAdviceStep } from './render.ts'
 
 const defaultPageLength = 50
 const dayMs = 24 * 3_600_000
@@ -53,6 +55,18 @@ export function totalsRoutes(server: Server, { service }: ApiContext): void {
       return toTotalsReport(await service.cache.totals(Math.max(0, nowMs - sinceMs)), nowMs)
     },
   )
+}
+
+export function adviceRoutes(server: Server, { service }: ApiContext): void {
+  server.get('/v1/cache/advise', async (): Promise<AdviceJson> => {
+    const { sinceMs, steps, best } = service.cache.advice()
+    return {
+      from_ms: sinceMs,
+      to_ms: Date.now(),
+      steps: steps.map(toAdviceStep),
+      best: best && toAdviceStep(best),
+    }
+  })
 }
 
 function readQuery(query: RequestQueryString, { requestsPerPage }: ApiLimits) {

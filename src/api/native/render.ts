@@ -1,5 +1,6 @@
 /** What the pipeline reports → the JSON of schema.ts. Pure. */
 import type {
+  AdviceStep,
   CacheStats,
   EvictReport,
   PinList,
@@ -11,6 +12,7 @@ import type {
   WorkerReport,
 } from '../../pipeline/types.ts'
 import type {
+  AdviceStepJson,
   CacheStatsJson,
   EvictReportJson,
   LayoutJson,
@@ -54,6 +56,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     restores: { ...stats.restores },
     corrupt_blocks: stats.corruptBlocks,
     failed_writes: stats.failedWrites,
+    advice: stats.advice && toAdviceStep(stats.advice),
     ttft_ms: { ...stats.ttftMs },
     models: stats.models.map(({ model, requests, tokens, rates }) => ({
       model,
@@ -66,6 +69,14 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     })),
   }
 }
+
+export const toAdviceStep = (step: AdviceStep): AdviceStepJson => ({
+  tier: step.tier,
+  more_bytes: step.moreBytes,
+  requests: step.requests,
+  tokens: step.tokens,
+  prefill_ms: step.prefillMs,
+})
 
 const toTokenCounts = (tokens: TokenCounts): CacheStatsJson['tokens'] => ({
   prompt: tokens.prompt,

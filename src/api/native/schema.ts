@@ -63,6 +63,15 @@ export const ModelStatsSchema = Type.Object({
   }),
 })
 
+/** So much more of this tier would have served so much that had to be computed again. */
+export const AdviceStepSchema = Type.Object({
+  tier: TierSchema,
+  more_bytes: count,
+  requests: count,
+  tokens: count,
+  prefill_ms: milliseconds,
+})
+
 export const CacheStatsSchema = Type.Object({
   version: Type.String(),
   up_ms: milliseconds,
@@ -82,6 +91,8 @@ export const CacheStatsSchema = Type.Object({
   restores: Type.Object({ ok: count, failed: count }),
   corrupt_blocks: count,
   failed_writes: count,
+  /** The least more room that would have served most of what was evicted and missed; null: none. */
+  advice: nullable(AdviceStepSchema),
   ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
   /** The part of each model in this, the default one first. */
   models: Type.Array(ModelStatsSchema),
@@ -314,7 +325,14 @@ export const CacheObjectSchema = Type.Object({
     save: milliseconds,
     ttft: nullable(milliseconds),
   }),
-  miss: nullable(Type.Object({ reason: Type.String(), at_token: count })),
+  miss: nullable(
+    Type.Object({
+      reason: Type.String(),
+      at_token: count,
+      /** With the reason `evicted`: when what is missing there went. */
+      evicted_at_ms: Type.Optional(milliseconds),
+    }),
+  ),
   /** Sentences for people, one per decision. */
   reasons: Type.Array(Type.String()),
   /** What was removed from the chat before it was rendered. */
@@ -340,6 +358,7 @@ export const ErrorBodySchema = Type.Object({
   }),
 })
 
+export type AdviceStepJson = Static<typeof AdviceStepSchema>
 export type TierStatsJson = Static<typeof TierStatsSchema>
 export type ModelStatsJson = Static<typeof ModelStatsSchema>
 export type CacheStatsJson = Static<typeof CacheStatsSchema>

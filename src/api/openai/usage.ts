@@ -53,7 +53,7 @@ export function toCacheObject(receipt: Receipt): CacheObjectJson {
       save: roundMs(ms.save),
       ttft: ms.ttft === null ? null : roundMs(ms.ttft),
     },
-    miss: miss && { reason: miss.reason, at_token: miss.atToken },
+    miss: miss && toMiss(miss),
     reasons: [...reasons],
     hygiene: (receipt.hygiene?.removed ?? []).map(({ name, chars }) => ({
       name,
@@ -66,6 +66,12 @@ export function toCacheObject(receipt: Receipt): CacheObjectJson {
     })),
   }
 }
+
+const toMiss = ({ reason, atToken, evictedAtMs }: NonNullable<Receipt['miss']>) => ({
+  reason,
+  at_token: atToken,
+  ...(evictedAtMs === undefined ? {} : { evicted_at_ms: evictedAtMs }),
+})
 
 /** llama-server's `timings`; rates are null where nothing was measured. */
 export interface Timings {

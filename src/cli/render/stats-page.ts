@@ -110,6 +110,7 @@ function facts(stats: CacheStatsJson): [string, string][] {
     ['saved prefill', formatDuration(stats.saved_prefill_ms)],
     ['stored', `${formatPlural(stats.prefixes, 'prefix', 'prefixes')} in ${blocksOf(stats)}`],
     ...boundaries(stats),
+    ...moreRoom(stats),
     ['directory', printable(stats.directory)],
   ]
 }
@@ -130,6 +131,14 @@ function boundaries({ tiers }: CacheStatsJson): [string, string][] {
     .filter((tier) => tier.boundary_bytes > 0)
     .map((tier) => `${formatSize(tier.boundary_bytes)} of ${tier.tier}`)
   return parts.length === 0 ? [] : [['  boundaries', parts.join(' · ')]]
+}
+
+/** Only where it would have helped. */
+function moreRoom({ advice }: CacheStatsJson): [string, string][] {
+  if (advice === null) return []
+  const { tier, more_bytes: moreBytes, tokens } = advice
+  const served = `would have served ${formatCompact(tokens)} tokens more in 7 days`
+  return [['more room', `${formatSize(moreBytes)} more ${tier} ${served}`]]
 }
 
 const blocksOf = (stats: CacheStatsJson): string => formatPlural(stats.blocks, 'block')

@@ -12,6 +12,7 @@ const barCells = 58
 /** What can be done about each reason; where nothing can, nothing is said. */
 const advice: Readonly<Record<string, string>> = {
   never_seen: 'nothing that is stored begins like this prompt; the next one that does will hit',
+  evicted: 'prefixd advise says how much more of --ram or --ssd would have kept it',
   diverged:
     'compare this prompt with the one before it at that token: dates, ids and the order of ' +
     'tools are what mostly differs',
