@@ -57,7 +57,8 @@ class Decoder:
         except Exception as error:
             generation.failure = error
             return
-        generation.take_logits(logits, started)
+        generation.take_logits(logits)
+        generation.took_step(started)
 
     def _step_together(self, ready: Sequence[Generation]) -> None:
         batch = self._batch
@@ -70,9 +71,14 @@ class Decoder:
                 generation.settle()
                 batch.remove(generation)
             newcomers = [it for it in ready if it not in batch.members]
+            started = time.perf_counter()
             batch.step()
+            for generation in batch.members:
+                generation.took_step(started)
             for generation in newcomers:
+                started = time.perf_counter()
                 batch.join(generation)
+                generation.took_step(started)
         except Exception as error:
             # One exception leaves the whole batch in no defined state.
             self._batch = None
@@ -161,7 +167,6 @@ class _Row:
         self._generation = generation
 
     def take_logits(self, _: mx.array, logits: mx.array) -> mx.array:
-        started = time.perf_counter()
         row = logits[0].astype(mx.float32)
         try:
             check_numbers(row)
@@ -169,7 +174,7 @@ class _Row:
             self._generation.failure = error
             self._generation.standing += 1
         else:
-            self._generation.take_logits(row, started)
+            self._generation.take_logits(row)
         return logits
 
     def sample(self, logprobs: mx.array) -> mx.array:

@@ -118,13 +118,16 @@ class Generation:
         """What the next decoding step feeds."""
         return self._ids[-1]
 
-    def take_logits(self, logits: mx.array, started: float) -> None:
+    def take_logits(self, logits: mx.array) -> None:
         """A decoding step has computed `token`. Never raises: others are in the same step."""
         self.standing += 1
         try:
             self._sample(logits)
         except Exception as error:
             self.failure = error
+
+    def took_step(self, started: float) -> None:
+        """A step that several took together lasted as long for each of them."""
         self._decode_ms += _ms_since(started)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import mlx.core as mx
 import pytest
 from prefixd_mlx import decoding
@@ -130,6 +132,48 @@ def test_logits_that_are_not_numbers_end_their_request_and_no_other(
     assert good.done.decoded_tokens == 12
     assert isinstance(bad.ended, EngineError)
     assert 'not numbers' in bad.ended.message
+
+
+def test_a_step_that_several_take_is_charged_to_each_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run()
+    requests = together(run)
+    assert run.decoder._batch is not None
+    batch = run.decoder._batch._batch
+    next_step, clock = batch.next, [0.0]
+
+    def step_for_a_second() -> object:
+        clock[0] += 1
+        return next_step()
+
+    before = [it.generation._decode_ms for it in requests]
+    steps = [12 - len(it.tokens) for it in requests]
+    monkeypatch.setattr(batch, 'next', step_for_a_second)
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock[0])
+    run.finish()
+    took = [it.done.decode_ms - ms for it, ms in zip(requests, before, strict=True)]
+    assert took == pytest.approx([1000 * count for count in steps])
+
+
+def test_steps_that_nobody_shares_are_charged_to_their_request_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run(batches=False)
+    requests = together(run)
+    compute, clock = run.model.compute, [0.0]
+
+    def compute_for_a_second(*args: object) -> object:
+        clock[0] += 1
+        return compute(*args)  # type: ignore[arg-type]
+
+    before = [it.generation._decode_ms for it in requests]
+    steps = [12 - len(it.tokens) for it in requests]
+    monkeypatch.setattr(run.model, 'compute', compute_for_a_second)
+    monkeypatch.setattr(time, 'perf_counter', lambda: clock[0])
+    run.finish()
+    took = [it.done.decode_ms - ms for it, ms in zip(requests, before, strict=True)]
+    assert took == pytest.approx([1000 * count for count in steps])
 
 
 def test_a_long_prompt_holds_up_nobody_by_more_than_a_call() -> None:
