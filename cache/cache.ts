@@ -34,10 +34,9 @@ import type {
   TierName,
   TierUsage,
   TokenIds,
-  VerifyEvent,
 } from './types.ts'
+import type { UpkeepHost } from './upkeep.ts'
 import { tierUsage } from './usage.ts'
-import { type VerifyRequest, verify } from './verify.ts'
 
 export interface CacheOptions {
   readonly arena: Arena
@@ -212,11 +211,11 @@ export class Cache {
     })
   }
 
-  /** See `verify`. */
-  verify(request: VerifyRequest): AsyncGenerator<VerifyEvent> {
+  /** For what looks at, or moves, everything that is stored. */
+  get upkeep(): UpkeepHost {
     const flush = () => this.flush()
     const withoutLeases = (deadline: AbortSignal) => this.#withoutLeases(deadline)
-    return verify({ ...this.#host, flush, withoutLeases }, request)
+    return { ...this.#host, flush, withoutLeases }
   }
 
   usage(): TierUsage[] {

@@ -25,6 +25,10 @@ export type { LoadedRecord } from './loading.ts'
 export { type NamespaceParts, namespaceOf } from './namespace.ts'
 export { type OpenCache, type OpenCacheOptions, openCache, probeSharedMemory } from './open.ts'
 export type { CachedBlock, CachedRecord, PrefixIndex } from './prefix-index.ts'
+export type { ExportHeader } from './transfer/descriptions.ts'
+export { exportBlocks } from './transfer/export.ts'
+export { type Imported, importBlocks } from './transfer/import.ts'
+export { openSigner, trustedSigners } from './transfer/signing.ts'
 export type {
   BlockHash,
   Crc32s,
@@ -42,4 +46,5 @@ export type {
   TokenIds,
   VerifyEvent,
 } from './types.ts'
+export { verify } from './verify.ts'
 export { type VerifyDirectoryOptions, verifyDirectory } from './verify-directory.ts'

@@ -150,6 +150,18 @@ async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<P
   }
 }
 
+/** Brings a record into RAM and pins it there; the caller unpins it. */
+export async function bringInPinned(host: LoadingHost, record: CachedRecord): Promise<Extent> {
+  host.ram.pin(record)
+  try {
+    const takeRoom = () => host.ram.allocateWithin(record, host.reserveWaitMs)
+    return await bytesOf(host, record, takeRoom)
+  } catch (error) {
+    host.ram.unpin(record)
+    throw error
+  }
+}
+
 /**
  * Reads a record into RAM, pinned meanwhile, and leaves it there for whoever comes. False when it
  * could not be read or nothing gave it room; what was wrong with it has been reported then.

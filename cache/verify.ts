@@ -10,21 +10,9 @@ import { type CachedRecord, isGone, type PrefixIndex, recordOf } from './prefix-
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { RecordKey, TierFinding } from './tiers/tier.ts'
-import type { Finding, Hash64, VerifyEvent } from './types.ts'
+import type { Finding, VerifyEvent } from './types.ts'
+import type { UpkeepHost } from './upkeep.ts'
 import { createTally, type VerifyTally } from './verify-tally.ts'
-
-export interface VerifyHost {
-  readonly index: PrefixIndex
-  readonly ram: RamStore
-  readonly ssd: SsdStore | null
-  readonly hash64: Hash64
-  /** See `Removal.discard`. */
-  discard(damaged: CachedRecord): void
-  /** Resolves when what was taken out has left the disk. */
-  flush(): Promise<void>
-  /** Resolves when no request is under way, or at the deadline. */
-  withoutLeases(deadline: AbortSignal): Promise<void>
-}
 
 export interface VerifyRequest {
   /** Take out what is damaged, and free what nobody uses. */
@@ -46,7 +34,7 @@ const mebibyte = 1024 * 1024
 
 /** Ends early, and leaves nothing half done, when its reader returns. */
 export async function* verify(
-  host: VerifyHost,
+  host: UpkeepHost,
   { repair, yieldMs, signal }: VerifyRequest,
 ): AsyncGenerator<VerifyEvent> {
   const { ram, ssd } = host
@@ -64,7 +52,7 @@ export async function* verify(
 }
 
 async function* verifySsd(
-  host: VerifyHost,
+  host: UpkeepHost,
   { tier }: SsdStore,
   { repair, turn }: VerifyOptions,
   tally: VerifyTally,
@@ -79,7 +67,7 @@ async function* verifySsd(
 }
 
 /** Resolves with the records that went. */
-async function mend(host: VerifyHost, { key, mend }: TierFinding): Promise<number> {
+async function mend(host: UpkeepHost, { key, mend }: TierFinding): Promise<number> {
   const record = key === null ? undefined : recordNamed(host.index, key)
   if (record !== undefined) return discard(host, record)
   await mend()
@@ -92,7 +80,7 @@ function recordNamed(index: PrefixIndex, { hash, kind }: RecordKey): CachedRecor
 }
 
 /** Takes it out with what needs it; returns how many records went. */
-function discard(host: VerifyHost, record: CachedRecord): number {
+function discard(host: UpkeepHost, record: CachedRecord): number {
   const needing = [...host.index.subtree(record.block)].flatMap(({ records }) => records)
   host.discard(record)
   return needing.filter(isGone).length
@@ -103,7 +91,7 @@ function shown({ kind, key, what }: TierFinding, mended: boolean): Finding {
 }
 
 async function* verifyRam(
-  host: VerifyHost,
+  host: UpkeepHost,
   { repair, turn }: VerifyOptions,
   tally: VerifyTally,
 ): AsyncGenerator<VerifyEvent> {
@@ -162,7 +150,7 @@ async function damageOf(
 }
 
 /** The copy on the SSD stays, where there is one and nobody reads this one just now. */
-function dropCopy(host: VerifyHost, record: CachedRecord, { kind }: RamDamage): number {
+function dropCopy(host: UpkeepHost, record: CachedRecord, { kind }: RamDamage): number {
   const { ram } = host
   if (kind === 'memory') ram.disown(record)
   else if (mayLeaveRam(record)) ram.drop(record)

@@ -20,6 +20,7 @@ import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
 import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
 import { tokenRoutes } from './native/tokens.ts'
+import { transferRoutes } from './native/transfer.ts'
 import { verifyRoutes } from './native/verify.ts'
 import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
@@ -99,6 +100,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     totalsRoutes(admin, context)
     verifyRoutes(admin, context)
     adviceRoutes(admin, context)
+    transferRoutes(admin, context)
   })
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))

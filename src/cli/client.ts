@@ -18,7 +18,11 @@ import type {
   PrefixQueryString,
   WorkerListJson,
 } from '../api/native/schema.ts'
-import type { VerifyEventJson, VerifyRequestJson } from '../api/native/upkeep-schema.ts'
+import type {
+  ImportReportJson,
+  VerifyEventJson,
+  VerifyRequestJson,
+} from '../api/native/upkeep-schema.ts'
 import { limits } from '../config/limits.ts'
 import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
 import { readObjects } from './object-lines.ts'
@@ -39,6 +43,12 @@ export interface Client {
   totals(sinceMs: number): Promise<TotalsReportJson>
   verify(request: VerifyRequestJson): AsyncIterable<VerifyEventJson>
   advise(): Promise<AdviceJson>
+  /** The bytes of the file as they come; they end with an error where the service has one. */
+  exportFile(ids: readonly string[]): Promise<AsyncIterable<Uint8Array>>
+  importFile(
+    bytes: AsyncIterable<Uint8Array>,
+    options: { readonly trust: boolean },
+  ): Promise<ImportReportJson>
 }
 
 export interface ClientOptions {
@@ -75,6 +85,19 @@ export function createClient(options: ClientOptions): Client {
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
     verify: (request) =>
       follow(options, 'cache/verify', sent(request)) as AsyncIterable<VerifyEventJson>,
+    exportFile: async (ids) => {
+      const query = new URLSearchParams({ ids: ids.join(',') })
+      const response = await ask(options, `cache/export?${query}`, { method: 'GET' })
+      return received(options, response)
+    },
+    importFile: async (bytes, { trust }) => {
+      const headers = { 'content-type': 'application/octet-stream' }
+      // `duplex` is wanted for streams, and not in the types of `fetch`.
+      const init = { method: 'POST', headers, body: bytes, duplex: 'half' } as unknown
+      const path = `cache/import${trust ? '?trust=true' : ''}`
+      const response = await ask(options, path, init as RequestInit)
+      return parse(await readBounded(response)) as ImportReportJson
+    },
   }
 }
 
@@ -121,12 +144,39 @@ async function* follow(
   init: RequestInit,
 ): AsyncGenerator<object> {
   const { url, signal } = options
+  const response = await ask(options, path, init)
+  try {
+    yield* readObjects(response.body ?? [])
+  } catch (error) {
+    if (error instanceof PrefixdError || signal?.aborted) throw error
+    throw unreachable(url, error, null)
+  }
+}
+
+/** The bytes of a file; it may break off where a record cannot be read. */
+async function* received(
+  { url, signal }: ClientOptions,
+  { body }: Response,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body ?? []
+  } catch (cause) {
+    if (signal?.aborted) throw cause
+    const message = `the service at ${url.origin} broke off in the midst of the file`
+    const next = 'see its log; `prefixd verify` finds records that cannot be read'
+    throw new PrefixdError('PREFIXD_E_UNREACHABLE', message, { next, cause })
+  }
+}
+
+/** An answer whose body takes as long as it takes. */
+async function ask(options: ClientOptions, path: string, init: RequestInit): Promise<Response> {
+  const { url, signal } = options
   try {
     const headers = { ...init.headers, ...authorization(options.apiKey) }
     const given = { ...init, headers, ...(signal === undefined ? {} : { signal }) }
     const response = await options.fetch(endpoint(url, path), given)
     if (!response.ok) throw refusal(url, response, parse(await readBounded(response)))
-    yield* readObjects(response.body ?? [])
+    return response
   } catch (error) {
     if (error instanceof PrefixdError || signal?.aborted) throw error
     throw unreachable(url, error, null)

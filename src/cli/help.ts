@@ -140,6 +140,29 @@ export const commandHelp = {
       ['prefixd verify --offline --dir /fast/prefixd', 'a directory, without a service'],
     ],
   },
+  export: {
+    brief: 'Write prefixes into a file that another service can import',
+    arguments: '<id>…',
+    about:
+      'Takes beginnings of ids; prefixes of one model and one key go into one file. It is signed ' +
+      'with a key of the service, and gets its name when it is whole.',
+    examples: [
+      ['prefixd export 9f2c -o rules.prefixd', 'one prefix, with all that it stands on'],
+      ['prefixd export 9f2c 51aa -o both.prefixd', 'what they share is in it once'],
+    ],
+  },
+  import: {
+    brief: 'Take prefixes from a file of `prefixd export`',
+    arguments: '<file>',
+    about:
+      'They are hits at once, for the key that imports them. Refused with exit code 6 where the ' +
+      'model, the engine or its settings are others, and with 3 where the signer is not known: ' +
+      'the directory’s own key, or a line of its file trusted-signers.',
+    examples: [
+      ['prefixd import rules.prefixd', 'of a service of yours'],
+      ['prefixd import rules.prefixd --trust', 'whoever has signed it'],
+    ],
+  },
   'models pull': {
     brief: 'Fetch a model before its first use',
     arguments: '<model>',
@@ -247,6 +270,7 @@ KEEP HOUSE
   prefixd evict --older-than 7d       free what nobody used for a week
   prefixd simulate trace.jsonl        what more memory or disk would have served
   prefixd verify [--repair]           read all that is stored, and check it
+  prefixd export|import               move prefixes to another machine
   prefixd models pull|convert|ls|rm   the models on this disk
   prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
   prefixd doctor                      what this machine has, and what is missing

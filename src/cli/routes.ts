@@ -16,6 +16,7 @@ import type { PinFlags } from './commands/pin.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
+import type { ExportFlags, ImportFlags } from './commands/transfer.ts'
 import type { VerifyFlags } from './commands/verify.ts'
 import type { WhyFlags } from './commands/why.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
@@ -213,6 +214,32 @@ const unpin = buildCommand<ClientFlags, [string], CliContext>({
   loader: async () => (await import('./commands/pin.ts')).unpin,
 })
 
+const exportPrefixes = buildCommand<ExportFlags, string[], CliContext>({
+  docs: docs('export'),
+  parameters: {
+    flags: {
+      out: { kind: 'parsed', parse: String, placeholder: 'file', brief: 'The file to write' },
+      ...clientFlags,
+    },
+    aliases: { o: 'out' },
+    positional: {
+      kind: 'array',
+      parameter: argument('id', 'Beginnings of ids'),
+      maximum: limits.exportIds,
+    },
+  },
+  loader: async () => (await import('./commands/transfer.ts')).exportPrefixes,
+})
+
+const importPrefixes = buildCommand<ImportFlags, [string], CliContext>({
+  docs: docs('import'),
+  parameters: {
+    flags: { trust: onOff('Take it, whoever has signed it'), ...clientFlags },
+    positional: { kind: 'tuple', parameters: [argument('file', 'What `prefixd export` wrote')] },
+  },
+  loader: async () => (await import('./commands/transfer.ts')).importPrefixes,
+})
+
 const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
   docs: docs('models pull'),
   parameters: {
@@ -356,6 +383,8 @@ export const routes = buildRouteMap<string, CliContext>({
     unpin,
     evict,
     verify,
+    export: exportPrefixes,
+    import: importPrefixes,
     simulate,
     models,
     engines,

@@ -55,6 +55,9 @@ export const limits = {
   refillYieldMs: 1_000,
   /** How long each piece of a verification lets requests go first. */
   verifyYieldMs: 100,
+  /** How long an imported record waits for room in RAM, and prefixes of one export. */
+  importRoomMs: 60_000,
+  exportIds: 100,
   /** Plans of one request whose window or state could not be restored; then it is computed. */
   restoreTries: 3,
   /** Record writes to the SSD under way at once. */

@@ -241,6 +241,36 @@ export interface PinList {
   }[]
 }
 
+export interface ImportOptions {
+  /** Whose blocks they become. */
+  readonly owner: { readonly salt: string; readonly tenant: string | null }
+  /** Take the file, whoever has signed it. */
+  readonly trust: boolean
+}
+
+export interface ImportReport {
+  readonly model: string
+  readonly signer: string
+  readonly writtenBy: string
+  readonly writtenAtMs: number
+  /** The salts differ: the blocks have other names here than in the file. */
+  readonly renamed: boolean
+  readonly records: number
+  readonly sizeBytes: number
+  /** Of the records: newly stored; there already; and those that found no room. */
+  readonly stored: number
+  readonly present: number
+  readonly skipped: number
+}
+
+/** Prefixes as files: docs/on-disk-format.md. */
+export interface Transfer {
+  /** Throws at once for ids that cannot be exported together. */
+  exportPrefixes(ids: readonly string[]): AsyncIterable<Uint8Array>
+  /** Rejects with `PREFIXD_E_IMPORT_…`; what was whole and checked until then stays. */
+  importPrefixes(chunks: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<ImportReport>
+}
+
 export interface WorkerReport {
   readonly model: string
   readonly engine: string

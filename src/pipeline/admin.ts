@@ -10,6 +10,7 @@ import {
   type Namespace,
   type PrefixInfo,
   type RecordKind,
+  verify as verifyStored,
 } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
 import type { Catalog, PinStore } from '../catalog/types.ts'
@@ -149,7 +150,8 @@ export function createAdmin(context: AdminContext): CacheAdmin {
       }
     },
 
-    verify: (repair, signal) => cache.verify({ repair, signal, yieldMs: limits.verifyYieldMs }),
+    verify: (repair, signal) =>
+      verifyStored(cache.upkeep, { repair, signal, yieldMs: limits.verifyYieldMs }),
 
     pins: () => pins.list(),
     pin: (id, ttlMs) => pins.pin(id, ttlMs),

@@ -9,6 +9,8 @@ import type { Mismatch } from './types.ts'
 export interface NamespaceNote {
   readonly model: string
   readonly fingerprint: Fingerprint
+  /** Absent in notes of older versions; without it nothing can be exported. */
+  readonly weightsDigest?: string
   /** Of the layout: rows alone restore nothing where it has more. */
   readonly kinds: readonly RecordKind[]
   /** Absent where no keys were in use. */

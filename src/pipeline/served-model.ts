@@ -1,5 +1,5 @@
 /** One model of the service: its worker, whose blocks its requests find, and what that costs it. */
-import { boundaryKindsOf, type Cache, namespaceOf } from '../../cache/index.ts'
+import { boundaryKindsOf, type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { residentBytes } from '../observe/resident-memory.ts'
 import { type GenerateContext, generate } from './generate.ts'
@@ -40,9 +40,18 @@ export interface SharedByModels {
   readonly record: ((request: RecordedRequest) => void) | null
 }
 
+/** Whose blocks they are. */
+export interface Owner {
+  readonly salt: string
+  readonly tenant: string | null
+}
+
 export interface ServedModel {
   readonly id: string
   readonly engine: Engine
+  readonly weightsDigest: string
+  /** Where this model's blocks of this owner are. */
+  namespaceFor(info: ModelInfo, owner: Owner): Namespace
   answersTo(name: string): boolean
   generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent>
   /** Every request ends here once; null: nothing was confirmed. Returns the prefill it saved. */
@@ -72,14 +81,12 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     () => undefined,
   )
 
-  function namespaceFor({ fingerprint, layout }: ModelInfo, request: GenerateRequest) {
+  function namespaceFor({ fingerprint, layout }: ModelInfo, { salt, tenant }: Owner): Namespace {
     const { blockTokens } = cache
-    const { tenant } = request
-    const salt = request.cache.salt
     const namespace = namespaceOf({ fingerprint, weightsDigest, blockTokens, salt })
     const { kinds } = layout
-    const note = { model: id, fingerprint, kinds, ...(tenant === null ? {} : { tenant }) }
-    cache.note(namespace, writeNote(note))
+    const owned = tenant === null ? {} : { tenant }
+    cache.note(namespace, writeNote({ model: id, fingerprint, weightsDigest, kinds, ...owned }))
     return namespace
   }
 
@@ -87,7 +94,7 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     engine,
     cache,
     reuse: shared.reuse,
-    namespaceOf: namespaceFor,
+    namespaceOf: (ready, { cache: { salt }, tenant }) => namespaceFor(ready, { salt, tenant }),
     rates,
     prefetch: shared.prefetch
       ? createPrefetch((error) => shared.warn('nothing could be read ahead', error))
@@ -119,6 +126,8 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
   return {
     id,
     engine,
+    weightsDigest,
+    namespaceFor,
     answersTo: (name) => name === id || aliases.includes(name),
     generate: (request, signal) => generate(request, context, signal),
     ended(receipt) {

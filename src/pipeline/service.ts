@@ -14,6 +14,7 @@ import { type ModelOptions, type ServedModel, serveModel } from './served-model.
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
+import { createTransfer } from './transfer.ts'
 import type { GenerateEvent, GenerateRequest, Receipt, RecordedRequest, Service } from './types.ts'
 
 export interface ServiceOptions {
@@ -128,6 +129,7 @@ export function createService(options: ServiceOptions): Service {
     pieces: async (name, tokens) => named(name).engine.pieces(tokens),
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     history: catalog.requests,
+    transfer: createTransfer({ ...options, models }),
     cache: createAdmin({
       cache,
       catalog,

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import xxhash from 'xxhash-wasm'
-import type { Cache } from '../../cache/index.ts'
+import { type Cache, verify } from '../../cache/index.ts'
 import { recordOf } from '../../cache/prefix-index.ts'
 import { examineLive } from '../../cache/tiers/live-examination.ts'
 import { openRecordIndex } from '../../cache/tiers/record-index.ts'
@@ -21,7 +21,7 @@ const mebibyte = 1024 ** 2
 const directory = useCacheDirectory()
 
 const online = (cache: Cache, repair = false, signal = new AbortController().signal) =>
-  readVerification(cache.verify({ repair, yieldMs: 5_000, signal }))
+  readVerification(verify(cache.upkeep, { repair, yieldMs: 5_000, signal }))
 
 describe('a cache that is in use', () => {
   it('in which all is right has nothing to report, in either tier', async () => {
@@ -92,7 +92,7 @@ describe('a cache that is in use', () => {
     })()
     for (let round = 0; round < 5; round++) {
       const signal = new AbortController().signal
-      const events = cache.verify({ repair: false, yieldMs: 1, signal })
+      const events = verify(cache.upkeep, { repair: false, yieldMs: 1, signal })
       expect((await readVerification(events)).findings).toEqual([])
     }
     isServed = true
@@ -119,7 +119,11 @@ describe('a cache that is in use', () => {
   it('can be closed in the middle', async () => {
     await directory.store()
     const { cache, close } = await directory.open()
-    const events = cache.verify({ repair: false, yieldMs: 1, signal: new AbortController().signal })
+    const events = verify(cache.upkeep, {
+      repair: false,
+      yieldMs: 1,
+      signal: new AbortController().signal,
+    })
     const verifying = readVerification(events)
     const outcome = expect(verifying).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_IO' })
     await close()

@@ -333,6 +333,10 @@ export function scriptedService(script: Script = answering()): ScriptedService {
       list: async () => ({ requests: [], nextCursor: null }),
       find: async () => null,
     },
+    transfer: {
+      async *exportPrefixes() {},
+      importPrefixes: () => Promise.reject(new Error('not scripted')),
+    },
     cache: {
       stats: () => stats,
       advice: () => ({ sinceMs: 0, steps: [], best: null }),

@@ -53,6 +53,30 @@ export const VerifyEventSchema = Type.Union([
   }),
 ])
 
+/* ---------- GET /v1/cache/export, POST /v1/cache/import ---------- */
+
+export const ExportQuerySchema = Type.Object({ ids: Type.String({ minLength: 1 }) })
+
+export const ImportQuerySchema = Type.Object({
+  /** Take the file, whoever has signed it. */
+  trust: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
+})
+
+export const ImportReportSchema = Type.Object({
+  model: Type.String(),
+  signer: Type.String(),
+  written_by: Type.String(),
+  written_at_ms: count,
+  /** The blocks have other names here than in the file: another key's salt is in them. */
+  renamed: Type.Boolean(),
+  records: count,
+  size_bytes: count,
+  /** Of the records: newly stored; there already; and those that found no room. */
+  stored: count,
+  present: count,
+  skipped: count,
+})
+
 /** The last line of an answer that failed after its first. */
 export const StreamErrorSchema = Type.Object({
   type: Type.Literal('error'),
@@ -64,4 +88,5 @@ export const StreamErrorSchema = Type.Object({
 export type VerifyRequestJson = NonNullable<Static<typeof VerifyRequestSchema>>
 export type FindingJson = Static<typeof FindingSchema>
 export type VerifyEventJson = Static<typeof VerifyEventSchema>
+export type ImportReportJson = Static<typeof ImportReportSchema>
 export type StreamErrorJson = Static<typeof StreamErrorSchema>
