@@ -10,9 +10,10 @@ import {
   type PromptMarks,
 } from './boundaries.ts'
 import { cutBlocks } from './chain.ts'
+import { demote, readBack, writeThrough } from './chain-tiers.ts'
 import { CacheError } from './errors.ts'
 import { type Eviction, Keeper } from './keeper.ts'
-import { Keeping, type KeepRequest, membersOf, type PinRefusal, reachOf } from './keeping.ts'
+import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { type CacheListener, nobody } from './listener.ts'
 import { lookUp, nothingFound } from './lookup.ts'
@@ -223,19 +224,21 @@ export class Cache {
     return tierUsage(this.#ram, this.#ssd, traffic, (...copy) => this.keeping.isKept(...copy))
   }
 
-  /**
-   * See `Keeping.pin`. What of it is in RAM only goes to the SSD, unless whoever saved it wants no
-   * copy there.
-   */
+  /** See `Keeping.pin`, and `writeThrough`. */
   pin(hash: BlockHash, request: KeepRequest): PinRefusal | null {
     const reach = reachOf(this.index.get(hash) ?? null, request.isExact, this.blockTokens)
-    for (const { records } of [...membersOf(reach)].reverse()) {
-      for (const record of records) {
-        const isMissing = record.ssd === 'none' || record.ssd === 'failed'
-        if (isMissing && record.extent !== null) this.#ssd?.enqueue(record)
-      }
-    }
+    if (this.#ssd !== null) writeThrough(this.#ssd, reach)
     return this.keeping.pin(hash, request)
+  }
+
+  /** See `readBack`. */
+  readBack(block: CachedBlock, isExact: boolean, signal: AbortSignal): Promise<number> {
+    return readBack(this.#host, reachOf(block, isExact, this.blockTokens), signal)
+  }
+
+  /** See `demote`. */
+  demote(blocks: readonly CachedBlock[]): void {
+    demote(this.#host, blocks)
   }
 
   /** Bytes that this record takes in a tier, as the budgets count them; 0 where it is not. */

@@ -41,7 +41,7 @@ export interface KeepingHost {
 type Purpose = 'pin' | 'hint' | 'ram hint'
 
 /** A block and, of an exact layout, the deepest boundary on its way; null: it has none. */
-interface Reach {
+export interface Reach {
   /** Null while it is not stored. */
   end: CachedBlock | null
   boundary: CachedBlock | null
@@ -148,6 +148,12 @@ export class Keeping {
   /** What is kept of a tier, and what may be at most. */
   room(tier: TierName): { readonly keptBytes: number; readonly mostBytes: number } {
     return { keptBytes: this.keptBytes(tier), mostBytes: this.#mostBytes(tier) }
+  }
+
+  /** Until when its copies in RAM are kept; null: they are not. */
+  inRamUntil(hash: BlockHash): number | null {
+    this.#dropEnded()
+    return this.#keeps.get(keyOf('ram hint', hash))?.untilMs ?? null
   }
 
   /** The block that a pin keeps; null: it is not stored now. */

@@ -38,12 +38,13 @@ export function readCacheDirective(
   const words = wordsOf(header)
   const ttlWord = words.find((word) => word.startsWith('ttl='))
   const isOff = wishes.mode === 'explicit' && wishes.hasBreakpoints !== true
+  const isInMemory = wishes.retention === 'in_memory' || wishes.retention === 'in-memory'
   const isAllowed = wishes.cachePrompt !== false && !isOff
   const bodyTtl = wishes.ttl == null ? null : readTtl(wishes.ttl, wishes.ttlField ?? 'ttl')
   return {
     read: isAllowed && !words.includes('no-read'),
     write: isAllowed && !words.includes('no-write'),
-    spill: wishes.retention !== 'in_memory' && wishes.retention !== 'in-memory',
+    spill: !isInMemory && !words.includes('ephemeral'),
     ttlMs: ttlWord === undefined ? bodyTtl : readTtl(ttlWord.slice(4), 'x-prefixd-cache'),
     salt: saltOf(caller.salt, wishes.salt),
   }
@@ -56,13 +57,14 @@ function wordsOf(header: Header): readonly string[] {
     .map((word) => word.trim().toLowerCase())
     .filter((word) => word !== '')
   const isKnown = (word: string) =>
-    word === 'no-read' || word === 'no-write' || word.startsWith('ttl=')
+    ['no-read', 'no-write', 'ephemeral'].includes(word) || word.startsWith('ttl=')
   if (words.includes('pin')) throw pinUnsupported()
   const unknown = words.find((word) => !isKnown(word))
   if (unknown === undefined) return words
   throw invalid(
     'x-prefixd-cache',
-    `x-prefixd-cache knows "no-read", "no-write" and "ttl=", not "${unknown.slice(0, 40)}".`,
+    'x-prefixd-cache knows "no-read", "no-write", "ephemeral" and "ttl=", not ' +
+      `"${unknown.slice(0, 40)}".`,
   )
 }
 
@@ -90,13 +92,12 @@ function saltOf(callerSalt: string, cacheSalt: string | null | undefined): strin
   )
 }
 
-/** A client that pins relies on it: it must learn that nothing is kept for ever yet. */
+/** A client that pins relies on it, and whether there is room is known when the answer is out. */
 const pinUnsupported = (): PrefixdError =>
-  new PrefixdError(
-    'PREFIXD_E_UNSUPPORTED_PARAMETER',
-    'x-prefixd-cache: pin is not supported yet.',
-    { field: 'x-prefixd-cache', next: 'Leave it out; what is used often is evicted last.' },
-  )
+  new PrefixdError('PREFIXD_E_UNSUPPORTED_PARAMETER', 'x-prefixd-cache: pin is not supported.', {
+    field: 'x-prefixd-cache',
+    next: 'Ask for a time with ttl=, or pin what the reply names: PUT /v1/cache/pins/{id}.',
+  })
 
 const invalid = (field: string, message: string): PrefixdError =>
   new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })

@@ -19,6 +19,7 @@ import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
 import { healthRoutes } from './native/health.ts'
 import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
+import { sessionRoutes } from './native/sessions.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { transferRoutes } from './native/transfer.ts'
 import { verifyRoutes } from './native/verify.ts'
@@ -105,6 +106,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))
     requestRoutes(own, context)
+    sessionRoutes(own, context)
   })
   return server
 }

@@ -191,6 +191,12 @@ export const limits = {
   /** Sessions that are remembered for reports, oldest forgotten first; characters of an id. */
   sessions: 1024,
   sessionIdLength: 512,
+  /** How long its prefix stays in RAM: paused with no time given, at most, and resumed. */
+  sessionPauseMs: 300_000,
+  sessionPauseMsMax: 86_400_000,
+  sessionResumeMs: 60_000,
+  /** How long the prefix of a fork is kept, until its first request. */
+  sessionForkMs: 300_000,
   sessionsPerPrefix: 8,
   /** Characters that are searched for volatile spans, and spans that are reported. */
   hygieneScanChars: 256 * 1024,

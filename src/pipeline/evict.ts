@@ -110,7 +110,7 @@ function evictable(
 
 type Freed = { ram: number; ssd: number }
 
-function sumBytes(cache: Cache, records: readonly CachedRecord[]): Freed {
+export function sumBytes(cache: Cache, records: readonly CachedRecord[]): Freed {
   const sum: Freed = { ram: 0, ssd: 0 }
   for (const record of records) {
     sum.ram += cache.bytesIn('ram', record)

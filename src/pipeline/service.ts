@@ -11,6 +11,7 @@ import { missedBlocks, requestRecord, requestTotals } from './history.ts'
 import { readNote } from './namespace-note.ts'
 import { render } from './render.ts'
 import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
+import { createSessionVerbs } from './session-verbs.ts'
 import { createSessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
@@ -47,7 +48,7 @@ const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 export function createService(options: ServiceOptions): Service {
   const { cache, catalog, reuse, prefetch, warn, record } = options
   const tally = createTally()
-  const sessions = createSessions()
+  const sessions = createSessions(() => Date.now())
   const shared = { cache, reuse, prefetch, tally, warn, record }
   const models = options.models.map((model) => serveModel(model, shared))
 
@@ -103,6 +104,7 @@ export function createService(options: ServiceOptions): Service {
 
   const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
   const modelOf = (namespace: Namespace) => noteOf(namespace)?.model ?? 'unknown'
+  const kindsOf = (namespace: Namespace) => noteOf(namespace)?.kinds ?? ['kv']
   cache.listen({
     onSsdWritten: (namespace, sizeBytes) =>
       catalog.totals.add(modelOf(namespace), { ssdWrittenBytes: sizeBytes }),
@@ -130,12 +132,13 @@ export function createService(options: ServiceOptions): Service {
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     history: catalog.requests,
     transfer: createTransfer({ ...options, models }),
+    sessions: createSessionVerbs({ cache, sessions, kindsOf, now: () => Date.now() }),
     cache: createAdmin({
       cache,
       catalog,
       modelOf,
       tenantOf: (namespace) => noteOf(namespace)?.tenant ?? null,
-      kindsOf: (namespace) => noteOf(namespace)?.kinds ?? ['kv'],
+      kindsOf,
       fingerprintOf: (namespace) => noteOf(namespace)?.fingerprint ?? null,
       servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
       sessionsAt: (prefix) => sessions.at(prefix),

@@ -11,7 +11,7 @@ import type {
   TokenBias,
   TokenLogprobs,
 } from '../../engines/types.ts'
-import type { CacheAdmin, Transfer, WorkerReport } from './admin-types.ts'
+import type { CacheAdmin, SessionAdmin, Transfer, WorkerReport } from './admin-types.ts'
 
 export type * from './admin-types.ts'
 
@@ -306,6 +306,7 @@ export interface Service {
   embed(model: string, prompt: EmbedPrompt, field: string): Promise<EmbeddedText>
   readonly cache: CacheAdmin
   readonly transfer: Transfer
+  readonly sessions: SessionAdmin
   /** What was answered in the last weeks. */
   readonly history: {
     list(query: RequestQuery): Promise<RequestPage>

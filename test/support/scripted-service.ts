@@ -297,6 +297,10 @@ const worker: WorkerReport = {
   memory: { estimatedBytes: 700_000_000, residentBytes: null },
 }
 
+const noSession = (): never => {
+  throw new PrefixdError('PREFIXD_E_SESSION_NOT_FOUND', 'No session of this id is remembered.')
+}
+
 /** One token per UTF-8 byte. */
 export function scriptedService(script: Script = answering()): ScriptedService {
   const requests: GenerateRequest[] = []
@@ -336,6 +340,13 @@ export function scriptedService(script: Script = answering()): ScriptedService {
     transfer: {
       async *exportPrefixes() {},
       importPrefixes: () => Promise.reject(new Error('not scripted')),
+    },
+    sessions: {
+      list: () => [],
+      pause: noSession,
+      resume: async () => noSession(),
+      fork: noSession,
+      end: async () => noSession(),
     },
     cache: {
       stats: () => stats,
