@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { wordsFor } from './crash-scenes.ts'
+import { wordsFor } from './crash/scenes.ts'
 import { withScratch } from './scratch-folder.ts'
 import { startService } from './service-process.ts'
 

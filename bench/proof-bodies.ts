@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { bodiesFindings, proveBodies } from './bodies/prove.ts'
-import { wordsFor } from './crash-scenes.ts'
+import { wordsFor } from './crash/scenes.ts'
 import { findingLines, isProven } from './findings.ts'
 import { ensureModel } from './model.ts'
 import { withScratch } from './scratch-folder.ts'

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { wordsFor } from '../crash-scenes.ts'
+import { wordsFor } from '../crash/scenes.ts'
 import { isFailed } from '../demo-claims.ts'
 import { ensureModel } from '../model.ts'
 import { type Scratch, withScratch } from '../scratch-folder.ts'

@@ -2,6 +2,7 @@
  * One store, many lives of the service on it, and whatever can go wrong between and in them. All of
  * it follows from the random numbers, so that the same ones give the same history.
  */
+import type { SsdTier } from '../../cache/tiers/tier.ts'
 import type { Random } from '../random.ts'
 import { createColdEngine, createConversations } from './conversations.ts'
 import { type EpisodeCounts, noCounts } from './counts.ts'
@@ -11,7 +12,7 @@ import { createMishaps } from './mishaps.ts'
 import { type Profile, pickProfile } from './profile.ts'
 import { type Acknowledged, createPromises } from './promises.ts'
 import { createDesk, type Wanted } from './requests.ts'
-import { openService, type ServiceLife, type World, workerOptions } from './service-life.ts'
+import { openService, type ServiceLife, workerOptions } from './service-life.ts'
 import { createStore } from './store.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
@@ -20,7 +21,7 @@ export interface EpisodeOptions {
   readonly random: Random
   readonly journal: Journal
   readonly hash64: (bytes: Uint8Array) => bigint
-  readonly spoil: World['spoil']
+  readonly spoil: (tier: SsdTier) => SsdTier
 }
 
 export interface Episode {
@@ -84,7 +85,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
   }
 
   async function open(): Promise<ServiceLife> {
-    const opening = openService({ ...options, profile, ...store })
+    const opening = openService({ ...options, profile, openTier: store.openTier })
     life = await until(opening, 'opening the store')
     journal.note(`open: ${life.cache.index.blockCount} blocks`)
     if (random.next() < 0.5) void life.refill(AbortSignal.timeout(10_000)).catch(refillFailed)
@@ -110,7 +111,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     await die(powerFails)
     // Some die again while they open.
     if (random.next() < 0.2) {
-      void openService({ ...options, profile, ...store }).catch(() => {})
+      void openService({ ...options, profile, openTier: store.openTier }).catch(() => {})
       await turns(random.integer(0, 12))
       await die(false)
     }
@@ -137,7 +138,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     await idle()
     const service = life
     if (service === null) return
-    for (const leak of leaksOf(service, store.index)) journal.broken(`leak: ${leak}`)
+    for (const leak of leaksOf(service, store)) journal.broken(`leak: ${leak}`)
     journal.check()
     const asked = new Set<Acknowledged>()
     for (let i = 0; i < Math.min(auditedPromises, promises.all.length); i += 1) {

@@ -2,8 +2,8 @@
 import type { Cache } from '../../cache/index.ts'
 import { isBlock } from '../../cache/prefix-index.ts'
 import { slotBytes } from '../../cache/tiers/slab.ts'
-import type { FaultyIndex } from './faulty-index.ts'
 import type { ServiceLife } from './service-life.ts'
+import type { Store } from './store.ts'
 
 /** Sentences about what is wrong; none when all is well. */
 export function overBudget({ cache, tier }: Pick<ServiceLife, 'cache' | 'tier'>): string[] {
@@ -17,9 +17,8 @@ export function overBudget({ cache, tier }: Pick<ServiceLife, 'cache' | 'tier'>)
     .map(([name, it]) => `${name} has ${it.usedBytes} of ${it.capacityBytes} bytes`)
 }
 
-export function leaksOf(life: ServiceLife, durable: FaultyIndex): string[] {
-  const { cache, engine } = life
-  return [...holdsOf(cache), ...unbalanced(life, durable), ...busyOf(engine.status())]
+export function leaksOf({ cache, engine }: ServiceLife, store: Store): string[] {
+  return [...holdsOf(cache), ...unbalanced(cache, store), ...busyOf(engine.status())]
 }
 
 function busyOf({ busySequences, queuedRequests }: ReturnType<ServiceLife['engine']['status']>) {
@@ -50,7 +49,7 @@ function holdsOf({ index }: Cache): string[] {
 }
 
 /** What the tiers count must be what their records take, and LMDB and index must agree. */
-function unbalanced({ cache, quarantinedBytes }: ServiceLife, durable: FaultyIndex): string[] {
+function unbalanced(cache: Cache, { index: durable, quarantinedBytes }: Store): string[] {
   const wrong: string[] = []
   const stored = new Set<string>()
   let ramBytes = 0

@@ -24,12 +24,12 @@ const layouts = ['kv', 'kv', 'kv+window', 'kv+state', 'kv+window+state', 'state'
 export function pickProfile(random: Random): Profile {
   const layout = random.pick(layouts)
   // A block of 16 such tokens takes two slots of the slab.
-  const isLarge = layout === 'kv' && random.next() < 0.2
+  const isLarge = layout === 'kv' && random.next() < 0.1
   // With room for everything nothing that was acknowledged may ever be missing.
   const ssdMiB = !isLarge && random.next() < 0.5 ? 2048 : random.integer(12, 48)
   return {
     layout,
-    bytesPerToken: isLarge ? 76_800 : random.pick([64, 512]),
+    bytesPerToken: isLarge ? 67_584 : random.pick([64, 512]),
     reuse: random.next() < 0.25 ? 'block' : 'token',
     eviction: random.pick(['retention', 'lru'] as const),
     sequences: random.integer(1, 4),

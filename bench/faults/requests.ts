@@ -40,7 +40,11 @@ export interface Desk {
   readonly finishedCount: number
 }
 
-export function createDesk(journal: Journal, askCold: AskCold, promises: Promises): Desk {
+export function createDesk(
+  journal: Pick<Journal, 'note' | 'broken'>,
+  askCold: AskCold,
+  promises: Pick<Promises, 'acknowledge'>,
+): Desk {
   const running = new Set<Running>()
   let lastId = 0
   let finishedCount = 0

@@ -1,11 +1,10 @@
 /**
- * One life of the service: the real pipeline over the real cache, SSD tier and supervisor, with the
- * fake engine's worker. Only the disk, the wire to the worker and the time are the simulation's.
+ * One life of the service in this process: the real pipeline over the real cache and supervisor,
+ * with the fake engine's worker. The SSD tier and the time come from outside.
  */
 import { createHash } from 'node:crypto'
 import { Cache, type Namespace, namespaceOf, type Rates } from '../../cache/index.ts'
 import { createArena, type OwnedArena } from '../../cache/tiers/arena.ts'
-import { openSsdTier } from '../../cache/tiers/ssd.ts'
 import type { SsdTier } from '../../cache/tiers/tier.ts'
 import { superviseEngine } from '../../engines/supervisor.ts'
 import type { Engine, WorkerOptions } from '../../engines/types.ts'
@@ -16,31 +15,23 @@ import { createPrefetch } from '../../src/pipeline/prefetch.ts'
 import { createRateMeter, type RateMeter } from '../../src/pipeline/rates.ts'
 import type { GenerateEvent, GenerateRequest } from '../../src/pipeline/types.ts'
 import type { Random } from '../random.ts'
-import type { FaultyIndex } from './faulty-index.ts'
-import type { FaultySlab } from './faulty-slab.ts'
 import type { Journal } from './journal.ts'
 import { blockTokens, contextTokens, type Profile } from './profile.ts'
-import type { VirtualClock } from './virtual-clock.ts'
-import { diedOfFault, startLife } from './worker-life.ts'
+import { diedOfFault, startLife, type WorkerClock } from './worker-life.ts'
 
 export interface World {
-  readonly clock: VirtualClock
+  readonly clock: WorkerClock
   readonly random: Random
-  readonly journal: Journal
+  readonly journal: Pick<Journal, 'note' | 'broken'>
   readonly profile: Profile
-  readonly slab: FaultySlab
-  readonly index: FaultyIndex
   readonly hash64: (bytes: Uint8Array) => bigint
-  /** A mistake that tests make. */
-  readonly spoil: (tier: SsdTier) => SsdTier
+  readonly openTier: (warn: (message: string) => void) => Promise<SsdTier>
 }
 
 export interface ServiceLife {
   readonly cache: Cache
   readonly engine: Engine
   readonly tier: SsdTier
-  /** Slots of damaged records, which rest until the next start. */
-  readonly quarantinedBytes: number
   /** `isPatient`: whatever a restore takes, it is preferred to computing. */
   generate(
     request: GenerateRequest,
@@ -71,11 +62,10 @@ export async function openService(world: World): Promise<ServiceLife> {
   const arena = createArena({ sizeBytes: profile.ramBytes, shared: false })
   const warn = (message: string, error: unknown) =>
     journal.note(`warn: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
-  const quarantine = { sizeBytes: 0 }
-  const tier = world.spoil(await openTier(world, warn))
+  const tier = await world.openTier((message) => warn(message, null))
   const cache = new Cache({
     arena,
-    ssd: watched(tier, quarantine, world.index),
+    ssd: tier,
     hash64: world.hash64,
     blockTokens,
     reuse: profile.reuse,
@@ -102,9 +92,6 @@ export async function openService(world: World): Promise<ServiceLife> {
     engine,
     tier,
     namespaceFor,
-    get quarantinedBytes() {
-      return quarantine.sizeBytes
-    },
     generate: (request, signal, isPatient = false) =>
       generate(
         request,
@@ -151,35 +138,6 @@ const patientRates: RateMeter = {
   declined() {},
 }
 
-function openTier({ profile, slab, index }: World, warn: (message: string, e: unknown) => void) {
-  return openSsdTier({
-    directory: 'memory',
-    lock: { directory: 'memory', release() {} },
-    capacityBytes: profile.ssdBytes,
-    stepBytes: 4 * 1024 * 1024,
-    freeDiskFloorBytes: 0,
-    readsInFlight: limits.ssdReadsInFlight,
-    writesInFlight: limits.ssdWritesInFlight,
-    onWarning: (message) => warn(message, null),
-    io: slab.io,
-    openIndex: index.open,
-  })
-}
-
-/** Counts what the tier sets aside: the slots of a damaged record, once it has left LMDB. */
-function watched(tier: SsdTier, counted: { sizeBytes: number }, index: FaultyIndex): SsdTier {
-  return {
-    ...tier,
-    async quarantine(key) {
-      const { hash, kind } = key
-      const entry = index.entryOf(`${hash}:${kind}`)
-      await tier.quarantine(key)
-      const isGone = index.entryOf(`${hash}:${kind}`) === null
-      if (entry !== null && isGone) counted.sizeBytes += tier.allocatedBytes(entry.record.sizeBytes)
-    },
-  }
-}
-
 function startEngine(world: World, arena: OwnedArena) {
   const { clock, random, journal, profile } = world
   const worker = workerOptions(profile)
@@ -213,7 +171,7 @@ function startEngine(world: World, arena: OwnedArena) {
 async function* warming({ clock }: World, { sizeBytes }: OwnedArena, signal: AbortSignal) {
   const stepBytes = sizeBytes / 4
   for (let warm = stepBytes; warm <= sizeBytes && !signal.aborted; warm += stepBytes) {
-    await clock.pass(5)
+    await new Promise<void>((resolve) => clock.after(5, resolve))
     yield warm
   }
 }

@@ -1,4 +1,7 @@
 /** The disk that outlives every life of the service, and what it tells of losses. */
+import { openSsdTier } from '../../cache/tiers/ssd.ts'
+import type { SsdTier } from '../../cache/tiers/tier.ts'
+import { limits } from '../../src/config/limits.ts'
 import type { Random } from '../random.ts'
 import { createFaultyIndex, type FaultyIndex } from './faulty-index.ts'
 import { createFaultySlab, type DiskFaults, type FaultySlab, noFaults } from './faulty-slab.ts'
@@ -13,6 +16,8 @@ export interface StoreOptions {
   readonly journal: Journal
   readonly profile: Profile
   readonly promises: Promises
+  /** A mistake that tests make. */
+  readonly spoil: (tier: SsdTier) => SsdTier
 }
 
 export interface Store {
@@ -21,6 +26,9 @@ export interface Store {
   readonly faults: DiskFaults
   /** Records may be evicted: the tier is or was short of room, or somebody wants it so. */
   mayEvict: boolean
+  /** Slots of damaged records, which rest until the next start. */
+  readonly quarantinedBytes: number
+  openTier(warn: (message: string) => void): Promise<SsdTier>
   /** Everything works from now on. */
   heal(): void
   die(powerFails: boolean): void
@@ -56,11 +64,44 @@ export function createStore(options: StoreOptions): Store {
       }
     },
   })
+  let quarantinedBytes = 0
+
+  /** Counts what the tier sets aside: the slots of a damaged record, once it has left LMDB. */
+  const watched = (tier: SsdTier): SsdTier => ({
+    ...tier,
+    async quarantine(key) {
+      const name = `${key.hash}:${key.kind}`
+      const entry = index.entryOf(name)
+      await tier.quarantine(key)
+      if (entry === null || index.entryOf(name) !== null) return
+      quarantinedBytes += tier.allocatedBytes(entry.record.sizeBytes)
+    },
+  })
+
   const store: Store = {
     slab,
     index,
     faults,
     mayEvict: false,
+    get quarantinedBytes() {
+      return quarantinedBytes
+    },
+    async openTier(onWarning) {
+      quarantinedBytes = 0
+      const tier = await openSsdTier({
+        directory: 'memory',
+        lock: { directory: 'memory', release() {} },
+        capacityBytes: profile.ssdBytes,
+        stepBytes: 4 * 1024 * 1024,
+        freeDiskFloorBytes: 0,
+        readsInFlight: limits.ssdReadsInFlight,
+        writesInFlight: limits.ssdWritesInFlight,
+        onWarning,
+        io: slab.io,
+        openIndex: index.open,
+      })
+      return watched(options.spoil(tier))
+    },
     heal: () => Object.assign(faults, noFaults),
     die(powerFails) {
       slab.die(powerFails)

@@ -19,8 +19,10 @@ import { createWorkerCalls } from '../../engines/worker-calls.ts'
 import type { WorkerEnd, WorkerLife } from '../../engines/worker-life.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
+export type WorkerClock = Pick<VirtualClock, 'nowMs' | 'after'>
+
 export interface WorkerLifeOptions {
-  readonly clock: VirtualClock
+  readonly clock: WorkerClock
   readonly worker: WorkerOptions
   readonly memory: { view(offset: number, sizeBytes: number): Uint8Array }
   /** How long a frame, a call of the engine and a start take. */

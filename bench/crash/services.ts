@@ -4,12 +4,12 @@
  * cold answer.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { TokenIds } from '../cache/index.ts'
-import { complete, completeCold, Refusal } from './completions-client.ts'
-import type { Finding } from './findings.ts'
-import type { Random } from './random.ts'
-import type { Scratch } from './scratch-folder.ts'
-import { type ServiceProcess, startService } from './service-process.ts'
+import type { TokenIds } from '../../cache/index.ts'
+import { complete, completeCold, Refusal } from '../completions-client.ts'
+import type { Finding } from '../findings.ts'
+import type { Random } from '../random.ts'
+import type { Scratch } from '../scratch-folder.ts'
+import { type ServiceProcess, startService } from '../service-process.ts'
 
 export interface CrashOptions {
   readonly kills: number

@@ -1,9 +1,9 @@
 /** The two services that are killed: one that computes little and stores much, and the real one. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CrashOptions } from './crash.ts'
-import { createRandom } from './random.ts'
-import type { Scratch } from './scratch-folder.ts'
+import { createRandom } from '../random.ts'
+import type { Scratch } from '../scratch-folder.ts'
+import type { CrashOptions } from './services.ts'
 
 type Scene = Pick<CrashOptions, 'kills' | 'scratch' | 'onProgress'> & { readonly seed: number }
 
