@@ -4,17 +4,21 @@ export class EngineError extends Error {
   readonly code: string
   /** When to send the request again; null: nobody knows. */
   readonly retryAfterSeconds: number | null
+  /** False: it fails again until a person has mended something. */
+  readonly retry: boolean
   constructor(
     code: string,
     message: string,
     {
       retryAfterSeconds = null,
+      retry = true,
       ...options
-    }: { cause?: unknown; retryAfterSeconds?: number | null } = {},
+    }: { cause?: unknown; retryAfterSeconds?: number | null; retry?: boolean } = {},
   ) {
     super(message, options)
     this.code = code
     this.retryAfterSeconds = retryAfterSeconds
+    this.retry = retry
   }
 }
 

@@ -97,7 +97,7 @@ export function keepAlive(options: KeepAliveOptions): KeepAlive {
       // A model that was never loaded is a mistake in what the service was started with.
       if (identity === null) return end.next === 'soon' ? tooOften(why, end.error) : end.error
       state = 'failed'
-      const awake = rest.begin(why, delayMs)
+      const awake = rest.begin(why, { ms: delayMs, retry: end.next === 'soon' })
       options.onResting(rest.reason())
       await awake
     } else {
@@ -182,6 +182,7 @@ function modelChanged(): EngineError {
     'PREFIXD_E_ENGINE_FAILED',
     'The worker came back with another model, build or layout than before. ' +
       'Restart the service, so that nothing stored meets the wrong model.',
+    { retry: false },
   )
 }
 

@@ -5,8 +5,8 @@ export interface Rest {
   readonly isOn: boolean
   /** The pause is over: whoever asks now is to have the worker started. */
   readonly isOverdue: boolean
-  /** Resolves when it ends. */
-  begin(why: string, pauseMs: number): Promise<void>
+  /** Resolves when it ends. `retry` false: time alone does not mend what is wrong. */
+  begin(why: string, pause: { readonly ms: number; readonly retry: boolean }): Promise<void>
   end(): void
   /** Why there is no worker, and when it is worth asking again. */
   reason(): EngineError
@@ -16,6 +16,7 @@ export function createRest(): Rest {
   let wake: (() => void) | null = null
   let why = ''
   let untilMs = 0
+  let retry = true
   const leftMs = (): number => Math.max(0, untilMs - performance.now())
   return {
     get isOn() {
@@ -24,9 +25,10 @@ export function createRest(): Rest {
     get isOverdue() {
       return leftMs() === 0
     },
-    begin(reason, pauseMs) {
+    begin(reason, pause) {
       why = reason
-      untilMs = performance.now() + pauseMs
+      retry = pause.retry
+      untilMs = performance.now() + pause.ms
       return new Promise((resolve) => {
         wake = resolve
       })
@@ -42,7 +44,7 @@ export function createRest(): Rest {
         'PREFIXD_E_ENGINE_FAILED',
         `${why} The worker is not running; a request starts it again when this is mended` +
           `${soonest}.`,
-        { retryAfterSeconds: Math.max(1, seconds) },
+        { retry, retryAfterSeconds: retry ? Math.max(1, seconds) : null },
       )
     },
   }

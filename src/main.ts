@@ -146,7 +146,7 @@ async function planModels(config: Config, log: Log, uses: Use[]): Promise<Planne
  * which the log has. What is stored would not fit other weights, so those are not taken.
  */
 async function missingPart(
-  { id, aliases: [name = id], engine, weights }: NamedModel,
+  { id, engine, weights }: NamedModel,
   knownDigest: string,
   log: Log,
 ): Promise<string | null> {
@@ -159,8 +159,9 @@ async function missingPart(
     return `The weights of ${id} are others than the service began with: restart it to serve them.`
   } catch (error) {
     log.warn(`the weights of ${id} cannot be read`, error)
-    const pull = weights.origin === 'store' ? `, or \`prefixd models pull ${name}\`` : ''
-    return `The weights of ${id} are gone or cannot be read: put them back where they were${pull}.`
+    const command = weights.bringBack === null ? '' : `, or \`${weights.bringBack}\``
+    const gone = `The weights of ${id} are gone or cannot be read`
+    return `${gone}: put them back where they were${command}.`
   }
 }
 

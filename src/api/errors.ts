@@ -65,6 +65,8 @@ export function toErrorReply(
   const own = error instanceof PrefixdError ? error : null
   const retryAfterSeconds = (error as { retryAfterSeconds?: number | null } | null)
     ?.retryAfterSeconds
+  // Clients that obey would ask again and again for what only a person can mend.
+  const mayRetry = kind.retry && (error as { retry?: boolean } | null)?.retry !== false
   const unforeseen = kind.prefixdCode === 'PREFIXD_E_INTERNAL' && own === null
   const message = unforeseen
     ? `prefixd failed in a way that it should not. Its log has the details under ${requestId}.`
@@ -73,7 +75,7 @@ export function toErrorReply(
     status: kind.status,
     headers: {
       'x-prefixd-error': kind.prefixdCode,
-      ...(kind.retry ? retryHeaders(retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
+      ...(mayRetry ? retryHeaders(retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
       ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     },
     body: {

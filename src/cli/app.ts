@@ -68,7 +68,7 @@ function application(
   const text: ApplicationText = {
     ...text_en,
     noCommandRegisteredForInput: ({ input }) => said(unknown(input, inputs)),
-    exceptionWhileParsingArguments: (error) => said(scannerFailure(error, command)),
+    exceptionWhileParsingArguments: (error) => said(scannerFailure(error, command, inputs)),
     exceptionWhileLoadingCommandFunction: failed,
     exceptionWhileLoadingCommandContext: failed,
     exceptionWhileRunningCommand: failed,

@@ -84,7 +84,11 @@ function causeText(cause: unknown): string {
 }
 
 /** Flags and arguments that stricli could not read. */
-export function scannerFailure(error: unknown, command: string): Failure {
+export function scannerFailure(
+  error: unknown,
+  command: string,
+  inputs: readonly string[],
+): Failure {
   const next = `see what is allowed: prefixd ${command}${command === '' ? '' : ' '}--help`
   if (error instanceof PrefixdError) {
     return { message: error.message, next: error.next ?? next, exit: exitCodes.usage }
@@ -93,10 +97,10 @@ export function scannerFailure(error: unknown, command: string): Failure {
     const message = error instanceof Error ? error.message : String(error)
     return { message, next, exit: exitCodes.usage }
   }
-  return { message: scannerMessage(error), next, exit: exitCodes.usage }
+  return { message: scannerMessage(error, inputs), next, exit: exitCodes.usage }
 }
 
-function scannerMessage(error: ArgumentScannerError): string {
+function scannerMessage(error: ArgumentScannerError, inputs: readonly string[]): string {
   return formatMessageForArgumentScannerError(error, {
     FlagNotFoundError: ({ input, corrections }) =>
       `there is no flag --${input}${suggestion(corrections.map((name) => `--${name}`))}`,
@@ -108,7 +112,9 @@ function scannerMessage(error: ArgumentScannerError): string {
       return `--${externalFlagNameOrPlaceholder} cannot be "${input}": ${why}`
     },
     UnsatisfiedFlagError: ({ externalFlagName, nextFlagName }) =>
-      `--${externalFlagName} needs a value${nextFlagName ? ` before --${nextFlagName}` : ''}`,
+      inputs.includes(`--${externalFlagName}`)
+        ? `--${externalFlagName} needs a value${nextFlagName ? ` before --${nextFlagName}` : ''}`
+        : `--${externalFlagName} is missing`,
     UnexpectedFlagError: ({ externalFlagName, input, previousInput }) =>
       `--${externalFlagName} is given twice: "${previousInput}" and "${input}"`,
     UnexpectedPositionalError: ({ expectedCount, input }) =>

@@ -38,14 +38,14 @@ export async function readMlxWeights(
 ): Promise<MlxWeights> {
   const tensors = new Map<string, Tensor>()
   for (const name of files.filter(isWeightsFile)) {
-    for (const [tensor, of] of await readHeader(join(path, name))) tensors.set(tensor, of)
+    for (const [tensor, of] of await readHeader(join(path, name), ofModel)) tensors.set(tensor, of)
   }
   return weightsOf(tensors, config)
 }
 
 /** Of the files of a LoRA adapter, which is a folder too. */
 export async function mlxAdapterBytes(folder: string, isFloat32: boolean): Promise<number> {
-  const weights = weightsOf(await readHeader(join(folder, 'adapters.safetensors')), {})
+  const weights = weightsOf(await readHeader(join(folder, 'adapters.safetensors'), ofAdapter), {})
   return isFloat32 ? weights.float32Bytes : weights.storedBytes
 }
 
@@ -88,11 +88,29 @@ function sizeIn(settings: unknown): number | null {
   return typeof size === 'number' ? size : null
 }
 
-async function readHeader(path: string): Promise<Tensors> {
+/** What a file is called where it cannot be read, which setting names it, and what helps. */
+interface Part {
+  readonly name: string
+  readonly field: string
+  readonly next: string
+}
+
+const ofModel: Part = {
+  name: 'weights',
+  field: 'model',
+  next: 'Pull the model again, or choose another: `prefixd models ls`.',
+}
+const ofAdapter: Part = {
+  name: 'weights of the adapter',
+  field: '--lora',
+  next: 'Name a folder with adapters.safetensors and adapter_config.json in --lora.',
+}
+
+async function readHeader(path: string, { name, field, next }: Part): Promise<Tensors> {
   const fault = (what: string, cause?: unknown): PrefixdError =>
-    new PrefixdError('PREFIXD_E_MODEL_FILE', `The weights ${path} ${what}.`, {
-      field: 'model',
-      next: 'Pull the model again, or choose another: `prefixd models ls`.',
+    new PrefixdError('PREFIXD_E_MODEL_FILE', `The ${name} ${path} ${what}.`, {
+      field,
+      next,
       ...(cause === undefined ? {} : { cause }),
     })
   try {

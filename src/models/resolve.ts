@@ -5,6 +5,7 @@ import { closestNames } from '../config/closest-name.ts'
 import { limits } from '../config/limits.ts'
 import { currentSurroundings, expandPath, type Surroundings } from '../config/paths.ts'
 import { PrefixdError } from '../errors.ts'
+import { bringBackCommand } from './bring-back.ts'
 import { type CatalogueModel, catalogue, defaultModelName, findInCatalogue } from './catalogue.ts'
 import { knownDigest } from './digest.ts'
 import { type DiscoveredModel, type DiscoveryOrigin, discoverModels } from './discover.ts'
@@ -35,6 +36,8 @@ export interface ResolvedModel {
   /** sha256, where it is known without reading the weights; else ask `weightsDigest`. */
   readonly digest: string | null
   readonly origin: 'store' | 'path' | DiscoveryOrigin
+  /** The command that brings it back when it has gone; null where there is none. */
+  readonly bringBack: string | null
 }
 
 /**
@@ -173,7 +176,8 @@ async function pulledAs(
 async function fromStore(stored: StoredModel, around: Surroundings): Promise<ResolvedModel> {
   const { kind, path, sizeBytes } = stored
   const digest = await knownDigest(around, path)
-  return { id: idOf(stored), kind, path, sizeBytes, digest, origin: 'store' }
+  const bringBack = bringBackCommand(stored)
+  return { id: idOf(stored), kind, path, sizeBytes, digest, origin: 'store', bringBack }
 }
 
 async function fromDiscovery(
@@ -192,7 +196,8 @@ async function fromFolder(
   around: Surroundings,
 ): Promise<ResolvedModel> {
   const { sizeBytes } = await readMlxFolder(path)
-  return { ...named, kind: 'mlx', path, sizeBytes, digest: await knownDigest(around, path) }
+  const digest = await knownDigest(around, path)
+  return { ...named, kind: 'mlx', path, sizeBytes, digest, bringBack: null }
 }
 
 async function fromPath(path: string, spec: string, around: Surroundings): Promise<ResolvedModel> {
@@ -212,11 +217,14 @@ async function fromPath(path: string, spec: string, around: Surroundings): Promi
 }
 
 /** Checks every part; a split model lacks its digest until all of them were read. */
-async function measured(model: Omit<ResolvedModel, 'sizeBytes'>): Promise<ResolvedModel> {
+async function measured(
+  model: Omit<ResolvedModel, 'sizeBytes' | 'bringBack'>,
+): Promise<ResolvedModel> {
   let sizeBytes = 0
   const files = weightFiles(model.path)
   for (const file of files) sizeBytes += await checkModelFile(file)
-  return { ...model, sizeBytes, digest: files.length > 1 ? null : model.digest }
+  const digest = files.length > 1 ? null : model.digest
+  return { ...model, sizeBytes, digest, bringBack: null }
 }
 
 /** Exact full names first; then names, and Ollama's without their tag. */
@@ -263,6 +271,12 @@ const notPulled = (spec: string, name: string): PrefixdError =>
     next: `Run \`prefixd models pull ${name}\`.`,
   })
 
+const notConverted = (spec: string, source: string): PrefixdError =>
+  new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `The model ${spec} has not been made yet.`, {
+    field: 'model',
+    next: `Make it of ${source}: \`prefixd models convert ${source} --to mlx\`.`,
+  })
+
 async function unknown(
   spec: string,
   discovered: readonly DiscoveredModel[],
@@ -271,6 +285,11 @@ async function unknown(
   const { models } = await listStored(around)
   const names = [...catalogue, ...models, ...discovered].map(({ name }) => name)
   const close = closestNames(spec, names, limits.listedNames)
+  const gguf = [...models, ...discovered].filter(({ kind }) => kind === 'gguf')
+  const source = [...catalogue, ...gguf].find(
+    ({ name }) => convertedName(name).toLowerCase() === spec.toLowerCase(),
+  )
+  if (source !== undefined) return notConverted(spec, source.name)
   return new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `There is no model "${spec}".`, {
     field: 'model',
     next:

@@ -176,9 +176,22 @@ export function checkTokens(
       'PREFIXD_E_CONTEXT_LENGTH',
       // Claude Code and opencode know these words, and answer them with a compaction.
       `The prompt is too long: ${tokens.length} tokens > ${info.contextTokens} maximum.`,
-      { field, next: 'Shorten the prompt, or start prefixd with a larger --ctx.' },
+      { field, next: shorterOrLonger(info) },
     )
   }
+}
+
+/** A larger --ctx helps up to what the model was trained for; 0: nobody knows how much that is. */
+function shorterOrLonger({ contextTokens, trainedContextTokens, fingerprint }: ModelInfo): string {
+  if (trainedContextTokens === 0 || contextTokens < trainedContextTokens) {
+    return 'Shorten the prompt, or start prefixd with a larger --ctx.'
+  }
+  // Only this engine scales ropes; MLX follows the model's own config.json.
+  const beyond =
+    fingerprint.engine === 'llama.cpp'
+      ? ', or start prefixd with --rope-scaling yarn and a larger --ctx'
+      : ''
+  return `Shorten the prompt: the model was trained for no more${beyond}.`
 }
 
 /** Throws, naming the place in `field`, unless the model has all these tokens. */

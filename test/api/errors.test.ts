@@ -257,6 +257,13 @@ test('a path that is no percent-encoding is a 404, not a crash', async () => {
 test.each([
   [new EngineError('PREFIXD_E_ENGINE_QUEUE_FULL', 'full'), 429, 'queue_full', '1', 'true'],
   [new EngineError('PREFIXD_E_ENGINE_LOADING', 'loading'), 503, 'model_loading', '1', 'true'],
+  [
+    new EngineError('PREFIXD_E_ENGINE_FAILED', 'gone', { retry: false }),
+    503,
+    'worker_failed',
+    undefined,
+    'false',
+  ],
   [new EngineError('PREFIXD_E_ENGINE_TIMEOUT', 'slow'), 504, 'timeout', undefined, 'false'],
   [new CacheError('PREFIXD_E_CACHE_IO', 'disk'), 500, 'internal_error', undefined, 'false'],
   [

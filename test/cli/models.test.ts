@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { EnvironmentDoor, ModelsDoor } from '../../src/cli/context.ts'
 import { PrefixdError } from '../../src/errors.ts'
 import { canBePulled, kindOfEngine } from '../../src/models/index.ts'
+import { wrongKind } from '../../src/models/model-kind.ts'
 import { prefixd } from './run.ts'
 
 const mebibyte = 1024 ** 2
@@ -238,7 +239,8 @@ describe('prefixd models convert', () => {
     const models = door({
       resolveModel: async (spec, { pull, kind }) => {
         asked.push(['resolve', spec, { pull, kind }])
-        return { ...stored, id: 'tiny', origin: 'store' }
+        if (spec === 'tiny-mlx') throw wrongKind(spec, 'mlx')
+        return { ...stored, id: 'tiny', origin: 'store', bringBack: null }
       },
       placeFolder: async ({ id, source, out }, make) => {
         asked.push(['place', { id, source, out }])
@@ -286,6 +288,16 @@ describe('prefixd models convert', () => {
       size_bytes: 90 * mebibyte,
       source: 'gguf:tiny as float32',
     })
+  })
+
+  it('says of an MLX model that it is one already', async () => {
+    const { ran, asked } = await convert(['tiny-mlx', '--to', 'mlx'])
+    expect(ran.exit).toBe(4)
+    expect(ran.err).toBe(
+      'error  The model tiny-mlx is an MLX model already.\n' +
+        'try    Serve it: `prefixd serve --engine mlx --model tiny-mlx`.\n',
+    )
+    expect(asked).toHaveLength(1)
   })
 
   it('ends as the error says', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest'
+import type { EngineError } from '../../engines/errors.ts'
 import type { EngineLimits } from '../../engines/limits.ts'
 import type { Engine } from '../../engines/types.ts'
 import { createEngineArena } from '../support/engine-arena.ts'
@@ -37,7 +38,7 @@ const untilFailed = (engine: Engine) =>
 const refusalOf = (engine: Engine) =>
   engine.ready().then(
     () => null,
-    (error: Error & { code: string; retryAfterSeconds: number }) => error,
+    (error: EngineError) => error,
   )
 
 describe('a worker that lacks something when it is to start again', () => {
@@ -47,7 +48,7 @@ describe('a worker that lacks something when it is to start again', () => {
     killWorker(engine)
     await untilFailed(engine)
     const refusal = await refusalOf(engine)
-    expect(refusal).toMatchObject({ code: 'PREFIXD_E_ENGINE_FAILED', retryAfterSeconds: 1 })
+    expect(refusal).toMatchObject({ code: 'PREFIXD_E_ENGINE_FAILED', retry: false })
     expect(refusal?.message).toBe(
       'The engine is gone. Install it again. The worker is not running; ' +
         'a request starts it again when this is mended.',
@@ -105,6 +106,7 @@ describe('a worker that cannot load its model again', () => {
       expect(refusal?.code).toBe('PREFIXD_E_ENGINE_FAILED')
       expect(refusal?.message).toContain('The model could not be loaded again.')
       expect(refusal?.message).not.toContain('send the request again')
+      expect(refusal).toMatchObject({ retry: false, retryAfterSeconds: null })
     }
     // The pause is not over: nobody has started anything.
     expect(engine.status()).toMatchObject({ state: 'failed', restarts })
@@ -127,6 +129,7 @@ describe('a worker that cannot load its model again', () => {
       /^The worker ended \d times within 60000 ms\. The worker ended/,
     )
     expect(refusal?.message).not.toContain('a crash was ordered')
+    expect(refusal).toMatchObject({ retry: true, retryAfterSeconds: 1 })
     expect(engine.status().lastError).toContain('a crash was ordered while loading')
     delete process.env.PREFIXD_FAKE
     await until(

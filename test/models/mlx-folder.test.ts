@@ -38,7 +38,7 @@ describe('an MLX model', () => {
     for (const spec of [path, './models/tiny', '~/models/tiny/', 'models/tiny']) {
       expect(await resolve(spec)).toEqual({
         ...{ id: 'tiny', kind: 'mlx', path, sizeBytes: sizeOf(mlxFiles()) },
-        ...{ digest: null, origin: 'path' },
+        ...{ digest: null, origin: 'path', bringBack: null },
       })
     }
   })
@@ -200,7 +200,8 @@ describe('a folder that is made here', () => {
       expect(existsSync(path)).toBe(false)
     })
     expect(placed).toEqual({ name: 'tiny-1b-mlx', path, sizeBytes: sizeOf(mlxFiles()) })
-    expect(await resolve('tiny-1b-mlx')).toMatchObject({ kind: 'mlx', origin: 'store' })
+    const bringBack = 'prefixd models convert tiny:1b --to mlx'
+    expect(await resolve('tiny-1b-mlx')).toMatchObject({ kind: 'mlx', origin: 'store', bringBack })
     expect((await listModels(folder.around())).stored[0]?.source).toBe('gguf:tiny:1b')
     const error = await refusal(place(makeModel), 'PREFIXD_E_INVALID_VALUE')
     expect(error.next).toContain('prefixd models rm tiny-1b-mlx')

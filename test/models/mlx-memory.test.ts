@@ -149,6 +149,12 @@ describe('the room of an MLX model', () => {
     readonly config: Readonly<Record<string, unknown>>
   }
 
+  it('is refused with --lora for an adapter that cannot be read, not with the model', async () => {
+    const error = await refusal(roomOf({ lora: '/nonexist' }), 'PREFIXD_E_MODEL_FILE')
+    expect(error.message).toContain('weights of the adapter /nonexist/adapters.safetensors')
+    expect([error.field, error.next]).toEqual(['--lora', expect.not.stringContaining('ull')])
+  })
+
   it('is no longer than the training', async () => {
     expect(await roomOf({ ctx: '100000' })).toMatchObject({ contextTokens: 8192 })
     expect(await roomOf({ ctx: '4096' })).toMatchObject({ contextTokens: 4096, sequences: 4 })

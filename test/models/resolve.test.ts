@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { defaultModelName } from '../../src/models/catalogue.ts'
@@ -49,7 +49,7 @@ describe('a model of another program', () => {
     const bytes = { path, sizeBytes: 3000, digest: sha256(weights) }
     const found = { kind: 'gguf', ...bytes, origin: 'ollama' }
     for (const spec of ['llama3.2:1b', 'llama3.2', 'ollama:Llama3.2:1B']) {
-      expect(await resolve(spec)).toEqual({ id: 'llama3.2:1b', ...found })
+      expect(await resolve(spec)).toMatchObject({ id: 'llama3.2:1b', ...found })
     }
     ollamaModel('registry.ollama.ai/someone/theirs/latest', weights)
     ollamaModel('hub.example/owner/repo/q4', weights)
@@ -119,7 +119,7 @@ describe('a model', () => {
   it('is a path, from the working folder, the home or the root', async () => {
     const path = folder.write('my models/tiny.Q4.gguf', weights)
     for (const spec of [path, './my models/tiny.Q4.gguf', '~/my models/tiny.Q4.gguf']) {
-      expect(await resolve(spec)).toEqual({
+      expect(await resolve(spec)).toMatchObject({
         id: 'tiny.Q4',
         kind: 'gguf',
         path,
@@ -168,6 +168,17 @@ describe('a model', () => {
     } finally {
       await hub.close()
     }
+  })
+
+  it('that a conversion would make is answered with the command that makes it', async () => {
+    const command = (name: string) =>
+      `Make it of ${name}: \`prefixd models convert ${name} --to mlx\`.`
+    const known = await refusal(resolve(`${defaultModelName}-mlx`), 'PREFIXD_E_MODEL_NOT_FOUND')
+    expect(known.next).toBe(command(defaultModelName))
+    mkdirSync(folder.dir, { recursive: true })
+    writeFileSync(join(folder.dir, 'own.gguf'), weights)
+    const own = await refusal(resolve('own-mlx'), 'PREFIXD_E_MODEL_NOT_FOUND')
+    expect(own.next).toBe(command('own'))
   })
 
   it('that nobody knows is answered with what is close', async () => {

@@ -1,5 +1,6 @@
 /** `prefixd models convert`: a model of one engine becomes one of another. Asks no service. */
 import { formatSize } from '../../config/sizes.ts'
+import { kindOf, PrefixdError } from '../../errors.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { ensureEngine } from '../engine-install.ts'
 import { checkModels, withProgress } from '../model-pull.ts'
@@ -20,13 +21,16 @@ export async function modelsConvert(
 ): Promise<void> {
   const { dtype = 'stored', out = null } = flags
   const signal = this.interrupted()
-  const before = () => checkModels(this, [spec], 'gguf')
+  const refuse = (error: unknown): never => {
+    throw alreadyMlx(error, spec)
+  }
+  const before = () => checkModels(this, [spec], 'gguf').catch(refuse)
   await ensureEngine(this, { yes: flags.yes === true, signal, before })
   const { placeFolder, resolveModel } = await this.loadModels()
   const { convertGguf } = await this.loadEnvironment()
   const { id, path } = await withProgress(this, `pulling ${spec}`, signal, (options) =>
     resolveModel(spec, { ...options, pull: true, kind: 'gguf' }),
-  )
+  ).catch(refuse)
   const source = `gguf:${id}${dtype === 'stored' ? '' : ` as ${dtype}`}`
   const placed = await withProgress(this, `converting ${id}`, signal, (options) =>
     placeFolder({ ...options, id, source, out }, (folder) =>
@@ -42,4 +46,14 @@ export async function modelsConvert(
     `${name} converted: ${formatSize(placed.sizeBytes)} at ${printable(placed.path)}`,
     `${style(this.out, 'bold', 'try')}    prefixd serve --engine mlx --model ${name}`,
   ])
+}
+
+/** Whoever converts asks for no engine, and wants to hear of none. */
+function alreadyMlx(error: unknown, spec: string): unknown {
+  if (kindOf(error).prefixdCode !== 'PREFIXD_E_MODEL_KIND') return error
+  return new PrefixdError('PREFIXD_E_MODEL_KIND', `The model ${spec} is an MLX model already.`, {
+    field: 'model',
+    next: `Serve it: \`prefixd serve --engine mlx --model ${spec}\`.`,
+    cause: error,
+  })
 }
