@@ -6,7 +6,7 @@ import { type Completion, complete, type Refusal } from '../bench/completions-cl
 import type { WorkerListJson } from '../src/api/native/schema.ts'
 import { currentSurroundings } from '../src/config/paths.ts'
 import { removeMlx } from '../src/environment/index.ts'
-import { removeModel } from '../src/models/index.ts'
+import { checkRemovable, removeModel } from '../src/models/index.ts'
 import { familyModelPath } from './support/family-models.ts'
 import { mlxIsRefused, mlxTestEnvironment } from './support/mlx-environment.ts'
 import { mlxFamilyPath } from './support/mlx-family-models.ts'
@@ -51,6 +51,11 @@ test('weights that are gone are named in errors, and served again when they are 
   const { text } = await complete(service.url, ask)
 
   const around = { ...currentSurroundings(), env }
+  const options = { force: false }
+  await expect(checkRemovable('tiny', around, options)).rejects.toHaveProperty(
+    'code',
+    'PREFIXD_E_IN_USE',
+  )
   await expect(removeModel('tiny', around)).rejects.toMatchObject({
     code: 'PREFIXD_E_IN_USE',
     message: expect.stringContaining(`(--dir ${folder.data})`),

@@ -49,6 +49,7 @@ export interface CliContext extends CommandContext {
 export type ModelsDoor = Pick<
   typeof models,
   | 'canBePulled'
+  | 'checkRemovable'
   | 'kindOfEngine'
   | 'listModels'
   | 'memoryFigures'
@@ -61,6 +62,7 @@ export type ModelsDoor = Pick<
 /** What the CLI asks of src/environment. */
 export type EnvironmentDoor = Pick<
   typeof environment,
+  | 'checkMlxRemovable'
   | 'convertGguf'
   | 'examine'
   | 'installMlx'

@@ -180,7 +180,8 @@ function findGiven(
   const { key, env } = setting
   const flag = flags[key]
   if (flag !== undefined) {
-    return { raw: flag, origin: `flag --${key}`, baseDir: around.workingDir }
+    const name = flag === false && setting.kind.isSwitch ? `no-${key}` : key
+    return { raw: flag, origin: `flag --${name}`, baseDir: around.workingDir }
   }
   // An empty variable counts as unset: compose files and CI systems cannot unset one.
   if (around.env[env]) {

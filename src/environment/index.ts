@@ -9,5 +9,5 @@ export {
   installMlx,
 } from './install.ts'
 export { type ListedEngine, listEngines } from './list.ts'
-export { type RemovedEngine, removeMlx, useMlx } from './remove.ts'
+export { checkMlxRemovable, type RemovedEngine, removeMlx, useMlx } from './remove.ts'
 export { type MlxComputer, mlxComputer, mlxRuntime } from './runtime.ts'

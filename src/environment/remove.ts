@@ -25,6 +25,17 @@ const what = 'The MLX engine'
 export const useMlx = (around: Surroundings, directory: string): Promise<Use> =>
   useThing(mlxPlaces(around).inUse, what, directory)
 
+/** Throws what `removeMlx` would throw now, so that nobody is asked in vain. */
+export async function checkMlxRemovable(
+  around: Surroundings,
+  { force }: RemoveOptions,
+): Promise<void> {
+  const { dir, inUse } = mlxPlaces(around)
+  if ((await present(around)).length === 0) throw nothingThere(dir)
+  const claim = await claimThing(inUse, what, force)
+  claim.release()
+}
+
 /** Throws PREFIXD_E_ENGINE_MISSING when there is nothing, and PREFIXD_E_IN_USE. */
 export async function removeMlx(
   around: Surroundings,

@@ -5,6 +5,7 @@ import { type DigestOptions, weightsDigest as digestOf } from './digest.ts'
 import { type DiscoveredModel, discoverModels } from './discover.ts'
 import type { Use } from './in-use.ts'
 import {
+  checkStored,
   listStored,
   type RemovedModel,
   type RemoveOptions,
@@ -55,6 +56,13 @@ export const removeModel = (
   around: Surroundings = currentSurroundings(),
   options: RemoveOptions = { force: false },
 ): Promise<RemovedModel> => removeStored(around, spec, options)
+
+/** Rejects as `removeModel` would; removes nothing. */
+export const checkRemovable = (
+  spec: string,
+  around: Surroundings,
+  options: RemoveOptions,
+): Promise<void> => checkStored(around, spec, options)
 
 /** See `useStored`. `directory` is the service's. */
 export const useModel = (

@@ -178,8 +178,27 @@ export async function makeModelsDir(around: Surroundings): Promise<void> {
 export async function removeStored(
   around: Surroundings,
   spec: string,
-  { force }: RemoveOptions,
+  options: RemoveOptions,
 ): Promise<RemovedModel> {
+  const { found, claim } = await claimStored(around, spec, options)
+  try {
+    return await removeFiles(around, found)
+  } finally {
+    claim.release()
+  }
+}
+
+/** Throws what `removeStored` would throw now, so that nobody is asked in vain. */
+export async function checkStored(
+  around: Surroundings,
+  spec: string,
+  options: RemoveOptions,
+): Promise<void> {
+  const { claim } = await claimStored(around, spec, options)
+  claim.release()
+}
+
+async function claimStored(around: Surroundings, spec: string, { force }: RemoveOptions) {
   const { models, partial } = await listStored(around)
   const name = storedNameOf(around, spec)
   const found = [...models, ...partial].find((model) => model.name === name)
@@ -211,12 +230,7 @@ export async function removeStored(
       'Stop it, or wait until it is done.',
     )
   }
-  const claim = await claimThing(paths.inUse, whatOf(known), force)
-  try {
-    return await removeFiles(around, found)
-  } finally {
-    claim.release()
-  }
+  return { found, claim: await claimThing(paths.inUse, whatOf(known), force) }
 }
 
 async function removeFiles(

@@ -233,6 +233,13 @@ test('apply-template renders what a chat with the same body would be prefilled w
   })
 })
 
+test('a model has itself for no alias', async () => {
+  const service = scriptedService()
+  service.cards = [modelCard({ id: 'a', aliases: ['a', './a.gguf'] })]
+  const reply = await get('/v1/models', service)
+  expect(reply.json().data[0]).toMatchObject({ id: 'a', aliases: ['./a.gguf'] })
+})
+
 test('a request that names none of several models is refused only where it names another one', async () => {
   const service = scriptedService()
   service.cards = [modelCard({ id: 'a', aliases: [] }), modelCard({ id: 'b', aliases: [] })]

@@ -33,6 +33,15 @@ it('takes a flag of a list several times, or once with commas', async () => {
   expect(await modelOf([])).toMatchObject({ value: ['smollm2-135m'], origin: 'default' })
 })
 
+it('names a switch as it was given', async () => {
+  const originOf = async (word: string) => {
+    const { out } = await prefixd(['config', word, '--json'], { env })
+    return JSON.parse(out).settings.prefetch.origin
+  }
+  expect(await originOf('--prefetch')).toBe('flag --prefetch')
+  expect(await originOf('--no-prefetch')).toBe('flag --no-prefetch')
+})
+
 it('names the file, and the variable or flag that overrides it', async () => {
   const file = join(folder, 'prefixd.toml')
   await writeFile(file, 'port = 9001\nssd = "50GiB"\nctx = 4096\n')

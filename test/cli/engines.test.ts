@@ -127,17 +127,30 @@ describe('prefixd engines install', () => {
 describe('prefixd engines rm', () => {
   const removeMlx: EnvironmentDoor['removeMlx'] = async () => ({ path: dir, freedBytes: 1024 ** 2 })
 
+  const checkMlxRemovable = async (): Promise<void> => {}
+
+  it('asks nobody where it is refused', async () => {
+    const refuse = async (): Promise<void> => {
+      throw new PrefixdError('PREFIXD_E_IN_USE', 'It is used.', { next: 'Stop it first.' })
+    }
+    const options = { environment: { removeMlx, checkMlxRemovable: refuse }, answer: 'y' }
+    const ran = await prefixd(['engines', 'rm', 'mlx'], options)
+    expect(ran).toMatchObject({ exit: 3, out: '', questions: [] })
+    expect(ran.err).toContain('It is used.')
+  })
+
   it('asks, and says what it freed', async () => {
-    const options = { environment: { removeMlx }, answer: 'y' }
+    const options = { environment: { removeMlx, checkMlxRemovable }, answer: 'y' }
     const ran = await prefixd(['engines', 'rm', 'mlx'], options)
     expect(ran).toMatchObject({ exit: 0, out: 'deleted mlx, freed 1 MiB\n' })
     expect(ran.questions).toHaveLength(1)
   })
 
   it('deletes nothing without a yes', async () => {
-    const no = await prefixd(['engines', 'rm', 'mlx'], { answer: '' })
+    const environment = { checkMlxRemovable }
+    const no = await prefixd(['engines', 'rm', 'mlx'], { environment, answer: '' })
     expect(no).toMatchObject({ exit: 0, out: '', err: 'nothing was deleted\n' })
-    const nobody = await prefixd(['engines', 'rm', 'mlx'])
+    const nobody = await prefixd(['engines', 'rm', 'mlx'], { environment })
     expect(nobody).toMatchObject({ exit: 2, out: '' })
     expect(nobody.err).toContain('add --yes')
   })
@@ -206,7 +219,7 @@ describe('prefixd serve --engine mlx', () => {
     }
     const models = {
       ...{ listModels: refuse, memoryFigures: refuse, pullModel: refuse, removeModel: refuse },
-      ...{ canBePulled, kindOfEngine, placeFolder: refuse, resolveModel },
+      ...{ canBePulled, checkRemovable: refuse, kindOfEngine, placeFolder: refuse, resolveModel },
     }
     const options = { environment: door, service, models }
     const ran = await prefixd(

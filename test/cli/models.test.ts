@@ -23,6 +23,7 @@ function door(expected: Partial<ModelsDoor>): ModelsDoor {
   }
   return {
     canBePulled,
+    checkRemovable: refuse,
     kindOfEngine,
     listModels: refuse,
     memoryFigures: refuse,
@@ -300,6 +301,21 @@ describe('prefixd models convert', () => {
     expect(asked).toHaveLength(1)
   })
 
+  it('says what Ctrl-C has left of it', async () => {
+    const models = door({
+      resolveModel: async () => ({ ...stored, id: 'tiny', origin: 'store', bringBack: null }),
+      placeFolder: async ({ signal }) => {
+        signal.throwIfAborted()
+        throw new Error('not interrupted')
+      },
+    })
+    const environment = { mlxEnvironment: () => ready }
+    const words = ['models', 'convert', 'tiny', '--to', 'mlx']
+    const ran = await prefixd(words, { models, environment, isInterrupted: true })
+    expect(ran).toMatchObject({ exit: 130, out: '' })
+    expect(ran.err).toContain('stopped, and nothing is left of it; run this again to convert it')
+  })
+
   it('ends as the error says', async () => {
     const { ran } = await convert(['tiny', '--to', 'mlx'], 'PREFIXD_E_MODEL_CONVERT')
     expect(ran).toMatchObject({ exit: 1, out: '' })
@@ -319,6 +335,7 @@ describe('prefixd models convert', () => {
 describe('prefixd models rm', () => {
   const removed: string[] = []
   const models = door({
+    checkRemovable: async () => {},
     removeModel: async (spec) => {
       removed.push(spec)
       return { name: spec, path: stored.path, freedBytes: stored.sizeBytes }
@@ -331,6 +348,17 @@ describe('prefixd models rm', () => {
     expect(ran.questions).toEqual(['Delete smollm2-135m from this disk? [y/N] '])
     expect(ran).toMatchObject({ exit: 0, out: 'deleted smollm2-135m, freed 93.8 MiB\n' })
     expect(removed).toEqual(['smollm2-135m'])
+  })
+
+  it('asks nobody where it is refused', async () => {
+    const message = 'The model m is used by a running prefixd.'
+    const checkRemovable = async (): Promise<void> => {
+      throw new PrefixdError('PREFIXD_E_IN_USE', message, { next: 'Stop it first.' })
+    }
+    const used = door({ checkRemovable })
+    const ran = await prefixd(['models', 'rm', 'm'], { models: used, answer: 'y' })
+    expect(ran).toMatchObject({ exit: 3, questions: [] })
+    expect(ran.err).toContain(message)
   })
 
   it('deletes nothing without a yes, or where nobody can be asked', async () => {

@@ -106,6 +106,7 @@ function environmentDoor(expected: Partial<EnvironmentDoor> = {}): EnvironmentDo
     throw new Error('not expected in this test')
   }
   return {
+    checkMlxRemovable: refuse,
     convertGguf: refuse,
     examine: refuse,
     installMlx: refuse,

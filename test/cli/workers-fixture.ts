@@ -14,7 +14,7 @@ export const workersFixture: WorkerListJson = {
       pid: 4711,
       restarts: 0,
       started_at_ms: nowMs - 76 * 60 * minuteMs,
-      last_error: null,
+      last_error: 'it was killed, and is well again',
       busy_sequences: 1,
       queued_requests: 3,
       context_tokens: 8192,
@@ -53,7 +53,7 @@ export const workersFixture: WorkerListJson = {
         boundary_bytes: null,
       },
       device: null,
-      memory: { estimated_bytes: null, resident_bytes: null },
+      memory: { estimated_bytes: 8_000_000_000, resident_bytes: null },
     },
   ],
 }

@@ -21,7 +21,7 @@ import { type Installed, type InstallProgress, installMlx } from '../../src/envi
 import { readPins } from '../../src/environment/pins.ts'
 import { mlxDevice, thisMachine } from '../../src/environment/platform.ts'
 import { findPython } from '../../src/environment/python.ts'
-import { removeMlx, useMlx } from '../../src/environment/remove.ts'
+import { checkMlxRemovable, removeMlx, useMlx } from '../../src/environment/remove.ts'
 import { mlxRuntime } from '../../src/environment/runtime.ts'
 import { takePullLock } from '../../src/models/pull-lock.ts'
 import { mlxIsRefused } from '../support/mlx-environment.ts'
@@ -300,6 +300,9 @@ describe('deleting the MLX engine', () => {
       message: expect.stringContaining(`process ${process.pid} (--dir /data/of/ada)`),
       next: expect.stringContaining('--force'),
     })
+    // Whoever asks before deleting hears the same.
+    const checking = checkMlxRemovable(around(), { force: false })
+    await expect(checking).rejects.toMatchObject({ code: 'PREFIXD_E_IN_USE' })
     expect(left()).toEqual(['mlx', 'mlx.in-use'])
     await removeMlx(around(), signal, { force: true })
     // The service still uses what is installed next.
@@ -307,6 +310,8 @@ describe('deleting the MLX engine', () => {
     const removing = removeMlx(around(), signal, { force: false })
     await expect(removing).rejects.toMatchObject({ code: 'PREFIXD_E_IN_USE' })
     use.release()
+    await checkMlxRemovable(around(), { force: false })
+    expect(left()).toEqual(['mlx'])
     await removeMlx(around(), signal, { force: false })
     expect(left()).toEqual([])
   })

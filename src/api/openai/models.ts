@@ -15,7 +15,7 @@ function toModel({ id, aliases, createdAtMs, state, info }: ModelCard) {
     object: 'model',
     created: Math.floor(createdAtMs / 1000),
     owned_by: 'prefixd',
-    aliases,
+    aliases: aliases.filter((alias) => alias !== id),
     state,
     max_model_len: info?.contextTokens ?? null,
     meta: info && {

@@ -66,17 +66,17 @@ export async function enginesRm(
   name: string,
 ): Promise<void> {
   refuseOthers(name, 'deleted')
-  const { removeMlx } = await this.loadEnvironment()
+  const { checkMlxRemovable, removeMlx } = await this.loadEnvironment()
+  const options = { force: flags.force === true }
   if (!flags.yes) {
+    await checkMlxRemovable(this.around, options)
     const answer = await this.ask('Delete the MLX engine from this disk? [y/N] ')
     if (answer === null) {
       throw usageError('nobody can be asked here', 'add --yes to delete without asking')
     }
     if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was deleted'])
   }
-  const { path, freedBytes } = await removeMlx(this.around, this.interrupted(), {
-    force: flags.force === true,
-  })
+  const { path, freedBytes } = await removeMlx(this.around, this.interrupted(), options)
   if (flags.json) return writeJson(this.out, { name, path, freed_bytes: freedBytes })
   writeLines(this.out, [`deleted ${name}, freed ${formatSize(freedBytes)}`])
 }

@@ -3,6 +3,7 @@ import { formatSize } from '../../config/sizes.ts'
 import { kindOf, PrefixdError } from '../../errors.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { ensureEngine } from '../engine-install.ts'
+import { Interrupted } from '../failure.ts'
 import { checkModels, withProgress } from '../model-pull.ts'
 import { printable } from '../render/text.ts'
 
@@ -36,7 +37,12 @@ export async function modelsConvert(
     placeFolder({ ...options, id, source, out }, (folder) =>
       convertGguf({ ...options, gguf: path, folder, dtype }),
     ),
-  )
+  ).catch((error: unknown) => {
+    if (error instanceof Interrupted) {
+      writeLines(this.err, ['stopped, and nothing is left of it; run this again to convert it'])
+    }
+    throw error
+  })
   if (flags.json) {
     const { name, sizeBytes } = placed
     return writeJson(this.out, { name, path: placed.path, size_bytes: sizeBytes, source })

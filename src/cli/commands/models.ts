@@ -78,15 +78,17 @@ export async function modelsRm(
   flags: ModelsRmFlags,
   spec: string,
 ): Promise<void> {
-  const { removeModel } = await this.loadModels()
+  const { checkRemovable, removeModel } = await this.loadModels()
+  const options = { force: flags.force === true }
   if (!flags.yes) {
+    await checkRemovable(spec, this.around, options)
     const answer = await this.ask(`Delete ${printable(spec)} from this disk? [y/N] `)
     if (answer === null) {
       throw usageError('nobody can be asked here', 'add --yes to delete without asking')
     }
     if (!/^y(es)?$/i.test(answer.trim())) return writeLines(this.err, ['nothing was deleted'])
   }
-  const removed = await removeModel(spec, this.around, { force: flags.force === true })
+  const removed = await removeModel(spec, this.around, options)
   if (flags.json) {
     const { name, path, freedBytes } = removed
     return writeJson(this.out, { name, path, freed_bytes: freedBytes })

@@ -57,7 +57,8 @@ const boundaryText = ({ layout }: WorkerJson): string =>
   layout === null || !layout.boundary_bytes ? '-' : formatSize(layout.boundary_bytes)
 
 /** What the process has, and what it was planned to take at most. */
-function memoryText({ memory }: WorkerJson): string {
+function memoryText({ pid, memory }: WorkerJson): string {
+  if (pid === null) return '-'
   const [has, most] = [memory.resident_bytes, memory.estimated_bytes]
   if (has === null && most === null) return '-'
   if (has === null || most === null) return formatSize(has ?? most ?? 0)
@@ -71,7 +72,9 @@ function upFor(worker: WorkerJson, nowMs: number): string {
 /** What the table has no room for, and what needs somebody's attention. */
 function notes(worker: WorkerJson): string[] {
   const name = printable(worker.model)
-  const { layout, last_error: lastError } = worker
+  const { layout, state } = worker
+  // One that is ready again needs nobody.
+  const lastError = state === 'ready' ? null : worker.last_error
   return [
     ...(layout?.refusal ? [`${name} is served without cache: ${printable(layout.refusal)}`] : []),
     ...(lastError === null ? [] : [`${name}, last error: ${printable(lastError)}`]),

@@ -44,11 +44,16 @@ def fingerprint_of(loaded: Loaded, settings: EngineSettings, layout: CacheLayout
 
 
 def device_words() -> str:
-    """For people, and for the fingerprint: kernels of other devices round otherwise."""
+    """For the fingerprint: kernels of other devices round otherwise."""
     device = mx.default_device()
     kind = 'CPU' if device == mx.Device(mx.cpu) else 'Metal' if mx.metal.is_available() else 'CUDA'
     name = mx.device_info(device).get('device_name')
     return kind if name is None else f'{kind}, {name}'
+
+
+def computing_words(blas: str | None) -> str:
+    """For people only: with the threads of a BLAS that stands in front of mlx's own."""
+    return device_words() if blas is None else f'{device_words()}, {blas.rsplit(", ", 1)[-1]}'
 
 
 def _digest_of_folder(path: str | None) -> str:

@@ -12,7 +12,7 @@ from mlx_lm.utils import get_total_parameters
 
 from prefixd_mlx.caches import CacheLayout, SequenceCache, probe_layout
 from prefixd_mlx.errors import compute_error
-from prefixd_mlx.fingerprint import device_words, fingerprint_of
+from prefixd_mlx.fingerprint import computing_words, fingerprint_of
 from prefixd_mlx.grammar import GrammarVocabulary, HeldTokens
 from prefixd_mlx.limits import CLEAR_EVERY_TOKENS, KEPT_BYTES
 from prefixd_mlx.loading import load_folder, weights_of
@@ -98,7 +98,7 @@ class Model:
             'chatTemplate': self.template.source,
             'gap': self.vocabulary.gap,
             'endTokens': self.vocabulary.ends,
-            'device': device_words(),
+            'device': computing_words(self._loaded.blas),
         }
 
     def _make_cache(self) -> list[Any]:

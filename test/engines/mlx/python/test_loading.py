@@ -13,6 +13,7 @@ from mlx.utils import tree_flatten
 from mlx_families.folder import write_family
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import load_model, quantize_model
+from prefixd_mlx.fingerprint import computing_words, device_words
 from prefixd_mlx.limits import KEPT_BYTES
 from prefixd_mlx.loading import load_folder
 from prefixd_mlx.model import Model, keep_freed_memory
@@ -140,3 +141,8 @@ def test_the_limit_of_kept_memory_is_raised_and_never_lowered() -> None:
         assert mx.set_cache_limit(0) == KEPT_BYTES
     finally:
         mx.set_cache_limit(usual)
+
+
+def test_people_hear_of_the_threads_of_a_blas_that_stands_in_front() -> None:
+    assert computing_words('OpenBLAS 0.3.33 Haswell, 2 threads') == f'{device_words()}, 2 threads'
+    assert computing_words(None) == device_words()
