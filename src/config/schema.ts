@@ -160,7 +160,8 @@ export const settings = {
     'reuse',
     '`token` reuses to the last common token, as exactly as the engine computes in calls of ' +
       'other sizes; `block` reuses whole prefilled blocks only, which ' +
-      'makes warm answers bit-identical to cold ones.',
+      'makes warm answers bit-identical to cold ones. With mlx, `block` also decodes answers one ' +
+      'by one instead of together: several at once take two to three times as long.',
     choice(...reuseModes),
     () => 'token',
     'token',
@@ -197,7 +198,8 @@ export const settings = {
     'In which type keys and values are kept, or keys and values with a slash, as `q8_0/f16`. ' +
       '`q8_0` halves the memory of a token and the bytes that are stored; on a CPU it makes ' +
       'prefill several times slower. Each type has a cache of its own. With mlx: `f16`, which is ' +
-      'whatever the model computes in, `q8_0` or `q4_0`.',
+      'whatever the model computes in, `q8_0` or `q4_0`; on a CPU with OpenBLAS that is float32, ' +
+      'of which `q8_0` leaves little more than a quarter.',
     pairOf(...kvTypes),
     () => 'f16',
     'f16',
