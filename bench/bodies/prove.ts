@@ -92,11 +92,15 @@ async function sendOne(
     const cause = error instanceof Error && error.cause ? ` (${String(error.cause)})` : ''
     return { what: 'no answer', found: `${String(error)}${cause}` }
   }
-  // A model without embeddings has answered, too.
-  if (reply.status === 200 || reply.status === 501) tally.answered += 1
+  // A model without embeddings has answered, too, and so has who knows no such session or prefix.
+  if ([200, 404, 501].includes(reply.status) && !isOfNoModel(reply)) tally.answered += 1
   const { fault, found } = judgeReply(sent, reply)
   return fault === null ? null : { what: fault, found }
 }
+
+/** Was a model asked for that is not served? */
+const isOfNoModel = ({ headers }: Reply): boolean =>
+  headers.get('x-prefixd-error') === 'PREFIXD_E_MODEL_NOT_FOUND'
 
 /** Headers are bytes; what is not Latin-1 travels as its UTF-8. */
 const encoded = (headers: BodyCase['headers']): [string, string][] =>

@@ -19,6 +19,9 @@ export const PauseRequestSchema = Type.Union([
   }),
 ])
 
+/** Nothing of it is read. */
+export const ResumeRequestSchema = Type.Union([Type.Null(), Type.Object({})])
+
 export const ForkRequestSchema = Type.Object({
   new_id: Type.String({
     minLength: 1,

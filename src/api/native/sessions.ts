@@ -6,6 +6,7 @@ import {
   EndRequestSchema,
   ForkRequestSchema,
   PauseRequestSchema,
+  ResumeRequestSchema,
   type SessionEndJson,
   type SessionJson,
   type SessionListJson,
@@ -35,6 +36,7 @@ export function sessionRoutes(server: Server, { service }: ApiContext): void {
   )
   server.post<{ Params: { id: string } }>(
     '/v1/sessions/:id/resume',
+    { schema: { body: ResumeRequestSchema } },
     async (request, reply): Promise<SessionResumedJson> => {
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
