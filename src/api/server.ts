@@ -23,6 +23,7 @@ import { sessionRoutes } from './native/sessions.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { transferRoutes } from './native/transfer.ts'
 import { verifyRoutes } from './native/verify.ts'
+import { warmRoutes } from './native/warm.ts'
 import { chatRoutes } from './openai/chat.ts'
 import { completionRoutes } from './openai/completions.ts'
 import { embeddingRoutes } from './openai/embeddings.ts'
@@ -102,6 +103,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     verifyRoutes(admin, context)
     adviceRoutes(admin, context)
     transferRoutes(admin, context)
+    warmRoutes(admin, context)
   })
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))

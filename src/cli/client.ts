@@ -22,9 +22,11 @@ import type {
   ImportReportJson,
   VerifyEventJson,
   VerifyRequestJson,
+  WarmReportJson,
 } from '../api/native/upkeep-schema.ts'
 import { limits } from '../config/limits.ts'
 import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
+import type { Dialect } from '../pipeline/types.ts'
 import { readObjects } from './object-lines.ts'
 
 export interface Client {
@@ -43,6 +45,8 @@ export interface Client {
   totals(sinceMs: number): Promise<TotalsReportJson>
   verify(request: VerifyRequestJson): AsyncIterable<VerifyEventJson>
   advise(): Promise<AdviceJson>
+  /** Null: the service sees from the fields what the body speaks. Takes as long as it takes. */
+  warm(body: object, dialect: Dialect | null): Promise<WarmReportJson>
   /** The bytes of the file as they come; they end with an error where the service has one. */
   exportFile(ids: readonly string[]): Promise<AsyncIterable<Uint8Array>>
   importFile(
@@ -85,6 +89,11 @@ export function createClient(options: ClientOptions): Client {
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
     verify: (request) =>
       follow(options, 'cache/verify', sent(request)) as AsyncIterable<VerifyEventJson>,
+    warm: async (body, dialect) => {
+      const path = `cache/warm${dialect === null ? '' : `?dialect=${dialect}`}`
+      const response = await ask(options, path, sent(body))
+      return parse(await readBounded(response)) as WarmReportJson
+    },
     exportFile: async (ids) => {
       const query = new URLSearchParams({ ids: ids.join(',') })
       const response = await ask(options, `cache/export?${query}`, { method: 'GET' })

@@ -163,6 +163,25 @@ export const commandHelp = {
       ['prefixd import rules.prefixd --trust', 'whoever has signed it'],
     ],
   },
+  clear: {
+    brief: 'Free everything that is stored, after asking',
+    about:
+      'The same as evict --all: both tiers. What is pinned, or in use, stays, and so do the ' +
+      'counters. POST /reset_prefix_cache does it for scripts.',
+    examples: [['prefixd clear --yes', 'without asking']],
+  },
+  warm: {
+    brief: 'Compute and store prompts before anybody waits for them',
+    about:
+      'Sends request bodies, of chat completions, completions, messages or responses, that are ' +
+      'computed without an answer, one after another, and says of each how many tokens were ' +
+      'computed, restored and saved. Bodies must be those that the client sends, to the letter.',
+    examples: [
+      ['prefixd warm --file body.json', 'one body'],
+      ['prefixd warm --dir prompts/', 'every .json file of a folder, in the order of names'],
+      ['prefixd warm --file body.json --dialect messages', 'Anthropic’s, without a system prompt'],
+    ],
+  },
   'models pull': {
     brief: 'Fetch a model before its first use',
     arguments: '<model>',
@@ -271,6 +290,7 @@ KEEP HOUSE
   prefixd simulate trace.jsonl        what more memory or disk would have served
   prefixd verify [--repair]           read all that is stored, and check it
   prefixd export|import               move prefixes to another machine
+  prefixd warm --file body.json       compute a prompt before anybody waits for it
   prefixd models pull|convert|ls|rm   the models on this disk
   prefixd engines install|ls|rm       the engines: llamacpp is here, mlx is installed
   prefixd doctor                      what this machine has, and what is missing

@@ -16,22 +16,13 @@ import type { PinFlags } from './commands/pin.ts'
 import type { ServeFlags } from './commands/serve.ts'
 import type { SimulateFlags } from './commands/simulate.ts'
 import type { StatsFlags } from './commands/stats.ts'
-import type { ExportFlags, ImportFlags } from './commands/transfer.ts'
-import type { VerifyFlags } from './commands/verify.ts'
 import type { WhyFlags } from './commands/why.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
-import { commandHelp } from './help.ts'
 import { parseAge } from './render/duration.ts'
+import { argument, docs, onOff, text } from './route-parts.ts'
 import { configFlags, serveFlags } from './setting-flags.ts'
-
-const docs = (name: keyof typeof commandHelp) => ({ brief: commandHelp[name].brief })
-
-const onOff = (brief: string) =>
-  ({ kind: 'boolean', optional: true, withNegated: false, brief }) as const
-
-const text = (placeholder: string, brief: string) =>
-  ({ kind: 'parsed', parse: (input: string) => input, optional: true, placeholder, brief }) as const
+import { clear, exportPrefixes, importPrefixes, verify, warm } from './upkeep-routes.ts'
 
 const tier = (brief: string) =>
   ({ kind: 'enum', values: ['ram', 'ssd'] as const, optional: true, brief }) as const
@@ -77,10 +68,6 @@ function parsePoliciesFlag(input: string): Policy[] {
 
 const age = (brief: string) =>
   ({ kind: 'parsed', parse: parseAgeFlag, optional: true, placeholder: 'age', brief }) as const
-
-/** One argument, or as many as somebody types. */
-const argument = (placeholder: string, brief: string) =>
-  ({ placeholder, brief, parse: (input: string) => input }) as const
 
 const json = onOff('Print JSON')
 
@@ -177,19 +164,6 @@ const evict = buildCommand<EvictFlags, string[], CliContext>({
   loader: async () => (await import('./commands/evict.ts')).evict,
 })
 
-const verify = buildCommand<VerifyFlags, [], CliContext>({
-  docs: docs('verify'),
-  parameters: {
-    flags: {
-      repair: onOff('Take out what is damaged, with all that needs it, and free leaks'),
-      offline: onOff('Look into the directory itself; no service may have it open'),
-      dir: text('folder', 'With --offline: the directory, in place of the configured one'),
-      ...clientFlags,
-    },
-  },
-  loader: async () => (await import('./commands/verify.ts')).verify,
-})
-
 const pin = buildCommand<PinFlags, [string?], CliContext>({
   docs: docs('pin'),
   parameters: {
@@ -212,32 +186,6 @@ const unpin = buildCommand<ClientFlags, [string], CliContext>({
     positional: { kind: 'tuple', parameters: [argument('id', 'Beginning of the id')] },
   },
   loader: async () => (await import('./commands/pin.ts')).unpin,
-})
-
-const exportPrefixes = buildCommand<ExportFlags, string[], CliContext>({
-  docs: docs('export'),
-  parameters: {
-    flags: {
-      out: { kind: 'parsed', parse: String, placeholder: 'file', brief: 'The file to write' },
-      ...clientFlags,
-    },
-    aliases: { o: 'out' },
-    positional: {
-      kind: 'array',
-      parameter: argument('id', 'Beginnings of ids'),
-      maximum: limits.exportIds,
-    },
-  },
-  loader: async () => (await import('./commands/transfer.ts')).exportPrefixes,
-})
-
-const importPrefixes = buildCommand<ImportFlags, [string], CliContext>({
-  docs: docs('import'),
-  parameters: {
-    flags: { trust: onOff('Take it, whoever has signed it'), ...clientFlags },
-    positional: { kind: 'tuple', parameters: [argument('file', 'What `prefixd export` wrote')] },
-  },
-  loader: async () => (await import('./commands/transfer.ts')).importPrefixes,
 })
 
 const modelsPull = buildCommand<ModelsPullFlags, [string], CliContext>({
@@ -385,6 +333,8 @@ export const routes = buildRouteMap<string, CliContext>({
     verify,
     export: exportPrefixes,
     import: importPrefixes,
+    clear,
+    warm,
     simulate,
     models,
     engines,

@@ -1,5 +1,6 @@
 /** The JSON of the routes that take long: their answers are objects, one on each line. */
 import { type Static, Type } from 'typebox'
+import { CacheObjectSchema } from './schema.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -77,6 +78,28 @@ export const ImportReportSchema = Type.Object({
   skipped: count,
 })
 
+/* ---------- POST /v1/cache/warm ---------- */
+
+/** The dialect's own route looks at its fields. */
+export const WarmRequestSchema = Type.Object({})
+
+const Dialects = Type.Union([
+  Type.Literal('chat'),
+  Type.Literal('completions'),
+  Type.Literal('messages'),
+  Type.Literal('responses'),
+])
+
+/** Absent: it is seen from the fields. */
+export const WarmQuerySchema = Type.Object({ dialect: Type.Optional(Dialects) })
+
+export const WarmReportSchema = Type.Object({
+  object: Type.Literal('cache.warm'),
+  dialect: Dialects,
+  model: Type.String(),
+  cache: CacheObjectSchema,
+})
+
 /** The last line of an answer that failed after its first. */
 export const StreamErrorSchema = Type.Object({
   type: Type.Literal('error'),
@@ -89,4 +112,5 @@ export type VerifyRequestJson = NonNullable<Static<typeof VerifyRequestSchema>>
 export type FindingJson = Static<typeof FindingSchema>
 export type VerifyEventJson = Static<typeof VerifyEventSchema>
 export type ImportReportJson = Static<typeof ImportReportSchema>
+export type WarmReportJson = Static<typeof WarmReportSchema>
 export type StreamErrorJson = Static<typeof StreamErrorSchema>

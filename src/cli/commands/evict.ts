@@ -50,6 +50,13 @@ export async function evict(
   return carryOut(this, client, selector, flags)
 }
 
+export type ClearFlags = Pick<EvictFlags, 'yes' | 'json' | 'url'>
+
+/** Everything in both tiers; the counters stay. */
+export function clear(this: CliContext, flags: ClearFlags): Promise<void> {
+  return evict.call(this, { ...flags, all: true })
+}
+
 /** Exactly one way of choosing, so that no combination can mean more than somebody thought. */
 function chosen(flags: EvictFlags, ids: readonly string[]): EvictRequestJson {
   const ways: EvictRequestJson[] = []
