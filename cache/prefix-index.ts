@@ -4,7 +4,7 @@
  * The index is a tree per namespace. It holds no payload, only where payloads are; it is rebuilt
  * from LMDB when a store is opened.
  */
-import { rootHash } from './chain.ts'
+import { blockHash, rootHash } from './chain.ts'
 import type { Links } from './recency.ts'
 import { freshKeepClass } from './retention.ts'
 import { Siblings } from './siblings.ts'
@@ -98,7 +98,7 @@ export interface BlockMatch {
 
 /** The ids of a block that was found on the SSD are read from LMDB when they are first wanted. */
 const unread = -1
-/** LMDB has none, or not as many as the block has. */
+/** LMDB has none, or others than the block is named by. */
 const unreadable = -2
 const noTokens = new Uint32Array(0)
 
@@ -279,8 +279,13 @@ export class PrefixIndex {
   #placeOf(block: CachedBlock): number {
     if (block.tokensAt !== unread) return block.tokensAt
     const tokens = this.#readTokens(block.hash)
-    const isWhole = tokens?.length === block.tokenCount
-    block.tokensAt = isWhole ? this.#tokens.add(tokens) : unreadable
+    const isOwn = tokens !== null && this.#isNamed(block, tokens)
+    block.tokensAt = isOwn ? this.#tokens.add(tokens) : unreadable
     return block.tokensAt
+  }
+
+  /** Ids with a wrong bit would match another prompt, for which the block's bytes are wrong. */
+  #isNamed({ hash, parent, tokenCount }: CachedBlock, tokens: TokenIds): boolean {
+    return tokens.length === tokenCount && blockHash(this.#hash64, parent.hash, tokens) === hash
   }
 }

@@ -86,7 +86,10 @@ export async function killAgainAndAgain(options: KillOptions): Promise<KillRepor
     if (lines.includes('ready')) report.lookedFor += looked
     else report.early += 1
     read(lines, promised, report)
-    if (kill % 20 === 0) onProgress(`${kill} kills, ${promised.size} blocks promised`)
+    if (kill % 20 !== 0) continue
+    const { acknowledged, lookedFor, lost, wrong } = report
+    const found = `${lookedFor} looks, ${lost} lost, ${wrong.length} wrong`
+    onProgress(`${kill} kills, ${acknowledged} blocks acknowledged, ${found}`)
   }
   // The last one is let through.
   await next.begin([...promised])

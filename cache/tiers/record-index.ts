@@ -100,8 +100,9 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
   try {
     if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
     await setAsideIfDamaged(options)
-    root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: databaseNames.length })
+    // Before it is opened: a file that rots unseen kills this process, and is then read by a child.
     rmSync(join(directory, cleanName), { force: true })
+    root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: databaseNames.length })
   } catch (cause) {
     throw new CacheError(
       'PREFIXD_E_CACHE_DIRECTORY',

@@ -1,0 +1,198 @@
+import { spawn } from 'node:child_process'
+import { statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { blockTokens } from '../../bench/faults/profile.ts'
+import { createRandom } from '../../bench/random.ts'
+import { createEntryDecoder, type Entry, formatVersion } from '../../cache/tiers/record-format.ts'
+import { openRecordIndex } from '../../cache/tiers/record-index.ts'
+import { slotBytes } from '../../cache/tiers/slab.ts'
+import { type Case, type Damage, damagedPrompts, type Examined } from '../support/damaged-store.ts'
+import { makeDirectory } from '../support/stored-records.ts'
+
+const script = fileURLToPath(new URL('../support/damaged-store.ts', import.meta.url))
+const pageBytes = 4096
+const slab = 'spill.slab'
+const index = 'index.mdb'
+
+const folder = makeDirectory()
+const base = join(folder.path, 'store')
+/** Of both prompts, by place: blocks of the first one, then those that only the second one has. */
+let entries: Entry[] = []
+
+interface Run {
+  readonly lines: Examined[]
+  readonly signal: string | null
+  readonly complaint: string
+}
+
+function run(words: readonly string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [script, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    let complaint = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+    })
+    child.stderr.on('data', (chunk: Buffer) => {
+      complaint += chunk.toString()
+    })
+    child.on('close', (code, signal) => {
+      const lines = output
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Examined)
+      resolve({ lines, signal: signal ?? (code === 0 ? null : `exit code ${code}`), complaint })
+    })
+  })
+}
+
+interface Outcome extends Examined {
+  readonly name: string
+  /** Processes that the damage has killed. */
+  readonly deaths: number
+}
+
+/** A store that kills one process is opened again by the next one, and must not kill that. */
+async function examine(cases: readonly Case[]): Promise<Outcome[]> {
+  const file = join(folder.path, 'cases.json')
+  writeFileSync(file, JSON.stringify(cases))
+  const outcomes: Outcome[] = []
+  let deaths = 0
+  while (outcomes.length < cases.length) {
+    const from = outcomes.length
+    const { lines, signal, complaint } = await run(['examine', base, file, `${from}`])
+    for (const line of lines) {
+      outcomes.push({ ...line, name: cases[line.number]?.name ?? '', deaths })
+      deaths = 0
+    }
+    if (signal === null) continue
+    if (lines.length === 0 && deaths > 0) {
+      throw new Error(`${cases[from]?.name}: two processes died of it (${signal}) ${complaint}`)
+    }
+    deaths = 1
+  }
+  return outcomes
+}
+
+beforeAll(async () => {
+  const { signal, complaint } = await run(['store', base])
+  if (signal !== null) throw new Error(`no store could be made: ${signal} ${complaint}`)
+  const format = { version: formatVersion, slotBytes }
+  const opened = await openRecordIndex({ directory: base, format, onWarning() {} })
+  for (const { entry } of opened.entries(createEntryDecoder())) {
+    if (entry !== null) entries.push(entry)
+  }
+  await opened.close()
+  entries = entries.sort((a, b) => a.record.blockIndex - b.record.blockIndex)
+}, 120_000)
+
+afterAll(() => folder.remove())
+
+const wholes = damagedPrompts.map((prompt) => prompt.length - 1)
+
+function placeOf({ runs }: Entry, byteIndex: number): number {
+  const slots = runs.flatMap(({ first, count }) => [...Array(count).keys()].map((i) => first + i))
+  return (slots[Math.floor(byteIndex / slotBytes)] as number) * slotBytes + (byteIndex % slotBytes)
+}
+
+const inSlab = (at: number): Damage => ({ kind: 'flip', file: slab, at })
+
+describe('the slab', () => {
+  test('with a wrong bit in any region of a record costs its chain from there on, and is stored anew', async () => {
+    const cases: Case[] = []
+    const expected: number[] = []
+    for (const entry of entries) {
+      const { blockIndex, sizeBytes } = entry.record
+      const middle = [slotBytes - 1, slotBytes].filter((at) => at < sizeBytes)
+      for (const at of [0, ...middle, sizeBytes - 1]) {
+        const name = `byte ${at} of block ${blockIndex}`
+        cases.push({ name, damages: [inSlab(placeOf(entry, at))], isSilent: true })
+        expected.push(blockIndex * blockTokens)
+      }
+    }
+    const outcomes = await examine(cases)
+    for (const [at, { name, restored, again, wrong, deaths, warnings }] of outcomes.entries()) {
+      expect({ name, wrong, deaths }).toEqual({ name, wrong: [], deaths: 0 })
+      // The damaged block is one prompt's or both's; the other one loses nothing.
+      const cut = restored.filter((tokens, prompt) => tokens < (wholes[prompt] as number))
+      expect({ name, cut: cut[0] }).toEqual({ name, cut: expected[at] })
+      expect(warnings.join()).toMatch('wrong checksum')
+      expect({ name, again }).toEqual({ name, again: wholes })
+    }
+  })
+
+  test('with a wrong bit where no record is loses nothing', async () => {
+    const [entry] = entries as [Entry]
+    const padding = placeOf(entry, entry.record.sizeBytes)
+    const free = statSync(join(base, slab)).size - 1
+    const cases = [padding, free].map((at) => {
+      return { name: `byte ${at}`, damages: [inSlab(at)], isSilent: true }
+    })
+    for (const { restored, wrong } of await examine(cases)) {
+      expect({ restored, wrong }).toEqual({ restored: wholes, wrong: [] })
+    }
+  })
+
+  test('that was cut anywhere, or is gone, loses what lay behind its end', async () => {
+    const places = [0, 1, 4096, slotBytes, slotBytes + 1, 2 * slotBytes, 5 * slotBytes + 4096]
+    const cases: Case[] = places.map((at) => {
+      return { name: `cut at ${at}`, damages: [{ kind: 'cut', file: slab, at }], isSilent: false }
+    })
+    cases.push({ name: 'gone', damages: [{ kind: 'delete', file: slab }], isSilent: false })
+    for (const { name, wrong, again, deaths } of await examine(cases)) {
+      expect({ name, wrong, again, deaths }).toEqual({ name, wrong: [], again: wholes, deaths: 0 })
+    }
+  })
+})
+
+describe('the index', () => {
+  const random = createRandom(Number(process.env.PREFIXD_TEST_SEED ?? 11))
+
+  function pagesOf(): number[] {
+    const count = Math.floor(statSync(join(base, index)).size / pageBytes)
+    return Array.from({ length: count }, (_, page) => page)
+  }
+
+  test('with any page damaged, cut or deleted is no crash and no wrong token', async () => {
+    const cases: Case[] = pagesOf().flatMap((page): Case[] => {
+      const at = page * pageBytes
+      const flip = at + random.integer(0, pageBytes - 1)
+      const zero = { kind: 'zero', file: index, at, count: pageBytes } as const
+      return [
+        {
+          name: `byte ${flip}`,
+          damages: [{ kind: 'flip', file: index, at: flip }],
+          isSilent: false,
+        },
+        { name: `page ${page} zeroed`, damages: [zero], isSilent: false },
+        {
+          name: `cut at page ${page}`,
+          damages: [{ kind: 'cut', file: index, at }],
+          isSilent: false,
+        },
+      ]
+    })
+    for (const file of [index, 'index.mdb-lock', 'index.clean']) {
+      cases.push({ name: `${file} gone`, damages: [{ kind: 'delete', file }], isSilent: false })
+    }
+    for (const { name, wrong, again, deaths } of await examine(cases)) {
+      expect({ name, wrong, again, deaths }).toEqual({ name, wrong: [], again: wholes, deaths: 0 })
+    }
+  })
+
+  // Its times say that nobody has touched it since it was closed, so it is not read beforehand.
+  test('that rots unseen kills one process at most, and gives no wrong token', async () => {
+    const cases: Case[] = pagesOf().flatMap((page): Case[] =>
+      [0, random.integer(0, pageBytes - 1)].map((offset) => {
+        const at = page * pageBytes + offset
+        const damages: Damage[] = [{ kind: 'flip', file: index, at }]
+        return { name: `byte ${at}`, damages, isSilent: true }
+      }),
+    )
+    for (const { name, wrong, again } of await examine(cases)) {
+      expect({ name, wrong, again }).toEqual({ name, wrong: [], again: wholes })
+    }
+  })
+})
