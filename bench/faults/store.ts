@@ -24,8 +24,10 @@ export interface Store {
   readonly slab: FaultySlab
   readonly index: FaultyIndex
   readonly faults: DiskFaults
-  /** Records may be evicted: the tier is or was short of room, or somebody wants it so. */
+  /** Records may be evicted: the tier is or was short of room. */
   mayEvict: boolean
+  /** This record may go: somebody wants it so. */
+  excuse(name: string): void
   /** Slots of damaged records, which rest until the next start. */
   readonly quarantinedBytes: number
   openTier(warn: (message: string) => void): Promise<SsdTier>
@@ -83,6 +85,7 @@ export function createStore(options: StoreOptions): Store {
     index,
     faults,
     mayEvict: false,
+    excuse,
     get quarantinedBytes() {
       return quarantinedBytes
     },
