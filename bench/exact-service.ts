@@ -61,7 +61,12 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     warn,
   })
   const { arena, cache } = opened
-  const catalog = openCatalog({ directory: options.directory, now: Date.now, warn })
+  const catalog = openCatalog({
+    directory: options.directory,
+    keepText: false,
+    now: Date.now,
+    warn,
+  })
   const worker = startEngine(options.engine, {
     worker: { ...options, sequences: 1, engine: options.settings ?? {} },
     arena: arena.fd === null ? null : { fd: arena.fd, sizeBytes: arena.sizeBytes },
@@ -75,6 +80,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     directory: options.directory,
     reuse: options.reuse,
     save: true,
+    keepText: false,
     prefetch: false,
     maxAnswerTokens: null,
     models: [

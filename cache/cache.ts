@@ -150,6 +150,13 @@ export class Cache {
     this.#listener = listener
   }
 
+  /** Hits of earlier runs. False: no such block is stored. */
+  restoreHits(hash: string, hits: number): boolean {
+    const block = this.index.get(hash as BlockHash)
+    if (block !== undefined) block.hits += hits
+    return block !== undefined
+  }
+
   /** What was noted of the namespaces, also by earlier runs. */
   get notes(): ReadonlyMap<Namespace, string> {
     return this.#notes.all

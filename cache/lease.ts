@@ -69,6 +69,16 @@ export class PrefixLease {
     for (const block of this.#blocks) this.#hold(block)
   }
 
+  /** The deepest stored block of this request; null when nothing of it is stored. */
+  get end(): CachedBlock | null {
+    return this.#deepest
+  }
+
+  /** The deepest block that the plan restores; null where it restores none. */
+  get begun(): CachedBlock | null {
+    return this.#blocks.at(-1) ?? null
+  }
+
   /** Names the deepest stored block of this request; null when nothing of it is stored. */
   get prefixId(): PrefixId | null {
     const block = this.#deepest

@@ -290,6 +290,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     directory: config.dir,
     reuse: config.reuse,
     save: config.save,
+    keepText: config.keepText,
     prefetch: config.prefetch,
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     models,

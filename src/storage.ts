@@ -34,7 +34,12 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     now: () => Date.now(),
     warn,
   })
-  const catalog = openCatalog({ directory: config.dir, now: Date.now, warn })
+  const catalog = openCatalog({
+    directory: config.dir,
+    keepText: config.keepText,
+    now: Date.now,
+    warn,
+  })
   return {
     ...opened,
     catalog,

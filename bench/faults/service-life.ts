@@ -103,6 +103,7 @@ export async function openService(world: World): Promise<ServiceLife> {
           rates: isPatient ? patientRates : rates,
           prefetch,
           onAnswered() {},
+          onEnd() {},
           onRestored(restored, plan) {
             if (restored.failure !== null) warn('a restore failed', restored.failure)
             if (plan.tier !== null) rates.restored(plan.tier, restored.sizeBytes, restored.workMs)

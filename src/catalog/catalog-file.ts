@@ -18,6 +18,8 @@ export interface CatalogFile {
   attempt<T>(work: () => T, otherwise: T): T
   /** As `attempt`, for what somebody was promised: throws `PREFIXD_E_CATALOG`. */
   commit<T>(work: () => T): T
+  /** Takes what was erased out of the log that is written ahead, too. */
+  forgetErased(): void
   close(): void
 }
 
@@ -84,6 +86,13 @@ export function openCatalogFile({ path, warn }: CatalogFileOptions): CatalogFile
           next: 'Look into the log of the service, and at the free space of its directory.',
           cause: error,
         })
+      }
+    },
+    forgetErased() {
+      try {
+        db.pragma('wal_checkpoint(TRUNCATE)')
+      } catch (error) {
+        failed(error)
       }
     },
     close: () => db.close(),

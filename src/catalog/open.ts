@@ -4,6 +4,7 @@ import { limits } from '../config/limits.ts'
 import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
 import { ghostLog } from './ghosts.ts'
 import { pinStore } from './pins.ts'
+import { forgetLabels, prefixLog } from './prefixes.ts'
 import { requestLog } from './requests.ts'
 import { pruneOnce } from './retention.ts'
 import { foldHours, totalsLog } from './totals.ts'
@@ -12,12 +13,14 @@ import { createWriteQueue } from './write-queue.ts'
 
 export interface CatalogOptions {
   readonly directory: string
+  /** False: no word of a prompt stays in it, whoever wrote it. */
+  readonly keepText: boolean
   readonly now: () => number
   readonly warn: (message: string, error: unknown) => void
 }
 
 /** Never fails: see `openCatalogFile`. */
-export function openCatalog({ directory, now, warn }: CatalogOptions): Catalog {
+export function openCatalog({ directory, keepText, now, warn }: CatalogOptions): Catalog {
   const file = openCatalogFile({ path: join(directory, 'catalog.db'), warn })
   const queue = createWriteQueue({
     file,
@@ -26,9 +29,11 @@ export function openCatalog({ directory, now, warn }: CatalogOptions): Catalog {
     delayMs: limits.catalogDelayMs,
     warn,
   })
+  if (!keepText) forgetLabels(file)
   const stopPruning = pruneFromTimeToTime(file, now)
   return {
     pins: pinStore(file),
+    prefixes: prefixLog(file, queue),
     requests: requestLog(file, queue),
     totals: totalsLog(file, queue, now),
     ghosts: ghostLog({ file, queue, now }),

@@ -1,4 +1,5 @@
 /** The requests of the last weeks: what was planned, what the engine confirmed, and why. */
+import { limits } from '../config/limits.ts'
 import type { RequestQuery, RequestRecord } from '../pipeline/types.ts'
 import type { CatalogFile } from './catalog-file.ts'
 import type { RequestLog } from './types.ts'
@@ -49,8 +50,18 @@ export function requestLog(file: CatalogFile, queue: WriteQueue): RequestLog {
       if (row === null || (tenant !== undefined && row.tenant !== tenant)) return null
       return toRecord(row)
     },
+    lastOfSessions() {
+      const read = () => file.statement(lastOfSessions).all(limits.sessions) as Row[]
+      return file.attempt(read, []).reverse().map(toRecord)
+    },
   }
 }
+
+const lastOfSessions = `
+SELECT * FROM requests WHERE number IN (
+  SELECT max(number) FROM requests WHERE session IS NOT NULL AND receipt IS NOT NULL
+  GROUP BY tenant, session
+) ORDER BY number DESC LIMIT ?`
 
 /** One row more than the page has, if there is one. */
 function select(file: CatalogFile, query: RequestQuery): Row[] {

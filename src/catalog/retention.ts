@@ -30,6 +30,13 @@ const bounds: readonly Bound[] = [
     ageMs: limits.catalogTotalsMs,
   },
   {
+    table: 'prefixes',
+    key: 'hash',
+    time: 'used_ms',
+    rows: limits.catalogPrefixes,
+    ageMs: limits.catalogPrefixesMs,
+  },
+  {
     table: 'ghosts',
     key: 'hash',
     time: 'evicted_ms',

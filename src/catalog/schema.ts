@@ -72,4 +72,16 @@ CREATE TABLE IF NOT EXISTS wants (
   prefill_ms REAL NOT NULL,
   PRIMARY KEY (day_ms, tier, more_bytes)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS prefixes (
+  hash TEXT PRIMARY KEY,
+  namespace TEXT NOT NULL,
+  tokens INTEGER NOT NULL,
+  hits INTEGER NOT NULL,
+  grown_from TEXT,
+  label TEXT,
+  created_ms INTEGER NOT NULL,
+  used_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS prefixes_by_use ON prefixes (used_ms);
 `

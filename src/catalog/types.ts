@@ -34,6 +34,8 @@ export interface RequestLog {
   list(query: RequestQuery): Promise<RequestPage>
   /** Null: there is none of this id, or none of this tenant's. */
   find(id: string, tenant?: string | null): Promise<RequestRecord | null>
+  /** The last answered one of each session, the latest last. */
+  lastOfSessions(): readonly RequestRecord[]
 }
 
 export interface TotalsLog {
@@ -41,6 +43,32 @@ export interface TotalsLog {
   add(model: string, counts: Partial<Totals>): void
   /** What was added since then, from the beginning of that hour on. */
   since(fromMs: number): Promise<RequestTotals>
+}
+
+export interface PrefixRecord {
+  /** Chain hash of its last block. */
+  readonly hash: string
+  readonly namespace: string
+  readonly tokens: number
+  readonly hits: number
+  /** Chain hash of the block behind which its first request went on; null: of none. */
+  readonly grownFrom: string | null
+  /** Its first words; null without `keep-text`. */
+  readonly label: string | null
+  readonly createdAtMs: number
+  readonly usedAtMs: number
+}
+
+export interface PrefixLog {
+  /** Is written soon. What it grew from stays as it was noted first, and hits never sink. */
+  note(prefix: PrefixRecord): void
+  forget(hash: string): void
+  /** Also what is not written yet. Synchronous, some µs. */
+  find(hash: string): PrefixRecord | null
+  /** Those whose hash comes after this one, in order; empty at the end. */
+  page(after: string): readonly PrefixRecord[]
+  /** Resolves when everything that was noted is written. */
+  written(): Promise<void>
 }
 
 /** What a request had to compute although it was stored once. */
@@ -66,6 +94,7 @@ export interface GhostLog {
 /** What people ask about later. Which bytes are stored is the index's to say, not the catalog's. */
 export interface Catalog {
   readonly pins: PinStore
+  readonly prefixes: PrefixLog
   readonly requests: RequestLog
   readonly totals: TotalsLog
   readonly ghosts: GhostLog

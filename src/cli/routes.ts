@@ -106,6 +106,7 @@ const ls = buildCommand<LsFlags, [], CliContext>({
       tier: tier('Only prefixes with a copy there'),
       sort: { kind: 'enum', values: sorts, default: 'last', brief: 'What comes first' },
       limit: count(limits.listedPrefixes, 20, 'Prefixes to show at most'),
+      text: onOff('Show how each prompt begins, where keep-text is on'),
       ...clientFlags,
     },
   },
@@ -115,7 +116,11 @@ const ls = buildCommand<LsFlags, [], CliContext>({
 const inspect = buildCommand<InspectFlags, [string], CliContext>({
   docs: docs('inspect'),
   parameters: {
-    flags: { blocks: onOff('Every block on its own line'), ...clientFlags },
+    flags: {
+      blocks: onOff('Every block on its own line'),
+      text: onOff('Show how the prompt begins, where keep-text is on'),
+      ...clientFlags,
+    },
     positional: { kind: 'tuple', parameters: [argument('id', 'Beginning of the id')] },
   },
   loader: async () => (await import('./commands/inspect.ts')).inspect,

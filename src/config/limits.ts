@@ -186,6 +186,11 @@ export const limits = {
   catalogGhostsMs: 30 * 24 * 3_600_000,
   catalogWants: 10_000,
   adviceMs: 7 * 24 * 3_600_000,
+  catalogPrefixes: 50_000,
+  catalogPrefixesMs: 180 * 24 * 3_600_000,
+  /** Characters of a prompt that are looked at for its label, and those that it keeps. */
+  labelScanChars: 512,
+  labelChars: 64,
   /** Requests on one page. */
   requestsPerPage: 1000,
   /** Sessions that are remembered for reports, oldest forgotten first; characters of an id. */

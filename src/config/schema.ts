@@ -249,6 +249,15 @@ export const settings = {
     () => true,
     'true',
   ),
+  keepText: setting<boolean>(
+    'keep-text',
+    'Keep the first 64 characters of a prompt in the catalog on the disk, so that ' +
+      '`prefixd ls --text` can tell prefixes by them. Without it no word of a prompt is written, ' +
+      'and a start erases those that an earlier one has kept.',
+    toggle(),
+    () => false,
+    'false',
+  ),
   prefetch: setting<boolean>(
     'prefetch',
     'Read from the SSD into RAM before it is asked for: at start what was used last, as far as ' +

@@ -142,8 +142,12 @@ export interface PrefixSummary {
   readonly pinnedUntilMs: number | null
   /** Whose key stored it; null where no keys were in use. */
   readonly tenant: string | null
-  /** Sessions whose latest request ended at this prefix, the latest first; not after a restart. */
+  /** Sessions whose latest request ended at this prefix, the latest first. */
   readonly sessions: readonly string[]
+  /** Id of what its first request restored and went on from; null: nothing, or nobody knows. */
+  readonly grownFrom: string | null
+  /** Its first words; null without `keep-text`, and where the prompt was no text. */
+  readonly label: string | null
 }
 
 export interface PrefixBlock {

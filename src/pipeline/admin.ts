@@ -13,7 +13,7 @@ import {
   verify as verifyStored,
 } from '../../cache/index.ts'
 import type { Fingerprint } from '../../engines/index.ts'
-import type { Catalog, PinStore } from '../catalog/types.ts'
+import type { Catalog, PinStore, PrefixRecord } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { countPrefixes, type EvictContext, evict } from './evict.ts'
 import { findPrefix } from './find-prefix.ts'
@@ -30,7 +30,7 @@ import type {
 
 export interface AdminContext {
   readonly cache: Cache
-  readonly catalog: Pick<Catalog, 'totals' | 'ghosts'>
+  readonly catalog: Pick<Catalog, 'totals' | 'ghosts' | 'prefixes'>
   /** Name of the model that a namespace belongs to. */
   readonly modelOf: (namespace: Namespace) => string
   /** Name of the tenant whose key stored it; null where no keys were in use. */
@@ -90,6 +90,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     pinnedUntilMs: pinnedUntil.get(info.leaf) ?? null,
     tenant: context.tenantOf(info.namespace),
     sessions: context.sessionsAt(info.id),
+    ...known(context.catalog.prefixes.find(info.leaf.hash)),
   })
 
   const pins = createPins({ ...context, store: context.pinStore, find })
@@ -159,6 +160,11 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     evict: (selector, options) => evict({ ...context, pins, find }, selector, options),
   }
 }
+
+const known = (noted: PrefixRecord | null): Pick<PrefixSummary, 'grownFrom' | 'label'> => ({
+  grownFrom: noted?.grownFrom?.slice(0, 12) ?? null,
+  label: noted?.label ?? null,
+})
 
 function origin(
   { modelOf, fingerprintOf, servedBy }: AdminContext,

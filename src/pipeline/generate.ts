@@ -6,7 +6,7 @@
  * cache evicts to stay inside its limits.
  */
 import { performance } from 'node:perf_hooks'
-import type { Cache, Namespace, Plan, TokenIds } from '../../cache/index.ts'
+import type { Cache, Namespace, Plan, PrefixLease, TokenIds } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
 import { admit } from './admission.ts'
 import { openReader } from './answer-reader.ts'
@@ -32,6 +32,8 @@ export interface GenerateContext {
   readonly prefetch: Prefetch
   /** The engine has confirmed all of this request. */
   readonly onAnswered: (info: ModelInfo, asked: Asked, receipt: UntimedReceipt) => void
+  /** Before the lease is given back. */
+  readonly onEnd: (request: GenerateRequest, lease: PrefixLease) => void
   /** A restore that did not work: counted and logged, never the client's error. */
   readonly onRestored: (restored: Restored, plan: Plan) => void
 }
@@ -107,6 +109,7 @@ export async function* generate(
     const receipt = await settle(lease, { restored, answer, blockTokens })
     if (request.cache.ttlMs !== null) lease.keepFor(request.cache.ttlMs)
     context.onAnswered(info, asked, receipt)
+    context.onEnd(request, lease)
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
     const { hygiene } = request
     yield { type: 'receipt', receipt: { ...receipt, hygiene, ms: { ...receipt.ms, ...ms, ttft } } }

@@ -31,6 +31,8 @@ export interface ModelOptions {
 export interface SharedByModels {
   readonly cache: Cache
   readonly reuse: 'token' | 'block'
+  /** See `GenerateContext.onEnd`. */
+  readonly onEnd: GenerateContext['onEnd']
   /** Read from the SSD what waiting requests will want. */
   readonly prefetch: boolean
   /** Counts for all of them; each counts for itself as well. */
@@ -99,6 +101,7 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
     prefetch: shared.prefetch
       ? createPrefetch((error) => shared.warn('nothing could be read ahead', error))
       : noPrefetch,
+    onEnd: shared.onEnd,
     onAnswered({ layout }, { namespace, tokens }, receipt) {
       if (shared.record === null || layout.kinds.length === 0) return
       const { blockTokens } = cache

@@ -1,6 +1,6 @@
 /** The product behind the API: models with their workers, and the cache that they share. */
 import { performance } from 'node:perf_hooks'
-import type { Cache, Namespace, Plan } from '../../cache/index.ts'
+import type { Cache, Namespace, Plan, PrefixLease } from '../../cache/index.ts'
 import type { Catalog } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
@@ -9,10 +9,11 @@ import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
 import { missedBlocks, requestRecord, requestTotals } from './history.ts'
 import { readNote } from './namespace-note.ts'
+import { labelOf, prefixesOf, reconcile } from './prefix-history.ts'
 import { render } from './render.ts'
 import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
 import { createSessionVerbs } from './session-verbs.ts'
-import { createSessions } from './sessions.ts'
+import { createSessions, type Sessions } from './sessions.ts'
 import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
 import { createTransfer } from './transfer.ts'
@@ -24,6 +25,8 @@ export interface ServiceOptions {
   readonly reuse: 'token' | 'block'
   /** False: requests only read the cache. */
   readonly save: boolean
+  /** Prefixes are known by their first words, too; see the setting `keep-text`. */
+  readonly keepText: boolean
   /** See `SharedByModels.prefetch`. */
   readonly prefetch: boolean
   /** Most tokens of one answer, whatever was asked for; null: no limit of the service's own. */
@@ -45,11 +48,27 @@ const fewer = (asked: number | null, most: number | null): number | null =>
 
 const deadlines = { queueMs: limits.queueWaitMs, prefillMs: limits.prefillMs }
 
+/** Those whose requests are remembered go on where they ended. */
+function rememberedSessions({ requests }: Catalog): Sessions {
+  const sessions = createSessions(() => Date.now())
+  for (const last of requests.lastOfSessions()) {
+    if (last.receipt !== null) sessions.note(last, last.receipt)
+  }
+  return sessions
+}
+
 export function createService(options: ServiceOptions): Service {
   const { cache, catalog, reuse, prefetch, warn, record } = options
   const tally = createTally()
-  const sessions = createSessions(() => Date.now())
-  const shared = { cache, reuse, prefetch, tally, warn, record }
+  const sessions = rememberedSessions(catalog)
+  reconcile(cache, catalog.prefixes).catch((error) =>
+    warn('the prefixes of the catalog could not be compared with those that are stored', error),
+  )
+  const onEnd = (request: GenerateRequest, lease: PrefixLease): void => {
+    const label = options.keepText ? labelOf(request.prompt) : null
+    for (const prefix of prefixesOf(lease, cache, label)) catalog.prefixes.note(prefix)
+  }
+  const shared = { cache, reuse, prefetch, tally, warn, record, onEnd }
   const models = options.models.map((model) => serveModel(model, shared))
 
   /** Every route that takes a model refuses one that is not served. */

@@ -1,6 +1,6 @@
 /**
- * Which sessions there are and where their prompts end. In memory only; the session that was silent
- * for longest is forgotten first.
+ * Which sessions there are and where their prompts end. In memory, and at start those
+ * of the requests that are remembered; the session that was silent for longest is forgotten first.
  */
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
@@ -15,7 +15,10 @@ export interface Session extends SessionName {
 }
 
 export interface Sessions {
-  note(request: GenerateRequest, receipt: Receipt): void
+  note(
+    request: Pick<GenerateRequest, 'session' | 'tenant' | 'model'>,
+    receipt: Pick<Receipt, 'prefix'>,
+  ): void
   /** Ids of the sessions whose latest request ended at this prefix, the latest first. */
   at(prefix: string): readonly string[]
   /** Of every tenant, or of this one; the latest first. */
@@ -96,5 +99,5 @@ export function createSessions(now: () => number, most: number = limits.sessions
 const unknown = (): PrefixdError =>
   new PrefixdError('PREFIXD_E_SESSION_NOT_FOUND', 'No session of this id is remembered.', {
     field: 'session',
-    next: 'GET /v1/sessions lists those that are; they are forgotten at a restart.',
+    next: 'GET /v1/sessions lists those that are.',
   })

@@ -108,6 +108,8 @@ function summary(prefix: Partial<PrefixSummaryJson>): PrefixSummaryJson {
     pinned_until_ms: null,
     tenant: null,
     sessions: [],
+    grown_from: null,
+    label: null,
     ...prefix,
   }
 }

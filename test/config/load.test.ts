@@ -68,6 +68,7 @@ describe('the configuration', () => {
       queuedRequests: 64,
       reasoningField: 'reasoning_content',
       save: true,
+      keepText: false,
       prefetch: true,
       eviction: 'retention',
       recordFile: null,

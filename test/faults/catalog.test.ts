@@ -1,5 +1,6 @@
-import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { complete } from '../../bench/completions-client.ts'
 import type {
@@ -12,6 +13,7 @@ import {
   fakeFlags,
   fakeTokens,
   type ServiceFolder,
+  type TestService,
 } from '../support/start-service.ts'
 
 const request = { tokens: fakeTokens(1, 1024), answerTokens: 8 }
@@ -89,4 +91,86 @@ test('what was evicted before a restart is missed for that reason after it, and 
   const advice = (await after.get('/v1/cache/advise')) as AdviceJson
   expect(advice.best?.tokens).toBeGreaterThanOrEqual(256)
   expect(await after.get('/v1/cache/stats')).toMatchObject({ advice: advice.best })
+})
+
+interface Listed {
+  readonly id: string
+  readonly hits: number
+  readonly label: string | null
+  readonly grown_from: string | null
+  readonly sessions: readonly string[]
+}
+
+const listOf = async (service: TestService): Promise<readonly Listed[]> =>
+  ((await service.get('/v1/cache/prefixes')) as { data: Listed[] }).data.map(
+    ({ id, hits, label, grown_from, sessions }) => ({ id, hits, label, grown_from, sessions }),
+  )
+
+const keepText = { PREFIXD_KEEP_TEXT: 'true' }
+const rules = `You are \u001b[2Jterse.  Rule:\n${'be brief and be kind. '.repeat(40)}`
+const chatOf = (...questions: readonly string[]) => ({
+  messages: [
+    { role: 'system', content: rules },
+    ...questions.map((content) => ({ role: 'user', content })),
+  ],
+  max_tokens: 1,
+  prompt_cache_key: 'of-ada',
+})
+const ask = async (service: TestService, ...questions: readonly string[]): Promise<void> => {
+  const reply = await service.post('/v1/chat/completions', chatOf(...questions))
+  expect(reply.status, await reply.text()).toBe(200)
+}
+
+test('hits, sessions, labels and what a prefix grew from survive a restart', async () => {
+  const folder = createServiceFolder()
+  const before = await folder.start(fakeFlags, fake, undefined, keepText)
+  for (const questions of [['one'], ['one'], ['one', 'two']]) await ask(before, ...questions)
+  const expected = await listOf(before)
+  expect(expected.some(({ hits }) => hits > 0)).toBe(true)
+  expect(expected.flatMap(({ sessions }) => sessions)).toEqual(['of-ada'])
+  expect(expected[0]?.label).toBe(rules.replace(/\s+/g, ' ').slice(0, 64))
+  expect(expected.some(({ grown_from: from }) => from !== null)).toBe(true)
+  await before.stop()
+
+  const after = await folder.start(fakeFlags, fake, undefined, keepText)
+  await expect.poll(() => listOf(after)).toEqual(expected)
+})
+
+test('without keep-text no word of a prompt is on the disk, also none that was kept before', async () => {
+  const folder = createServiceFolder()
+  const words = () =>
+    ['catalog.db', 'catalog.db-wal']
+      .map((name) => join(folder.data, name))
+      .filter((path) => existsSync(path))
+      .some((path) => readFileSync(path).includes('terse. Rule: be brief'))
+  const plain = await folder.start(fakeFlags, fake)
+  await ask(plain, 'one')
+  await plain.stop()
+  expect(words()).toBe(false)
+
+  const keeping = await folder.start(fakeFlags, fake, undefined, keepText)
+  await ask(keeping, 'one')
+  await keeping.stop()
+  expect(words()).toBe(true)
+
+  const again = await folder.start(fakeFlags, fake)
+  expect((await listOf(again)).every(({ label }) => label === null)).toBe(true)
+  await again.kill()
+  expect(words()).toBe(false)
+})
+
+test('prefixes whose catalog was lost are listed as before, and are known again', async () => {
+  const folder = createServiceFolder()
+  const before = await folder.start(fakeFlags, fake)
+  await complete(before.url, request)
+  await before.stop()
+  for (const part of ['', '-wal', '-shm']) rmSync(catalogOf(folder) + part, { force: true })
+  const after = await folder.start(fakeFlags, fake)
+  const [listed] = await listOf(after)
+  await after.stop()
+  const db = new Database(catalogOf(folder), { readonly: true })
+  const rows = db.prepare('SELECT hash, tokens FROM prefixes').all() as { hash: string }[]
+  db.close()
+  expect(rows).toMatchObject([{ tokens: 1024 + 7 }])
+  expect(rows[0]?.hash.startsWith(listed?.id ?? 'none')).toBe(true)
 })

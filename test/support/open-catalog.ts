@@ -11,7 +11,7 @@ export interface CatalogFolder {
   readonly path: string
   readonly warnings: string[]
   readonly clock: { ms: number }
-  open(where?: string): Catalog
+  open(where?: string, keepText?: boolean): Catalog
 }
 
 export function catalogFolder(): CatalogFolder {
@@ -24,9 +24,10 @@ export function catalogFolder(): CatalogFolder {
     path: join(directory, 'catalog.db'),
     warnings,
     clock,
-    open(where = directory) {
+    open(where = directory, keepText = false) {
       const catalog = openCatalog({
         directory: where,
+        keepText,
         now: () => clock.ms,
         warn: (message) => warnings.push(message),
       })

@@ -251,6 +251,8 @@ const prefix: PrefixDetail = {
   pinnedUntilMs: null,
   tenant: null,
   sessions: [],
+  grownFrom: null,
+  label: null,
   blocks: [
     {
       hash: '9f2c41d07ab30000',

@@ -106,6 +106,8 @@ function toPrefixSummary(prefix: PrefixSummary): PrefixSummaryJson {
     pinned_until_ms: prefix.pinnedUntilMs,
     tenant: prefix.tenant,
     sessions: [...prefix.sessions],
+    grown_from: prefix.grownFrom,
+    label: prefix.label,
   }
 }
 

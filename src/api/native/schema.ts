@@ -144,8 +144,12 @@ const summary = {
   pinned_until_ms: nullable(milliseconds),
   /** Whose key stored it; null where no keys were in use. */
   tenant: nullable(Type.String()),
-  /** Sessions whose latest request ended here; empty after a restart. */
+  /** Sessions whose latest request ended here. */
   sessions: Type.Array(Type.String()),
+  /** Id of the prefix that its first request restored and went on from. */
+  grown_from: nullable(Type.String()),
+  /** Its first words, untrusted; null without `keep-text`. */
+  label: nullable(Type.String()),
 }
 
 export const PrefixSummarySchema = Type.Object(summary)

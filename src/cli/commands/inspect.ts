@@ -10,6 +10,7 @@ import { pad, printable } from '../render/text.ts'
 
 export interface InspectFlags extends ClientFlags {
   readonly blocks?: boolean
+  readonly text?: boolean
 }
 
 export async function inspect(this: CliContext, flags: InspectFlags, id: string): Promise<void> {
@@ -17,7 +18,7 @@ export async function inspect(this: CliContext, flags: InspectFlags, id: string)
   if (flags.json) return writeJson(this.out, prefix)
   const rows = flags.blocks ? prefix.blocks.map(single) : runs(prefix.blocks)
   writeLines(this.out, [
-    ...facts(prefix, this.now()),
+    ...facts(prefix, this.now(), flags.text === true),
     '',
     ...tableLines(columnsFor(prefix), rows, this.out.width, (line) =>
       style(this.out, 'bold', line),
@@ -28,7 +29,7 @@ export async function inspect(this: CliContext, flags: InspectFlags, id: string)
   ])
 }
 
-function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
+function facts(prefix: PrefixDetailJson, nowMs: number, withText: boolean): string[] {
   const blocks = formatPlural(prefix.blocks.length, 'block')
   const created = formatAge(nowMs - prefix.created_at_ms)
   const used = formatAge(nowMs - prefix.last_used_at_ms)
@@ -44,6 +45,7 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
     ['tiers', prefix.tiers.join(' + ')],
     ...restartKeeps(prefix),
     ['created', created],
+    ...grewFrom(prefix),
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
     ['keeps', keeps(prefix, nowMs)],
     ['namespace', prefix.namespace],
@@ -51,9 +53,20 @@ function facts(prefix: PrefixDetailJson, nowMs: number): string[] {
       ? []
       : [['stored by', prefix.stored_by] satisfies [string, string]]),
     ...missed(prefix),
+    ...(withText ? [textOf(prefix)] : []),
   ]
   return pairs.map(([name, value]) => `${pad(name, 9, 'left')}  ${printable(value)}`)
 }
+
+function grewFrom({ grown_from: from }: PrefixDetailJson): [string, string][] {
+  return from === null ? [] : [['grew from', from]]
+}
+
+/** Untrusted; what a terminal would obey is written out with all the other facts. */
+const textOf = ({ label }: PrefixDetailJson): [string, string] => [
+  'text',
+  label ?? 'not kept: see the setting keep-text',
+]
 
 function keeps({ leased, pinned, pinned_until_ms: untilMs }: PrefixDetailJson, nowMs: number) {
   const pin = untilMs === null ? 'pinned' : `pinned for another ${formatDuration(untilMs - nowMs)}`

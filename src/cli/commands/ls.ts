@@ -15,6 +15,7 @@ export interface LsFlags extends ClientFlags {
   readonly tier?: 'ram' | 'ssd'
   readonly sort: PrefixSort
   readonly limit: number
+  readonly text?: boolean
 }
 
 export async function ls(this: CliContext, flags: LsFlags): Promise<void> {
@@ -26,8 +27,11 @@ export async function ls(this: CliContext, flags: LsFlags): Promise<void> {
     return writeLines(this.out, [advice])
   }
   writeLines(this.out, [
-    ...tableLines(columnsFor(page.data, this.now()), page.data, this.out.width, (line) =>
-      style(this.out, 'bold', line),
+    ...tableLines(
+      columnsFor(page.data, this.now(), flags.text === true),
+      page.data,
+      this.out.width,
+      (line) => style(this.out, 'bold', line),
     ),
     '',
     `${formatCount(page.data.length)} of ${formatPlural(page.total, 'prefix', 'prefixes')}`,
@@ -71,10 +75,21 @@ async function readPages(client: Client, flags: LsFlags): Promise<PrefixPageJson
 function columnsFor(
   prefixes: readonly PrefixSummaryJson[],
   nowMs: number,
+  withText: boolean,
 ): Column<PrefixSummaryJson>[] {
   const isEverywhere = prefixes.every((prefix) => prefix.restorable_tokens === prefix.tokens)
   const hidden = isEverywhere ? 'RESTORES' : null
-  return columns(nowMs).filter(({ title }) => title !== hidden)
+  const shown = columns(nowMs).filter(({ title }) => title !== hidden)
+  return withText ? [...shown, label] : shown
+}
+
+/** Words of strangers: the table writes out what a terminal would obey. */
+const label: Column<PrefixSummaryJson> = {
+  title: 'TEXT',
+  priority: 1,
+  maxCells: 32,
+  minCells: 8,
+  value: (prefix) => prefix.label ?? '-',
 }
 
 /** Says that it is on the SSD only as far as a restart would keep it. */
