@@ -56,6 +56,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     ...limits,
     boundaryTokens: 1024,
     eviction: 'retention',
+    ssdWritesPerDayBytes: null,
     ...options,
     now: Date.now,
     warn,

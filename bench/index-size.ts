@@ -49,6 +49,7 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     keptShare: limits.keptShare,
     keptHints: limits.keptHints,
     eviction: 'retention',
+    ssdWritesPerDayBytes: null,
     rememberedBlocks: limits.rememberedBlocks,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
@@ -99,6 +100,7 @@ function memoryTier(chains: StoredChains): SsdTier {
     },
     records: () => chains.records(),
     tokens: (hash) => chains.tokens(hash),
+    writes: () => null,
     allocatedBytes: () => slotBytes,
     freeBytes: () => 0,
     examine: () => {
@@ -129,6 +131,7 @@ async function measureOpen(
     const opened = await openCache({
       ...limits,
       eviction: 'retention',
+      ssdWritesPerDayBytes: null,
       directory,
       ramBytes: arenaBytes,
       ssdBytes: blockCount * slotBytes,

@@ -56,6 +56,7 @@ export async function openLivePrefix(
   const opened = await openCache({
     ...limits,
     eviction: config.eviction,
+    ssdWritesPerDayBytes: null,
     directory: config.dir,
     ramBytes: arenaBytes,
     ssdBytes: config.ssdBytes,

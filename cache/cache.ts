@@ -1,6 +1,7 @@
 /**
  * The façade: plan and lease, listing and eviction, statistics. It owns the index and both tiers.
  */
+import { Admission } from './admission.ts'
 import { adoptStored } from './adopt.ts'
 import {
   boundariesToSave,
@@ -9,10 +10,11 @@ import {
   lastRestorable,
   type PromptMarks,
 } from './boundaries.ts'
+import type { CacheOptions } from './cache-options.ts'
 import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
 import { CacheError } from './errors.ts'
-import { type Eviction, Keeper } from './keeper.ts'
+import { Keeper } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { type CacheListener, nobody } from './listener.ts'
@@ -25,47 +27,10 @@ import { type Refilled, refill } from './refill.ts'
 import { Removal } from './removal.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
-import type {
-  BlockHash,
-  Hash64,
-  Layout,
-  Namespace,
-  Rates,
-  ReuseMode,
-  TierName,
-  TierUsage,
-  TokenIds,
-} from './types.ts'
+import type { BlockHash, Layout, Namespace, Rates, TierName, TierUsage, TokenIds } from './types.ts'
 import type { UpkeepHost } from './upkeep.ts'
 import { tierUsage } from './usage.ts'
-
-export interface CacheOptions {
-  readonly arena: Arena
-  /** Null: nothing outlives the process. */
-  readonly ssd: SsdTier | null
-  readonly hash64: Hash64
-  readonly blockTokens: number
-  readonly reuse: ReuseMode
-  /** Distance of boundaries that nobody asked for, where a layout needs boundaries. */
-  readonly boundaryTokens: number
-  /** Part of each tier that records which are exact at a boundary may take from rows. */
-  readonly boundaryShare: number
-  /** Part of each tier that pins and hints may keep from eviction, and how many hints there are. */
-  readonly keptShare: number
-  readonly keptHints: number
-  /** What decides which records make room for others. */
-  readonly eviction: Eviction
-  /** About as many blocks are stored at a time; so many times four have their uses remembered. */
-  readonly rememberedBlocks: number
-  /** Bytes of records on their way into the engine for one request. */
-  readonly restoreWindowBytes: number
-  /** How long a save or a restore waits for room in the arena. */
-  readonly reserveWaitMs: number
-  readonly ssdWritesInFlight: number
-  readonly now: () => number
-  /** A fault that cost a hit or a save, as a sentence. It is never the client's error. */
-  readonly warn: (message: string, error: unknown) => void
-}
+import { WriteBudget, type WriteUsage } from './write-budget.ts'
 
 export interface LeaseRequest {
   readonly namespace: Namespace
@@ -105,6 +70,8 @@ export class Cache {
   readonly #options: CacheOptions
   readonly #ram: RamStore
   readonly #ssd: SsdStore | null
+  readonly #budget: WriteBudget
+  readonly #admission: Admission | null
   readonly #removal: Removal
   readonly #host: LeaseHost
   readonly #notes: NamespaceNotes
@@ -129,7 +96,13 @@ export class Cache {
         isKept: (record) => this.keeping.isKept(record, 'ram'),
       },
     )
+    this.#budget = new WriteBudget({
+      perDayBytes: options.ssdWritesPerDayBytes,
+      saved: ssd?.writes() ?? null,
+      nowMs: options.now(),
+    })
     this.#ssd = ssd === null ? null : this.#createSsdStore(ssd)
+    this.#admission = this.#createAdmission()
     this.#removal = this.#createRemoval()
     this.#host = this.#createHost()
     const isStored = (namespace: Namespace) => this.index.has(namespace)
@@ -234,7 +207,7 @@ export class Cache {
   /** See `Keeping.pin`, and `writeThrough`. */
   pin(hash: BlockHash, request: KeepRequest): PinRefusal | null {
     const reach = reachOf(this.index.get(hash) ?? null, request.isExact, this.blockTokens)
-    if (this.#ssd !== null) writeThrough(this.#ssd, reach)
+    if (this.#admission !== null) writeThrough(this.#admission, reach)
     return this.keeping.pin(hash, request)
   }
 
@@ -266,13 +239,22 @@ export class Cache {
     return this.#removal.isInUse(block)
   }
 
+  /** What was written to the SSD, and what may be; null without an SSD tier. */
+  ssdWrites(): WriteUsage | null {
+    return this.#ssd === null ? null : this.#budget.usage(this.#options.now())
+  }
+
   /** Waits for every write that is under way. */
   async flush(): Promise<void> {
     await this.#ssd?.idle()
   }
 
-  /** Finishes the writes, then closes both tiers. No lease may be open. */
-  async close(): Promise<void> {
+  /**
+   * Writes what had to wait in RAM as far as the budget and `flushMs` go, finishes the writes, then
+   * closes both tiers. No lease may be open.
+   */
+  async close(flushMs = 0): Promise<void> {
+    if (flushMs > 0) await this.#admission?.flush(AbortSignal.timeout(flushMs))
     await this.flush()
     await this.#options.ssd?.close()
     this.arena.close()
@@ -309,11 +291,18 @@ export class Cache {
     })
   }
 
+  #createAdmission(): Admission | null {
+    if (this.#ssd === null) return null
+    const { keeping } = this
+    return new Admission({ ram: this.#ram, ssd: this.#ssd, keeper: this.#keeper, keeping })
+  }
+
   #createSsdStore(tier: SsdTier): SsdStore {
     return new SsdStore({
       tier,
       index: this.index,
       ram: this.#ram,
+      budget: this.#budget,
       writesInFlight: this.#options.ssdWritesInFlight,
       isKept: (record) => this.keeping.isKept(record, 'ssd'),
       onDurable: (record) => {
@@ -347,6 +336,7 @@ export class Cache {
       index: this.index,
       ram: this.#ram,
       ssd: this.#ssd,
+      admission: this.#admission,
       keeping: this.keeping,
       discard: (record) => this.#removal.discard(record),
       reap: (block) => this.#removal.reap(block),

@@ -2,10 +2,10 @@
  * What is done to a stored chain as a whole when somebody asks for it: to the SSD, back into RAM,
  * or to the front of what goes next.
  */
+import type { Admission } from './admission.ts'
 import { membersOf, type Reach } from './keeping.ts'
 import { type LoadingHost, readAhead } from './loading.ts'
 import type { CachedBlock, CachedRecord } from './prefix-index.ts'
-import type { SsdStore } from './ssd-store.ts'
 
 /** Part of the RAM tier that one chain may be brought back into, at the cost of what is there. */
 const backShare = 1 / 2
@@ -19,10 +19,10 @@ function* recordsOf(reach: Reach): Generator<CachedRecord> {
 }
 
 /** What is in RAM only goes to the SSD, unless whoever saved it wants no copy there. */
-export function writeThrough(ssd: SsdStore, reach: Reach): void {
+export function writeThrough(admission: Admission, reach: Reach): void {
   for (const record of recordsOf(reach)) {
-    const isMissing = record.ssd === 'none' || record.ssd === 'failed'
-    if (isMissing && record.extent !== null) ssd.enqueue(record)
+    const isMissing = ['none', 'failed', 'over budget'].includes(record.ssd)
+    if (isMissing && record.extent !== null) admission.enter(record, 'kept')
   }
 }
 

@@ -3,9 +3,9 @@ export { boundariesToSave, boundaryKindsOf, type PromptMarks, thinned } from './
 export {
   Cache,
   type CacheCounters,
-  type CacheOptions,
   type LeaseRequest,
 } from './cache.ts'
+export type { CacheOptions } from './cache-options.ts'
 export { CacheError } from './errors.ts'
 export {
   type BlockInfo,

@@ -9,6 +9,12 @@ import { UseCounts } from './use-counts.ts'
 /** `lru`: what was used longest ago goes first, whatever it is worth. */
 export type Eviction = 'retention' | 'lru'
 
+/** Hex digits of a hash that make 32 bits. */
+const keyDigits = 8
+
+/** The key of a block, by its name. */
+export const useKeyOf = (hash: string): number => Number.parseInt(hash.slice(0, keyDigits), 16)
+
 export interface Use {
   /** 32 bits that are all the block's own. */
   readonly key: number
@@ -43,6 +49,11 @@ export class Keeper {
       atLeast = Math.max(atLeast, keepClassOf({ ...use, uses }))
       block.keepClass = atLeast
     }
+  }
+
+  /** Requests that have used the block of this name, also before it was evicted. */
+  usesOf(hash: string): number {
+    return this.#counts.of(useKeyOf(hash))
   }
 
   /** How much longer than others blocks of this class may lie idle. */

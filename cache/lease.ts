@@ -2,7 +2,7 @@
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
 
-import type { Keeper, Use } from './keeper.ts'
+import { type Keeper, type Use, useKeyOf } from './keeper.ts'
 import type { Keeping } from './keeping.ts'
 import { type LoadedRecord, type LoadingHost, loadWindows, readAhead } from './loading.ts'
 import {
@@ -35,9 +35,6 @@ export interface LeaseHost extends LoadingHost, SavingHost {
 
 /** Part of the RAM tier that a request may claim while it waits, at the cost of what is there. */
 const aheadShare = 1 / 4
-
-/** Hex digits of a hash that make 32 bits. */
-const keyDigits = 8
 
 /** Where a request's chain is, and how fast its model computes; null: not measured yet. */
 export interface LeasePlace extends ChainPlace {
@@ -128,6 +125,8 @@ export class PrefixLease {
         this.#writer.continueBehind(block)
       }
     }
+    // Before what is computed behind them: that may then go to the SSD as well.
+    if (this.#place.spill) this.#host.admission?.usedAgain(this.#blocks)
   }
 
   /** Is this beginning empty, or made of whole blocks that are bit-identical to cold? */
@@ -205,7 +204,7 @@ export class PrefixLease {
   #useOf(block: CachedBlock): Use {
     const { prefillTokensPerMs } = this.#place
     return {
-      key: Number.parseInt(block.hash.slice(0, keyDigits), 16),
+      key: useKeyOf(block.hash),
       sizeBytes: recordOf(block, 'kv')?.sizeBytes ?? 0,
       recomputeMs: prefillTokensPerMs === null ? null : block.tokenCount / prefillTokensPerMs,
     }

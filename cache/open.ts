@@ -27,6 +27,9 @@ export interface OpenCacheOptions {
   readonly reserveWaitMs: number
   readonly ssdWritesInFlight: number
   readonly ssdReadsInFlight: number
+  readonly ssdWritesPerDayBytes: number | null
+  /** How long the end may take to write what had to wait in RAM for its share of the writes. */
+  readonly closeFlushMs: number
   readonly slabStepBytes: number
   readonly freeDiskFloorBytes: number
   readonly now: () => number
@@ -76,7 +79,7 @@ export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
       cache,
       arena: opened,
       async close() {
-        await cache.close()
+        await cache.close(options.closeFlushMs)
         lock.release()
       },
     }

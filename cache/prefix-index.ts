@@ -37,9 +37,9 @@ export interface CachedRecord extends Links<CachedRecord> {
   pins: number
   /**
    * `pending`: on its way; `failed`: the disk refused, the RAM copy is the only one; `kept off`:
-   * whoever saved it wants no copy on the disk.
+   * whoever saved it wants no copy on the disk; `over budget`: the day's writes are used up.
    */
-  ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off'
+  ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off' | 'over budget'
   /** Others of its chain do nearly as well: the first of its kind to go when room is short. */
   spare: boolean
   /** A read from the SSD that is under way, shared by all who want the record. */

@@ -218,8 +218,8 @@ export class Removal {
   }
 
   #outlives(block: CachedBlock, tail: CachedBlock): boolean {
-    const isKeptOff = (record: CachedRecord) => record.ssd === 'kept off'
-    const ramIsEnough = this.#host.ssd === null || tail.records.every(isKeptOff)
+    const isInRamOnly = ({ ssd }: CachedRecord) => ssd === 'kept off' || ssd === 'over budget'
+    const ramIsEnough = this.#host.ssd === null || tail.records.every(isInRamOnly)
     return block.records.every(
       (record) => record.ssd === 'stored' || (ramIsEnough && record.extent !== null),
     )

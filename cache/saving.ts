@@ -5,6 +5,8 @@
  * stored. A commit is accepted only behind a stored parent: a child without its parent is
  * garbage.
  */
+
+import type { Admission } from './admission.ts'
 import { blockHash } from './chain.ts'
 import { isInUse } from './evict.ts'
 import {
@@ -25,6 +27,8 @@ export interface SavingHost {
   readonly index: PrefixIndex
   readonly ram: RamStore
   readonly ssd: SsdStore | null
+  /** Null without an SSD tier. */
+  readonly admission: Admission | null
   readonly blockTokens: number
   readonly reserveWaitMs: number
   now(): number
@@ -217,43 +221,30 @@ export class ChainWriter {
     const isPending = (record: CachedRecord) => record.ssd === 'pending'
     while (block.records.some(isPending) && !deadline.aborted) await ram.changed(deadline)
     const staysInRam = (record: CachedRecord) =>
-      ssd === null || (!this.#spill && record.ssd === 'kept off')
+      ssd === null || (!this.#spill && (record.ssd === 'kept off' || record.ssd === 'over budget'))
     const isSafe = (record: CachedRecord) =>
       staysInRam(record) ? record.extent !== null : record.ssd === 'stored'
     return !block.gone && block.records.every(isSafe)
   }
 
-  /**
-   * To the disk, behind all that it continues: blocks that another request keeps off the disk are
-   * this request's own beginning too, and without them its records would be garbage there.
-   */
   #writeBehind(record: CachedRecord): void {
-    const { ssd } = this.#host
-    if (ssd === null) return
+    const { admission } = this.#host
+    if (admission === null) return
     // Bytes that replace stored ones: their tokens are on the disk already, by another's wish.
     if (!this.#spill && record.ssd !== 'stored') {
       record.ssd = 'kept off'
       return
     }
-    const keptOff: CachedRecord[] = []
-    let node = record.kind === 'kv' ? record.block.parent : record.block
-    while (this.#spill && isBlock(node)) {
-      const members = node.records.filter((member) => member.ssd === 'kept off')
-      if (members.length === 0) break
-      keptOff.push(...members)
-      node = node.parent
-    }
-    for (const member of keptOff.reverse()) ssd.enqueue(member)
-    ssd.enqueue(record)
+    admission.enter(record)
   }
 
   /** What the disk has refused may fit by now; without it this block would be garbage there. */
   #retryBefore(block: CachedBlock): void {
-    const { ssd } = this.#host
-    if (ssd === null || !this.#spill) return
+    const { admission } = this.#host
+    if (admission === null || !this.#spill) return
     for (const { records } of chainTo(block, new Set())) {
       for (const record of records) {
-        if (record.ssd === 'failed' && record.extent !== null) ssd.enqueue(record)
+        if (record.ssd === 'failed' && record.extent !== null) admission.enter(record)
       }
     }
   }
@@ -350,6 +341,9 @@ export class ChainWriter {
     const { block } = record
     if (record.kind !== 'kv' || !saveable.grid || block.grid) return null
     if (block.records.some(isInUse)) return null
+    // What the SSD has would no longer be what the index says.
+    const isOnSsd = record.ssd === 'stored'
+    if (isOnSsd && this.#host.admission?.affords(record) === false) return null
     // Rows without bytes would go with what is exact at their end.
     this.#hold(block)
     this.#host.forgetBoundary(block)

@@ -10,6 +10,7 @@ import { TierOrder } from './record-order.ts'
 import { createInFlight } from './tiers/in-flight.ts'
 import type { RecordKey, SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
+import type { Urgency, WriteBudget } from './write-budget.ts'
 
 /** Direct I/O wants lengths in multiples of this. */
 const ioBytes = 4096
@@ -32,6 +33,7 @@ export interface SsdStoreOptions {
   readonly tier: SsdTier
   readonly index: PrefixIndex
   readonly ram: RamStore
+  readonly budget: WriteBudget
   readonly writesInFlight: number
   /** Part of the tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
@@ -46,6 +48,10 @@ export interface SsdStoreOptions {
   /** The record's last copy went, or it left the SSD while the RAM still has it. */
   readonly onEvicted: (record: CachedRecord) => void
 }
+
+/** What writing it moves; LMDB's pages come on top. */
+const writtenBytes = ({ sizeBytes }: { readonly sizeBytes: number }): number =>
+  Math.ceil(sizeBytes / ioBytes) * ioBytes
 
 const keyOf = (record: CachedRecord): RecordKey => ({
   hash: record.block.hash,
@@ -110,11 +116,29 @@ export class SsdStore {
     this.tier.touch(record.block.hash, atMs)
   }
 
-  /** Puts a record on its way to the disk. Its RAM copy stays until it is durable. */
-  enqueue(record: CachedRecord): void {
-    record.ssd = 'pending'
-    this.#queue.push(record)
+  /**
+   * Puts a record on its way to the disk, behind those that it needs there; RAM copies stay until
+   * they are durable. Where the budget of writes does not reach for all of them none goes.
+   */
+  enqueue(record: CachedRecord, behind: readonly CachedRecord[], urgency: Urgency): void {
+    const { budget, now } = this.#options
+    const records = [...behind, record]
+    const sizeBytes = records.reduce((sum, each) => sum + writtenBytes(each), 0)
+    if (!budget.take(sizeBytes, urgency, now())) {
+      if (record.ssd !== 'over budget') budget.refuse(writtenBytes(record), now())
+      record.ssd = 'over budget'
+      return
+    }
+    for (const each of records) {
+      each.ssd = 'pending'
+      this.#queue.push(each)
+    }
     this.#pump()
+  }
+
+  /** Does the budget of writes reach for this record alone? */
+  affords(record: CachedRecord, urgency: Urgency): boolean {
+    return this.#options.budget.affords(writtenBytes(record), urgency, this.#options.now())
   }
 
   /** Reads a record into an extent and checks every crc; rejects as `SsdTier.read` does. */
@@ -159,8 +183,7 @@ export class SsdStore {
   }
 
   #ioView(extent: Extent): Uint8Array {
-    const paddedBytes = Math.ceil(extent.sizeBytes / ioBytes) * ioBytes
-    return this.#options.ram.arena.view(extent.offset, paddedBytes)
+    return this.#options.ram.arena.view(extent.offset, writtenBytes(extent))
   }
 
   /**
@@ -244,10 +267,10 @@ export class SsdStore {
    * that are under way would evict for themselves alone, and then take each other's slots.
    */
   async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
-    if (isGone(record)) return { stored: Promise.resolve() }
-    await this.#makeRoom(record)
-    if (isGone(record)) return { stored: Promise.resolve() }
-    return { stored: this.#store(record) }
+    if (!isGone(record)) await this.#makeRoom(record)
+    if (!isGone(record)) return { stored: this.#store(record) }
+    this.#options.budget.giveBack(writtenBytes(record), this.#options.now())
+    return { stored: Promise.resolve() }
   }
 
   /** Calls `SsdTier.write` at once. */
@@ -269,7 +292,8 @@ export class SsdStore {
     // A copy: the block may leave the index before its tokens are committed.
     const tokens = this.#options.index.tokensOf(block).slice()
     this.#refused.delete(nameOf(stored))
-    await this.tier.write(stored, tokens, this.#ioView(record.extent as Extent))
+    const bytes = this.#ioView(record.extent as Extent)
+    await this.tier.write(stored, tokens, bytes, this.#options.budget.saved)
     record.ssd = 'stored'
     this.#order.touch(record)
   }

@@ -23,6 +23,16 @@ export class UseCounts {
     this.#counts = new Uint8Array(sets * setSize)
   }
 
+  /** Uses of the block with this key so far. O(1). */
+  of(key: number): number {
+    const wanted = key >>> 0
+    const first = (spread(wanted) & this.#setMask) * setSize
+    for (let at = first; at < first + setSize; at++) {
+      if (this.#keys[at] === wanted) return this.#counts[at] as number
+    }
+    return 0
+  }
+
   /**
    * Counts one more use of the block with this key, 32 bits that are all its own; returns its uses
    * with this one, 255 at most. O(1).

@@ -29,6 +29,8 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,
     ssdReadsInFlight: limits.ssdReadsInFlight,
+    ssdWritesPerDayBytes: config.ssdWritesPerDayBytes === 0 ? null : config.ssdWritesPerDayBytes,
+    closeFlushMs: limits.closeFlushMs,
     slabStepBytes: limits.slabStepBytes,
     freeDiskFloorBytes: limits.freeDiskFloorBytes,
     now: () => Date.now(),

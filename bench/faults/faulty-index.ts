@@ -61,6 +61,7 @@ export function createFaultyIndex(options: FaultyIndexOptions): FaultyIndex {
   const tokens = new Map<string, Buffer>()
   const uses = new Map<string, Buffer>()
   const notes = new Map<Namespace, string>()
+  const said: { writes: string | null } = { writes: null }
   const entries = new Map<string, Entry>()
   const owners = new Map<number, string>()
   let pending: Commit[] = []
@@ -110,6 +111,7 @@ export function createFaultyIndex(options: FaultyIndexOptions): FaultyIndex {
         uses.delete(hash)
       }
       for (const [hash, time] of used) uses.set(hash, time)
+      said.writes = change.writes ?? said.writes
       if (put === undefined) return
       tokens.set(put.entry.record.hash, put.ids)
       putEntry(put.key, put.entry, put.value)
@@ -140,7 +142,17 @@ export function createFaultyIndex(options: FaultyIndexOptions): FaultyIndex {
     entryOf: (name) => entries.get(name) ?? null,
     async open() {
       await clock.pass(random.next() * 5)
-      return createIndex({ records, tokens, uses, notes, commit, applyOf, removeEntry, clock })
+      return createIndex({
+        records,
+        tokens,
+        uses,
+        notes,
+        said,
+        commit,
+        applyOf,
+        removeEntry,
+        clock,
+      })
     },
     die() {
       const survivors = random.integer(0, pending.length)
@@ -160,6 +172,7 @@ interface Tables {
   readonly tokens: Map<string, Buffer>
   readonly uses: Map<string, Buffer>
   readonly notes: Map<Namespace, string>
+  readonly said: { writes: string | null }
   readonly clock: VirtualClock
   commit(apply: Apply): Promise<void>
   applyOf(change: IndexChange): Apply
@@ -206,6 +219,7 @@ function createIndex(tables: Tables): RecordIndex {
       tables.commit(() => {
         for (const key of keys) tables.removeEntry(hex(key))
       }),
+    writes: () => tables.said.writes,
     notes: () => new Map(notes),
     note: (namespace, text) =>
       tables.commit(

@@ -77,6 +77,7 @@ export async function openService(world: World): Promise<ServiceLife> {
     rememberedBlocks: 256,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
+    ssdWritesPerDayBytes: null,
     ssdWritesInFlight: limits.ssdWritesInFlight,
     now: () => clock.nowMs,
     warn,

@@ -47,6 +47,8 @@ export interface IndexChange {
   /** Blocks of which no record is left: their tokens and uses go too. */
   readonly forget?: readonly BlockHash[]
   readonly uses?: ReadonlyMap<BlockHash, number>
+  /** See `SsdTier.writes`. */
+  readonly writes?: string
 }
 
 export interface RecordIndex {
@@ -67,6 +69,8 @@ export interface RecordIndex {
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
   commit(change: IndexChange): Promise<void>
   removeRaw(keys: readonly Buffer[]): Promise<void>
+  /** What a change said last; null: none did. */
+  writes(): string | null
   notes(): Map<Namespace, string>
   note(namespace: Namespace, text: string): Promise<void>
   close(): Promise<void>
@@ -87,6 +91,7 @@ const indexName = 'index.mdb'
 const cleanName = 'index.clean'
 const brokenName = 'index.broken-'
 const formatKey = Buffer.from('format')
+const writesKey = Buffer.from('writes')
 const notePrefix = 'note '
 const noteKey = (namespace: string): Buffer => Buffer.from(notePrefix + namespace)
 /** Far above what walking a large index takes; a child that still reads then never ends. */
@@ -219,6 +224,7 @@ function createRecordIndex(root: BinaryRoot, databases: Databases, directory: st
     async removeRaw(keys) {
       await Promise.all(keys.map((key) => records.remove(key)))
     },
+    writes: () => meta.get(writesKey)?.toString() ?? null,
     notes() {
       const found = new Map<Namespace, string>()
       for (const { key, value } of meta.getRange({ start: noteKey('') })) {
@@ -261,7 +267,7 @@ interface EncodedChange {
 
 /** Done before the transaction begins: what cannot be encoded must not leave half of one behind. */
 function encodeChange(change: IndexChange, databases: Databases): EncodedChange[] {
-  const { records, tokens, uses } = databases
+  const { records, tokens, uses, meta } = databases
   const changes: EncodedChange[] = []
   for (const key of change.remove ?? []) {
     changes.push({ database: records, key: encodeKey(key), value: null })
@@ -272,6 +278,9 @@ function encodeChange(change: IndexChange, databases: Databases): EncodedChange[
   }
   for (const [hash, atMs] of change.uses ?? []) {
     changes.push({ database: uses, key: encodeHash(hash), value: encodeTime(atMs) })
+  }
+  if (change.writes !== undefined) {
+    changes.push({ database: meta, key: writesKey, value: Buffer.from(change.writes) })
   }
   if (change.put === undefined) return changes
   const { entry, tokens: ids } = change.put

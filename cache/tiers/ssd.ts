@@ -145,14 +145,17 @@ function createTier(parts: TierParts): SsdTier {
     return promise
   }
 
-  async function write(...[record, tokens, bytes]: Parameters<SsdTier['write']>) {
+  async function write(...[record, tokens, bytes, writes]: Parameters<SsdTier['write']>) {
     checkShape(record, bytes)
     // Some models keep nothing for each token: such a record names tokens, and has no slots.
     const runs = bytes.length === 0 ? [] : await slab.allocate(slotsFor(record.sizeBytes))
     ledger.heldRuns.add(runs)
     try {
       if (bytes.length > 0) await slab.write(runs, bytes)
-      await ledger.commit([record], { put: { entry: { record, runs }, tokens } })
+      await ledger.commit([record], {
+        put: { entry: { record, runs }, tokens },
+        ...(writes === undefined ? {} : { writes }),
+      })
     } catch (error) {
       slab.release(runs)
       throw error
@@ -217,6 +220,7 @@ function createTier(parts: TierParts): SsdTier {
       yield* records
     },
     tokens: (hash) => index.tokens(hash),
+    writes: () => index.writes(),
     allocatedBytes: (sizeBytes) => slotsFor(sizeBytes) * slotBytes,
     freeBytes: () => slab.freeBytes,
     write: (...given) => track(() => write(...given)),

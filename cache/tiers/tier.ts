@@ -111,9 +111,11 @@ export interface SsdTier {
    * 4 KiB-aligned and as long as `sizeBytes` rounded up to 4 KiB; it must not change until then.
    * Its room is taken before the call returns.
    * A record of the same key is replaced in the same commit. Rejects with `PREFIXD_E_CACHE_FULL`
-   * (no slots) or `PREFIXD_E_CACHE_IO`.
+   * (no slots) or `PREFIXD_E_CACHE_IO`. `writes` goes into the same commit.
    */
-  write(record: StoredRecord, tokens: TokenIds, bytes: Uint8Array): Promise<void>
+  write(record: StoredRecord, tokens: TokenIds, bytes: Uint8Array, writes?: string): Promise<void>
+  /** What the last write said of all writes so far, also in an earlier run; null: none did. */
+  writes(): string | null
   /**
    * Reads a record into a 4 KiB-aligned view (length as in `write`) and checks every crc. Rejects
    * with `PREFIXD_E_CACHE_CORRUPT` or `PREFIXD_E_CACHE_IO`. The caller holds the record: while this

@@ -63,6 +63,8 @@ export const limits = {
   /** Record writes to the SSD under way at once. */
   ssdWritesInFlight: 4,
   ssdReadsInFlight: 4,
+  /** How long the end may take to write what had to wait in RAM for its share of the writes. */
+  closeFlushMs: 5_000,
   /** The slab file grows in steps of this. */
   slabStepBytes: 256 * 1024 * 1024,
   /** Free space on the file system that the slab never takes. */

@@ -140,6 +140,17 @@ export const settings = {
     () => 20 * gibibyte,
     '20GiB',
   ),
+  ssdWritesPerDayBytes: setting<number>(
+    'ssd-writes-per-day',
+    'Most bytes that are written to the SSD in 24 hours, a quarter of them at once. What is ' +
+      'pinned or was used before goes first; the rest stays in RAM. 0 writes all that is computed.',
+    size(
+      { minBytes: limits.ssdBytesMin, maxBytes: limits.tierBytesMax, minText: '64MiB' },
+      'no limit',
+    ),
+    () => 0,
+    '0, no limit',
+  ),
   blockTokens: setting<number>(
     'block-tokens',
     'Tokens of a block, the unit of storage. Reuse goes on to the token all the same. ' +

@@ -23,9 +23,24 @@ export interface CacheStats {
   readonly failedWrites: number
   /** See `Advice.best`. */
   readonly advice: AdviceStep | null
+  /** Null without an SSD tier. */
+  readonly ssdWrites: SsdWrites | null
   readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
   /** The part of each model in this, the default one first. */
   readonly models: readonly ModelStats[]
+}
+
+/** What the SSD is written, and what it may be. */
+export interface SsdWrites {
+  /** Most bytes in 24 hours; null: there is no limit. */
+  readonly perDayBytes: number | null
+  /** What may be written at once now; null: there is no limit. */
+  readonly leftBytes: number | null
+  /** Since midnight, UTC: what was written, and what has had to wait in RAM. */
+  readonly todayBytes: number
+  readonly refusedTodayBytes: number
+  /** A day's bytes, by the last 30 days. */
+  readonly meanPerDayBytes: number
 }
 
 export interface ModelStats {

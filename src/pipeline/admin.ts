@@ -50,7 +50,7 @@ export interface AdminContext {
   /** Figures that are not the cache's own. */
   readonly stats: () => Omit<
     CacheStats,
-    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites' | 'advice'
+    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites' | 'advice' | 'ssdWrites'
   >
 }
 
@@ -106,6 +106,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         corruptBlocks,
         failedWrites,
         advice: context.catalog.ghosts.advice().best,
+        ssdWrites: cache.ssdWrites(),
       }
     },
 

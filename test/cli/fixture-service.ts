@@ -76,6 +76,15 @@ export const statsFixture: CacheStatsJson = {
     tokens: 120_000,
     prefill_ms: 83_000,
   },
+  ssd_writes: {
+    per_day_bytes: 50 * gibibyte,
+    left_bytes: 9 * gibibyte,
+    today_bytes: 21.4 * gibibyte,
+    refused_today_bytes: 3.1 * gibibyte,
+    mean_per_day_bytes: 32 * gibibyte,
+    projected_per_year_bytes: 365 * 32 * gibibyte,
+    tier_writes_per_day: 0.16,
+  },
   ttft_ms: { hit: 410, miss: 9800 },
   models: [
     {

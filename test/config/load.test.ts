@@ -54,6 +54,7 @@ describe('the configuration', () => {
       dir: join(home, '.cache', 'prefixd', 'data'),
       ramBytes: 4 * gibibyte,
       ssdBytes: 20 * gibibyte,
+      ssdWritesPerDayBytes: 0,
       blockTokens: 256,
       boundaryTokens: 1024,
       reuse: 'token',

@@ -42,6 +42,8 @@ export function useCacheDirectory() {
       reserveWaitMs: 1000,
       ssdWritesInFlight: 4,
       ssdReadsInFlight: 4,
+      ssdWritesPerDayBytes: null,
+      closeFlushMs: 1000,
       slabStepBytes: 4 * mebibyte,
       freeDiskFloorBytes: 0,
       now: Date.now,

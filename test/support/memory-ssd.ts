@@ -27,9 +27,11 @@ const nameOf = (key: RecordKey): string => `${key.hash}:${key.kind}`
 export function createMemorySsd(
   capacityBytes: number,
   content: ReadonlyMap<string, Stored> = new Map(),
+  lastWrites: string | null = null,
 ): MemorySsd {
   const stored = new Map(content)
   const notes = new Map<Namespace, string>()
+  let saidOfWrites = lastWrites
   let writeError: Error | null = null
   let gate: Promise<void> = Promise.resolve()
   let readBytes = 0
@@ -59,9 +61,10 @@ export function createMemorySsd(
       for (const item of stored.values()) if (item.record.hash === hash) return item.tokens
       return null
     },
+    writes: () => saidOfWrites,
     allocatedBytes,
     freeBytes,
-    async write(record, tokens, bytes) {
+    async write(record, tokens, bytes, writes) {
       const neededBytes = allocatedBytes(record.sizeBytes)
       if (freeBytes() < neededBytes) throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')
       takenBytes += neededBytes
@@ -74,6 +77,7 @@ export function createMemorySsd(
       }
       stored.set(nameOf(record), { record, tokens: tokens.slice(), bytes: bytes.slice() })
       writtenBytes += record.sizeBytes
+      saidOfWrites = writes ?? saidOfWrites
     },
     async read(key, into) {
       await new Promise((resolve) => setImmediate(resolve))
@@ -136,6 +140,6 @@ export function createMemorySsd(
       })
       return release
     },
-    reopen: () => createMemorySsd(capacityBytes, stored),
+    reopen: () => createMemorySsd(capacityBytes, stored, saidOfWrites),
   }
 }

@@ -24,6 +24,7 @@ export interface ToyCacheOptions {
   readonly keptHints?: number
   /** `lru` unless a test is about retention: what goes then depends on no clock. */
   readonly eviction?: 'retention' | 'lru'
+  readonly ssdWritesPerDayBytes?: number | null
   readonly now?: () => number
 }
 
@@ -44,6 +45,7 @@ export function openToyCache(options: ToyCacheOptions = {}) {
     restoreWindowBytes: 8 * blockBytes,
     reserveWaitMs: 1000,
     ssdWritesInFlight: 4,
+    ssdWritesPerDayBytes: options.ssdWritesPerDayBytes ?? null,
     now: options.now ?? Date.now,
     warn: (message) => warnings.push(message),
   })

@@ -220,6 +220,7 @@ const stats: CacheStats = {
   corruptBlocks: 0,
   failedWrites: 0,
   advice: null,
+  ssdWrites: null,
   ttftMs: { hit: 12, miss: null },
   models: [
     {

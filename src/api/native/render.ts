@@ -1,4 +1,5 @@
 /** What the pipeline reports → the JSON of schema.ts. Pure. */
+import type { TierUsage } from '../../../cache/types.ts'
 import type {
   AdviceStep,
   CacheStats,
@@ -8,6 +9,7 @@ import type {
   PrefixDetail,
   PrefixPage,
   PrefixSummary,
+  SsdWrites,
   TokenCounts,
   WorkerReport,
 } from '../../pipeline/types.ts'
@@ -23,6 +25,9 @@ import type {
   PrefixSummaryJson,
   WorkerJson,
 } from './schema.ts'
+import type { SsdWritesJson } from './writes-schema.ts'
+
+const daysPerYear = 365
 
 export function toCacheStats(stats: CacheStats): CacheStatsJson {
   return {
@@ -57,6 +62,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     corrupt_blocks: stats.corruptBlocks,
     failed_writes: stats.failedWrites,
     advice: stats.advice && toAdviceStep(stats.advice),
+    ssd_writes: stats.ssdWrites === null ? null : toSsdWrites(stats.ssdWrites, stats.tiers),
     ttft_ms: { ...stats.ttftMs },
     models: stats.models.map(({ model, requests, tokens, rates }) => ({
       model,
@@ -77,6 +83,19 @@ export const toAdviceStep = (step: AdviceStep): AdviceStepJson => ({
   tokens: step.tokens,
   prefill_ms: step.prefillMs,
 })
+
+function toSsdWrites(writes: SsdWrites, tiers: readonly TierUsage[]): SsdWritesJson {
+  const capacityBytes = tiers.find(({ tier }) => tier === 'ssd')?.capacityBytes ?? 0
+  return {
+    per_day_bytes: writes.perDayBytes,
+    left_bytes: writes.leftBytes,
+    today_bytes: writes.todayBytes,
+    refused_today_bytes: writes.refusedTodayBytes,
+    mean_per_day_bytes: writes.meanPerDayBytes,
+    projected_per_year_bytes: writes.meanPerDayBytes * daysPerYear,
+    tier_writes_per_day: capacityBytes === 0 ? 0 : writes.meanPerDayBytes / capacityBytes,
+  }
+}
 
 const toTokenCounts = (tokens: TokenCounts): CacheStatsJson['tokens'] => ({
   prompt: tokens.prompt,

@@ -4,11 +4,10 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
+import { count, milliseconds, nullable } from './values.ts'
+import { SsdWritesSchema } from './writes-schema.ts'
 
-export const count = Type.Integer({ minimum: 0 })
-export const milliseconds = Type.Number({ minimum: 0 })
-export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Union([schema, Type.Null()])
+export { count, milliseconds, nullable }
 
 export const TierSchema = Type.Union([Type.Literal('ram'), Type.Literal('ssd')])
 const Tiers = Type.Array(TierSchema)
@@ -93,6 +92,8 @@ export const CacheStatsSchema = Type.Object({
   failed_writes: count,
   /** The least more room that would have served most of what was evicted and missed; null: none. */
   advice: nullable(AdviceStepSchema),
+  /** Null without an SSD tier. */
+  ssd_writes: nullable(SsdWritesSchema),
   ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
   /** The part of each model in this, the default one first. */
   models: Type.Array(ModelStatsSchema),

@@ -111,6 +111,7 @@ function facts(stats: CacheStatsJson): [string, string][] {
     ['stored', `${formatPlural(stats.prefixes, 'prefix', 'prefixes')} in ${blocksOf(stats)}`],
     ...boundaries(stats),
     ...moreRoom(stats),
+    ...writes(stats),
     ['directory', printable(stats.directory)],
   ]
 }
@@ -139,6 +140,22 @@ function moreRoom({ advice }: CacheStatsJson): [string, string][] {
   const { tier, more_bytes: moreBytes, tokens } = advice
   const served = `would have served ${formatCompact(tokens)} tokens more in 7 days`
   return [['more room', `${formatSize(moreBytes)} more ${tier} ${served}`]]
+}
+
+/** The wear, and the budget where there is one. */
+function writes({ ssd_writes: ssd }: CacheStatsJson): [string, string][] {
+  if (ssd === null) return []
+  const { per_day_bytes: perDayBytes, refused_today_bytes: refusedBytes } = ssd
+  const today = [
+    formatSize(ssd.today_bytes) + (perDayBytes === null ? '' : ` of ${formatSize(perDayBytes)}`),
+    ...(refusedBytes === 0 ? [] : [`${formatSize(refusedBytes)} had to stay in RAM`]),
+  ]
+  // Drives are rated in these.
+  const terabytes = (ssd.projected_per_year_bytes / 1e12).toPrecision(3)
+  return [
+    ['written today', today.join(' · ')],
+    ['wear', `${terabytes} TB a year · ${ssd.tier_writes_per_day.toFixed(2)} tier writes a day`],
+  ]
 }
 
 const blocksOf = (stats: CacheStatsJson): string => formatPlural(stats.blocks, 'block')
