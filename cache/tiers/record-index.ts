@@ -79,6 +79,8 @@ export interface RecordIndex {
 export interface RecordIndexOptions {
   readonly directory: string
   readonly format: Format
+  /** What is done with an index of an older version, which this one cannot read. */
+  readonly older?: 'set aside' | 'refuse'
   readonly onWarning: (message: string) => void
 }
 
@@ -117,6 +119,12 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
     )
   }
   const databases = openDatabases(root)
+  const older = options.older === 'set aside' ? olderVersion(databases, options.format) : null
+  if (older !== null) {
+    await root.close()
+    setAsideOlder(older, options)
+    return openRecordIndex(options)
+  }
   try {
     await checkFormat(databases, options)
   } catch (error) {
@@ -308,6 +316,24 @@ async function checkFormat({ meta, records }: Databases, options: RecordIndexOpt
     `The cache in ${options.directory} has ${found}; this prefixd reads and writes format ` +
       `${version} with slots of ${slotBytes} bytes. Start the version that wrote it, choose ` +
       'another --dir, or delete the directory: it is only a cache.',
+  )
+}
+
+/** The version of an index that was written before this one; null where it is not older. */
+function olderVersion({ meta }: Databases, { version }: Format): number | null {
+  const stored = meta.get(formatKey)
+  const found = stored === undefined ? null : (decodeFormat(stored)?.version ?? null)
+  return found !== null && found < version ? found : null
+}
+
+/** Nothing but the version that wrote it can read it; a newer one may be asked for again. */
+function setAsideOlder(version: number, { directory, onWarning }: RecordIndexOptions): void {
+  const kept = `index.format-${version}`
+  renameSync(join(directory, indexName), join(directory, kept))
+  rmSync(join(directory, `${indexName}-lock`), { force: true })
+  onWarning(
+    `The index of the SSD tier has format ${version} of an older prefixd. It was kept as ` +
+      `${kept}, and the SSD tier starts empty.`,
   )
 }
 

@@ -54,7 +54,8 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   try {
     const format = { version: formatVersion, slotBytes }
     const openIndex = options.openIndex ?? openRecordIndex
-    index = await openIndex({ directory: lock.directory, format, onWarning })
+    const given = { directory: lock.directory, format, onWarning }
+    index = await openIndex({ ...given, older: 'set aside' })
     slab = await openSlab({ ...options, path: join(lock.directory, 'spill.slab') })
     const loaded = await loadEntries(index, slab, onWarning)
     return createTier({ options, index, slab, ...loaded, releaseLock, onWarning })

@@ -196,6 +196,21 @@ describe('a directory without a service', () => {
     expect((await offline()).report).toMatchObject({ records: 0, findings: 0 })
   })
 
+  it('of an older format is refused and left as it is; a start sets its index aside', async () => {
+    await directory.store()
+    const format = Buffer.from(JSON.stringify({ version: 0, slotBytes: mebibyte }))
+    await tamper(({ meta }) => meta.put(Buffer.from('format'), format))
+    await expect(offline(true)).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_FORMAT' })
+    const { cache, warnings } = await directory.open()
+    expect(warnings).toEqual([
+      expect.stringMatching(/format 0 of an older prefixd.*index.format-0/),
+    ])
+    expect(existsSync(join(directory.path, 'index.format-0'))).toBe(true)
+    expect(cache.index.blockCount).toBe(0)
+    await serveToy(cache, long)
+    expect((await serveToy(cache, long)).restored).toBe(long.length - 1)
+  })
+
   it('is refused while a service has it, and where nothing is stored', async () => {
     const { close } = await directory.open()
     await expect(offline()).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_LOCKED' })
