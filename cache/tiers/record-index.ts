@@ -1,27 +1,13 @@
 /**
  * The LMDB file that says which records exist. Four small databases in one environment: `records`,
  * `tokens`, `uses` and `meta`; record-format.ts has the bytes.
- *
- * LMDB maps its file, so a damaged one does not make it throw: it kills the process, at open or at
- * any read. An index that this library did not close itself is therefore first read by a child.
  */
-import { spawn } from 'node:child_process'
-import {
-  accessSync,
-  constants,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { accessSync, constants, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError } from '../errors.ts'
 import type { BlockHash, Namespace, TokenIds } from '../types.ts'
+import { distrust, indexName, setAsideIfDamaged, trustUnread } from './index-file.ts'
 import {
   compareHashes,
   decodeFormat,
@@ -89,15 +75,10 @@ type DatabaseName = (typeof databaseNames)[number]
 type BinaryDatabase = Database<Buffer, Buffer>
 type BinaryRoot = RootDatabase<Buffer, Buffer>
 
-const indexName = 'index.mdb'
-const cleanName = 'index.clean'
-const brokenName = 'index.broken-'
 const formatKey = Buffer.from('format')
 const writesKey = Buffer.from('writes')
 const notePrefix = 'note '
 const noteKey = (namespace: string): Buffer => Buffer.from(notePrefix + namespace)
-/** Far above what walking a large index takes; a child that still reads then never ends. */
-const probeMs = 300_000
 
 /** Rejects with `PREFIXD_E_CACHE_FORMAT` or `PREFIXD_E_CACHE_DIRECTORY`. */
 export async function openRecordIndex(options: RecordIndexOptions): Promise<RecordIndex> {
@@ -108,7 +89,7 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
     if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK)
     await setAsideIfDamaged(options)
     // Before it is opened: a file that rots unseen kills this process, and is then read by a child.
-    rmSync(join(directory, cleanName), { force: true })
+    distrust(directory)
     root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: databaseNames.length })
   } catch (cause) {
     throw new CacheError(
@@ -346,65 +327,5 @@ function isEmpty(database: BinaryDatabase): boolean {
 async function closeIndex(root: BinaryRoot, directory: string) {
   await root.flushed
   await root.close()
-  writeFileSync(join(directory, cleanName), fingerprint(directory) ?? '', { mode: 0o600 })
-}
-
-function wasClosed(directory: string): boolean {
-  try {
-    return readFileSync(join(directory, cleanName), 'utf8') === fingerprint(directory)
-  } catch {
-    return false
-  }
-}
-
-function fingerprint(directory: string): string | null {
-  const stat = statSync(join(directory, indexName), { bigint: true, throwIfNoEntry: false })
-  return stat === undefined ? null : `${stat.size} bytes, changed at ${stat.mtimeNs} ns\n`
-}
-
-/** What is wrong with the index of this directory; null: it can be read, or there is none. */
-export async function indexDamage(directory: string): Promise<string | null> {
-  const path = join(directory, indexName)
-  return existsSync(path) && !wasClosed(directory) ? probe(path) : null
-}
-
-async function setAsideIfDamaged(options: RecordIndexOptions): Promise<void> {
-  const damage = await indexDamage(options.directory)
-  if (damage === null) return
-  const kept = setAside(options.directory)
-  options.onWarning(
-    `The index of the SSD tier is damaged (${damage}). It was kept as ${kept}, and the SSD tier ` +
-      'starts empty.',
-  )
-}
-
-/** Resolves with what is wrong, or null when a child could read all of the index. */
-function probe(path: string): Promise<string | null> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const script = fileURLToPath(new URL(`./probe-index.${extension}`, import.meta.url))
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, path], { stdio: ['ignore', 'ignore', 'pipe'] })
-    const timer = setTimeout(() => child.kill('SIGKILL'), probeMs)
-    let complaint = ''
-    child.stderr.on('data', (chunk: Buffer) => {
-      complaint = (complaint + chunk.toString()).slice(-200)
-    })
-    child.on('error', reject)
-    child.on('close', (exitCode, signal) => {
-      clearTimeout(timer)
-      if (exitCode === 0) resolve(null)
-      else resolve(`reading it ended with ${signal ?? `exit code ${exitCode}`} ${complaint.trim()}`)
-    })
-  })
-}
-
-/** Keeps one damaged index for whoever wants to look into it; an older one goes. */
-function setAside(directory: string): string {
-  const older = readdirSync(directory).filter((name) => name.startsWith(brokenName))
-  const numbers = older.map((name) => Number(name.slice(brokenName.length)) || 0)
-  const kept = `${brokenName}${Math.max(0, ...numbers) + 1}`
-  for (const name of older) rmSync(join(directory, name), { force: true })
-  renameSync(join(directory, indexName), join(directory, kept))
-  rmSync(join(directory, `${indexName}-lock`), { force: true })
-  return kept
+  trustUnread(directory)
 }
