@@ -225,7 +225,7 @@ export function makePlan(input: PlanInput): Plan {
     miss: records.length === 0 && miss === null ? { reason: 'never_seen', atToken: 0 } : miss,
     ...(input.evicted == null ? {} : { evicted: input.evicted.blocks }),
     estimate: { restoreMs, prefillMs },
-    reasons: explain(input, { matchedTokens, computeFrom, records, offered, restoreMs, prefillMs }),
+    reasons: explain(input, { matchedTokens, computeFrom, records, offered }),
   }
 }
 
@@ -243,13 +243,24 @@ function ago(ms: number): string {
 
 const exactPart = ({ layout }: PlanInput): string => boundaryKindsOf(layout).join(' and ')
 
+/** What was compared, whichever was chosen: by the rates of this model and of each tier. */
+function timesOf(records: readonly PlannedRecord[], tokenCount: number, rates: Rates): string {
+  const restoreMs = estimateRestoreMs(records, rates)
+  const prefillMs = estimatePrefillMs(tokenCount, rates)
+  if (restoreMs === null && prefillMs === null) {
+    return 'too little was measured to say how long it takes'
+  }
+  if (prefillMs === null) return `about ${restoreMs?.toFixed(0)} ms; prefill was not measured yet`
+  const restore =
+    restoreMs === null ? 'a time not measured yet' : `about ${restoreMs.toFixed(0)} ms`
+  return `${restore} against ${prefillMs.toFixed(0)} ms of prefill`
+}
+
 interface Decision {
   readonly matchedTokens: number
   readonly computeFrom: number
   readonly records: readonly PlannedRecord[]
   readonly offered: readonly PlannedRecord[]
-  readonly restoreMs: number | null
-  readonly prefillMs: number | null
 }
 
 function explain(input: PlanInput, made: Decision): string[] {
@@ -280,17 +291,16 @@ function explain(input: PlanInput, made: Decision): string[] {
     reasons.push(`reuse by whole blocks: restoring ends at token ${computeFrom}`)
   }
   if (isDeclined) {
-    const count = made.offered.length - records.length
-    reasons.push(`${count} records are left out: prefilling them is faster than restoring them`)
+    const declined = made.offered.slice(records.length)
+    reasons.push(
+      `${declined.length} records from ${slowest(declined)} are left out: ` +
+        timesOf(declined, (declined.at(-1)?.to ?? 0) - computeFrom, input.rates),
+    )
   }
   if (records.length > 0) {
-    const times =
-      made.restoreMs === null || made.prefillMs === null
-        ? 'too little was measured to say how long it takes'
-        : `about ${made.restoreMs.toFixed(0)} ms against ${made.prefillMs.toFixed(0)} ms of prefill`
-    const tier = slowest(records)
     reasons.push(
-      `restore ${computeFrom} tokens in ${records.length} records from ${tier}: ${times}`,
+      `restore ${computeFrom} tokens in ${records.length} records from ${slowest(records)}: ` +
+        timesOf(records, computeFrom, input.rates),
     )
   }
   return reasons

@@ -84,7 +84,22 @@ describe('a plan', () => {
     const plan = makePlan(input({ matches, rates: rates(1, 1_000_000, 100) }))
     expect(plan.computeFrom).toBe(256)
     expect(plan.miss).toEqual({ reason: 'restore_not_worth_it', atToken: 256 })
-    expect(plan.reasons.join()).toContain('prefilling them is faster')
+    expect(plan.reasons).toContain(
+      '1 records from ssd are left out: about 10000 ms against 256 ms of prefill',
+    )
+    expect(plan.reasons).toContain(
+      'restore 256 tokens in 1 records from ram: about 1 ms against 256 ms of prefill',
+    )
+  })
+
+  it('says both times where nothing is restored, too, and which of them nobody has measured', () => {
+    const declined = makePlan(input({ matches: [match(0)], rates: rates(1, 100, 100) }))
+    expect(declined.records).toEqual([])
+    expect(declined.reasons.at(-1)).toContain('about 10000 ms against 256 ms of prefill')
+    const untimed = rates(1, 100, 100)
+    const unknown = { ...untimed, restoreBytesPerMs: { ram: null, ssd: null } }
+    const restored = makePlan(input({ matches: [match(0)], rates: unknown }))
+    expect(restored.reasons.at(-1)).toContain('a time not measured yet against 256 ms of prefill')
   })
 
   it('estimates both times from the rates', () => {
