@@ -368,6 +368,17 @@ describe('the directory', () => {
   })
 })
 
+test('what the last write said of all writes survives a restart, and no note is taken for it', async () => {
+  const tier = await open()
+  expect(tier.writes()).toBeNull()
+  const { record, tokens, bytes } = makePayload(1, MiB)
+  await tier.write(record, tokens, bytes, 'one MiB')
+  await store(tier, 2, MiB)
+  const again = await open()
+  expect(again.writes()).toBe('one MiB')
+  expect([...again.notes()]).toEqual([])
+})
+
 test('closing waits for what is under way and refuses what comes later', async () => {
   const tier = await open()
   const writes = [1, 2, 3].map((number) => store(tier, number, MiB))
