@@ -53,7 +53,7 @@ test.skipIf(process.platform !== 'linux')(
       return () => void owned.delete(end)
     }
     const scratch = { directory, own }
-    const lengths = { durationMs: 20_000, sampleEveryMs: 500 }
+    const lengths = { durationMs: 10_000, sampleEveryMs: 250 }
     const report = await soak({ seed: 4, ...lengths, scratch, onProgress: () => {} })
     // In so short a time memory still fills, and how often the tier is filled is the machine's.
     const later = /RSS|several times/
