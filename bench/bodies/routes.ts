@@ -16,6 +16,15 @@ const channel = 'fastify.initialization'
 /** Its body is a file, which is no JSON and is read as it comes. */
 const fileRoute = '/v1/cache/import'
 
+/** It takes a body of any of these, and leaves it to them to look into it. */
+const warmRoute = '/v1/cache/warm'
+const dialectRoutes = ['/v1/chat/completions', '/v1/completions', '/v1/messages', '/v1/responses']
+
+function withDialects(routes: readonly PostRoute[]): PostRoute[] {
+  const anyOf = routes.filter(({ url }) => dialectRoutes.includes(url)).map((it) => it.schema)
+  return routes.map((route) => (route.url === warmRoute ? { ...route, schema: { anyOf } } : route))
+}
+
 /** Asks the server itself, so that no new route is forgotten. Throws for one without a schema. */
 export async function postRoutes(): Promise<PostRoute[]> {
   const routes: PostRoute[] = []
@@ -37,5 +46,5 @@ export async function postRoutes(): Promise<PostRoute[]> {
   } finally {
     unsubscribe(channel, watch)
   }
-  return routes
+  return withDialects(routes)
 }
