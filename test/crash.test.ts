@@ -34,7 +34,7 @@ test('20 processes killed with -9 one after the other lose nothing acknowledged,
 test('a service killed with -9 while it saves loses nothing acknowledged and restores nothing wrong', async () => {
   const progress: string[] = []
   const scene = fakeScene({
-    kills: 3,
+    kills: 2,
     seed: 3,
     scratch: makeScratch(),
     onProgress: (line) => progress.push(line),

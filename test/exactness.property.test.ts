@@ -163,7 +163,7 @@ test.each(modes)(
     })
     try {
       await fc.assert(property, {
-        numRuns: layout === 'kv' ? 12 : 5,
+        numRuns: layout === 'kv' ? 8 : 3,
         interruptAfterTimeLimit: 90_000,
       })
     } finally {

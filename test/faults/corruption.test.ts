@@ -162,7 +162,7 @@ describe('the index', () => {
   /** A page's own header, and anywhere in it. */
   function rotAt(page: number): number[] {
     const offsets = [0, random.integer(0, pageBytes - 1)]
-    return isWhole ? offsets : offsets.filter((_, at) => page % 2 === at)
+    return isWhole ? offsets : offsets.filter((_, at) => page % 4 === 2 * at)
   }
 
   test('with any page damaged, cut or deleted is no crash and no wrong token', async () => {
@@ -175,7 +175,7 @@ describe('the index', () => {
         [`cut at page ${page}`, { kind: 'cut', file: index, at }],
       ]
       return named
-        .filter((_, kind) => isWhole || page % named.length === kind)
+        .filter((_, kind) => isWhole || page % (2 * named.length) === 2 * kind)
         .map(([name, damage]) => ({ name, damages: [damage], isSilent: false }))
     })
     for (const file of [index, 'index.mdb-lock', 'index.clean']) {
