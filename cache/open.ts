@@ -3,37 +3,22 @@
  */
 import xxhash from 'xxhash-wasm'
 import { Cache } from './cache.ts'
-import type { Eviction } from './keeper.ts'
+import type { CacheOptions } from './cache-options.ts'
 import { createArena, type OwnedArena } from './tiers/arena.ts'
 import { lockDirectory } from './tiers/directory-lock.ts'
 import { openSsdTier } from './tiers/ssd.ts'
-import type { ReuseMode } from './types.ts'
 
-export interface OpenCacheOptions {
+export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | 'hash64'> {
   /** Created with mode 0700 when missing. Only one process may have it open. */
   readonly directory: string
   readonly ramBytes: number
   /** 0: no SSD tier; nothing outlives the process. */
   readonly ssdBytes: number
-  readonly blockTokens: number
-  readonly reuse: ReuseMode
-  readonly boundaryTokens: number
-  readonly boundaryShare: number
-  readonly keptShare: number
-  readonly keptHints: number
-  readonly eviction: Eviction
-  readonly rememberedBlocks: number
-  readonly restoreWindowBytes: number
-  readonly reserveWaitMs: number
-  readonly ssdWritesInFlight: number
   readonly ssdReadsInFlight: number
-  readonly ssdWritesPerDayBytes: number | null
   /** How long the end may take to write what had to wait in RAM for its share of the writes. */
   readonly closeFlushMs: number
   readonly slabStepBytes: number
   readonly freeDiskFloorBytes: number
-  readonly now: () => number
-  readonly warn: (message: string, error: unknown) => void
 }
 
 export interface OpenCache {

@@ -2,19 +2,9 @@
 import { loadFakeModel } from '../../engines/fake/model.ts'
 import { endToken } from '../../engines/fake/vocabulary.ts'
 import { createTextStream } from '../../engines/text-stream.ts'
-import type { EngineModel, Sampling, WorkerOptions } from '../../engines/types.ts'
+import type { EngineModel, WorkerOptions } from '../../engines/types.ts'
+import { greedy } from '../greedy.ts'
 import type { Random } from '../random.ts'
-
-export const greedy: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-}
 
 export interface Conversations {
   /** New, or an earlier one that goes on, or leaves it somewhere. */

@@ -1,7 +1,7 @@
 /** Requests of the simulation: sent through the real pipeline, and judged by their answers. */
 import type { GenerateRequest, Receipt } from '../../src/pipeline/types.ts'
+import { greedy } from '../greedy.ts'
 import type { AskCold } from './conversations.ts'
-import { greedy } from './conversations.ts'
 import type { Journal } from './journal.ts'
 import { blockTokens } from './profile.ts'
 import type { Promises } from './promises.ts'

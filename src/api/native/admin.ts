@@ -2,6 +2,7 @@
 import { PrefixdError } from '../../errors.ts'
 import type { EvictSelector, PrefixQuery } from '../../pipeline/types.ts'
 import type { ApiContext, ApiLimits, Server } from '../context.ts'
+import { readPageLength } from './page.ts'
 import {
   toCacheStats,
   toEvictReport,
@@ -26,8 +27,6 @@ import {
   ResetRequestSchema,
   type WorkerListJson,
 } from './schema.ts'
-
-const defaultPageLength = 50
 
 export function adminRoutes(server: Server, { service, limits }: ApiContext): void {
   server.get('/v1/workers', async (): Promise<WorkerListJson> => {
@@ -77,17 +76,9 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
 }
 
 function readQuery(query: PrefixQueryString, { prefixesPerPage }: ApiLimits): PrefixQuery {
-  const limit = query.limit === undefined ? defaultPageLength : Number(query.limit)
-  if (limit < 1 || limit > prefixesPerPage) {
-    throw new PrefixdError(
-      'PREFIXD_E_INVALID_VALUE',
-      `limit must be a whole number from 1 to ${prefixesPerPage}, not ${limit}.`,
-      { field: 'limit', next: 'Follow next_cursor for more.' },
-    )
-  }
   return {
     sort: query.sort ?? 'last',
-    limit,
+    limit: readPageLength(query.limit, prefixesPerPage),
     ...(query.model === undefined ? {} : { model: query.model }),
     ...(query.tier === undefined ? {} : { tier: query.tier }),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),

@@ -14,9 +14,9 @@ import {
   TotalsQuerySchema,
   type TotalsReportJson,
 } from './history-schema.ts'
+import { readPageLength } from './page.ts'
 import { toAdviceStep } from './render.ts'
 
-const defaultPageLength = 50
 const dayMs = 24 * 3_600_000
 
 /** Admins see everybody's requests, and others what came with their own key or group. */
@@ -70,16 +70,8 @@ export function adviceRoutes(server: Server, { service }: ApiContext): void {
 }
 
 function readQuery(query: RequestQueryString, { requestsPerPage }: ApiLimits) {
-  const limit = query.limit === undefined ? defaultPageLength : Number(query.limit)
-  if (limit < 1 || limit > requestsPerPage) {
-    throw new PrefixdError(
-      'PREFIXD_E_INVALID_VALUE',
-      `limit must be a whole number from 1 to ${requestsPerPage}, not ${limit}.`,
-      { field: 'limit', next: 'Follow next_cursor for more.' },
-    )
-  }
   return {
-    limit,
+    limit: readPageLength(query.limit, requestsPerPage),
     ...(query.cursor === undefined ? {} : { cursor: Number(query.cursor) }),
     ...(query.model === undefined ? {} : { model: query.model }),
     ...(query.session === undefined ? {} : { session: query.session }),
