@@ -54,8 +54,9 @@ export function createWriteQueue(options: WriteQueueOptions): WriteQueue {
 
   const settled = (): Promise<void> => {
     stopTimer()
-    draining ??= drain()
-    return draining
+    // With nothing to do it would end, and say so, before it is known to have begun.
+    if (waiting.length > 0) draining ??= drain()
+    return draining ?? Promise.resolve()
   }
 
   return {

@@ -36,6 +36,16 @@ test('a request is remembered as it was, also after a restart', async () => {
   expect(await requests.find('req_3')).toBe(null)
 })
 
+test('what is noted after somebody looked, with nothing left to write, is remembered too', async () => {
+  const { requests } = catalogFolder().open()
+  for (const id of ['req_1', 'req_2', 'req_3']) {
+    await requests.list({ limit: 1 })
+    requests.note(requestOf({ id }))
+    expect((await requests.list({ limit: 1 })).requests).toEqual([requestOf({ id })])
+    await requests.list({ limit: 1 })
+  }
+})
+
 test('requests come in pages, the latest first, of one model, session, status or tenant', async () => {
   const { requests } = catalogFolder().open()
   for (let at = 0; at < 5; at++) {
