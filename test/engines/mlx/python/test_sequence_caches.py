@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mlx.core as mx
+import numpy as np
 import pytest
 from family_runs import (
     SavedRecord,
@@ -15,6 +16,7 @@ from family_runs import (
     restore,
 )
 from prefixd_mlx.caches import CacheFault
+from prefixd_mlx.caches.unwritten import unwritten
 
 
 @pytest.mark.parametrize('name', case_names)
@@ -132,6 +134,15 @@ def test_a_record_has_the_size_that_was_said_before(name: str) -> None:
         sequence.export_record(
             case.layout.kinds[-1], 48, 64, memoryview(bytearray(len(saved[-1].data) + 1))
         )
+
+
+def test_unwritten_memory_is_there_in_the_shapes_and_types_that_were_asked_for() -> None:
+    wanted = [((1, 2, 3), dtype) for dtype in (mx.float32, mx.float16, mx.uint16, mx.uint8)]
+    arrays = unwritten([*wanted, ((0, 4), mx.int32), ((5,), mx.uint32)])
+    assert [each.shape for each in arrays] == [(1, 2, 3)] * 4 + [(0, 4), (5,)]
+    assert [each.dtype for each in arrays] == [*(it for _, it in wanted), mx.int32, mx.uint32]
+    np.array(arrays[-1], copy=False)[:] = range(5)
+    assert arrays[-1].tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize('name', case_names)

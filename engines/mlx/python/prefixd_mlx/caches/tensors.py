@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefixd_mlx.caches.errors import UnknownCache
+from prefixd_mlx.caches.unwritten import unwritten
 
 Host = NDArray[Any]
 
@@ -90,10 +91,9 @@ def _host_view(array: mx.array) -> Host:
 
 
 def blanks(tensors: Sequence[TensorShape]) -> list[mx.array]:
-    """Arrays whose memory `host_views` writes to; `finished` gives them their types."""
-    arrays = [mx.zeros(it.shape, dtype=_writable(it.dtype)) for it in tensors]
-    mx.eval(arrays)
-    return arrays
+    """Arrays whose memory `host_views` writes to; `finished` gives them their types. They hold
+    anything until then: each place that is read must be written first."""
+    return unwritten([(it.shape, _writable(it.dtype)) for it in tensors])
 
 
 def finished(arrays: Sequence[mx.array], dtypes: Sequence[str]) -> list[mx.array]:
@@ -112,5 +112,6 @@ def writes_through() -> bool:
     """Does this device's memory take what numpy writes? All that is restored rests on it."""
     (array,) = blanks([TensorShape((2, 2), 'float32')])
     (view,) = host_views([array])
+    view[0, :] = 0.0
     view[1, :] = 3.0
     return bool(mx.array_equal(array + 1, mx.array([[1.0, 1.0], [4.0, 4.0]])).item())
