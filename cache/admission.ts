@@ -4,9 +4,10 @@
  * when the service ends. A record goes with all that it stands on, or not at all: without it a
  * restart would find garbage.
  */
+import { missingBelow } from './foundations.ts'
 import type { Keeper } from './keeper.ts'
 import type { Keeping } from './keeping.ts'
-import { type CachedBlock, type CachedRecord, isBlock } from './prefix-index.ts'
+import type { CachedBlock, CachedRecord } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { Urgency } from './write-budget.ts'
@@ -30,7 +31,10 @@ export class Admission {
 
   /** Puts a record on its way to the SSD, with all that it stands on, or marks it as waiting. */
   enter(record: CachedRecord, urgency = this.#urgencyOf(record)): void {
-    this.#host.ssd.enqueue(record, offDiskBefore(record), urgency)
+    const { ssd } = this.#host
+    const below = missingBelow(record)
+    if (below === null) ssd.leaveOff(record)
+    else ssd.enqueue(record, below, urgency)
   }
 
   /** Would `enter` let this record in, all that it stands on being there? */
@@ -74,22 +78,3 @@ export class Admission {
 
 const isWaiting = (record: CachedRecord): boolean =>
   record.ssd === 'over budget' && record.extent !== null
-
-/** The rows before it and of its block that the SSD does not have, parents first. */
-function offDiskBefore(record: CachedRecord): CachedRecord[] {
-  const found: CachedRecord[] = []
-  let node = record.kind === 'kv' ? record.block.parent : record.block
-  while (isBlock(node)) {
-    const members = node.records.filter((member) => member !== record && isMissed(member))
-    if (members.length === 0) break
-    found.push(...members)
-    node = node.parent
-  }
-  return found.reverse()
-}
-
-/** Whoever kept it off the disk did not know of those who go on behind it. */
-function isMissed({ ssd, kind, extent }: CachedRecord): boolean {
-  if (extent === null) return false
-  return ssd === 'kept off' || (kind === 'kv' && (ssd === 'over budget' || ssd === 'none'))
-}

@@ -316,10 +316,11 @@ export class Cache {
       now: this.#options.now,
       onFailed: (error, record) => {
         this.#failedWrites++
-        if (record !== null) this.keeping.onMoved(record.block)
         const what = record === null ? 'a removal' : `block ${record.block.hash}`
         this.#options.warn(`the SSD tier refused ${what}; it stays in RAM only`, error)
       },
+      onLeftOff: ({ block }) => this.keeping.onMoved(block),
+      onUnfounded: (record) => this.#removal.unfounded(record),
       onEvicted: (record) => this.#removal.leftSsd(record),
     })
   }

@@ -36,8 +36,9 @@ export interface CachedRecord extends Links<CachedRecord> {
   /** Readers and writers that use the RAM copy at this moment. */
   pins: number
   /**
-   * `pending`: on its way; `failed`: the disk refused, the RAM copy is the only one; `kept off`:
-   * whoever saved it wants no copy on the disk; `over budget`: the day's writes are used up.
+   * `pending`: on its way; `failed`: the disk refused it or what it stands on, the RAM copy is the
+   * only one; `kept off`: whoever saved it wants no copy on the disk; `over budget`: the day's
+   * writes are used up.
    */
   ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off' | 'over budget'
   /** Others of its chain do nearly as well: the first of its kind to go when room is short. */
@@ -102,7 +103,7 @@ const unread = -1
 const unreadable = -2
 const noTokens = new Uint32Array(0)
 
-/** Adds a record to its block. */
+/** Adds a record to its block; rows come before what stands on them. */
 export function addRecord(
   block: CachedBlock,
   kind: RecordKind,
@@ -126,6 +127,7 @@ export function addRecord(
   }
   // Most blocks have one record: an array that is written so has no room for others.
   if (block.records.length === 0) block.records = [record]
+  else if (kind === 'kv') block.records.unshift(record)
   else block.records.push(record)
   return record
 }

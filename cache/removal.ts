@@ -44,10 +44,13 @@ export class Removal {
    * with rows nothing that stands on them.
    */
   discard(record: CachedRecord): void {
-    const { block } = record
     this.corruptBlocks++
-    if (record.kind === 'kv') this.#takeOutChain(block, record)
-    else if (!block.gone) this.#dropBoundary(block, record, [])
+    this.#cut(record, record)
+  }
+
+  /** The disk refused what this record stands on, and the RAM has no copy of it. */
+  unfounded(record: CachedRecord): void {
+    this.#cut(record, null)
   }
 
   /** No tier has this record any more. */
@@ -164,6 +167,12 @@ export class Removal {
       sizeBytes,
       hasBoundary: hasBoundary(block),
     })
+  }
+
+  #cut(record: CachedRecord, damaged: CachedRecord | null): void {
+    const { block } = record
+    if (record.kind === 'kv') this.#takeOutChain(block, damaged)
+    else if (!block.gone) this.#dropBoundary(block, damaged, [])
   }
 
   #takeOutChain(block: CachedBlock, damaged: CachedRecord | null): void {

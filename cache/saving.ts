@@ -223,7 +223,9 @@ export class ChainWriter {
     const staysInRam = (record: CachedRecord) =>
       ssd === null || (!this.#spill && (record.ssd === 'kept off' || record.ssd === 'over budget'))
     const isSafe = (record: CachedRecord) =>
-      staysInRam(record) ? record.extent !== null : record.ssd === 'stored'
+      staysInRam(record)
+        ? record.extent !== null
+        : record.ssd === 'stored' && ssd?.isOutdated(record) === false
     return !block.gone && block.records.every(isSafe)
   }
 
@@ -348,6 +350,7 @@ export class ChainWriter {
     this.#hold(block)
     this.#host.forgetBoundary(block)
     this.#host.ram.forget(record)
+    if (isOnSsd) this.#host.ssd?.keepOlder(record)
     record.crc32s = crc32s
     block.grid = true
     return record

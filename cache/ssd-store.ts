@@ -3,13 +3,15 @@
  * reads into the arena, and a quarantine for what is damaged.
  */
 import { ssdVictim } from './evict.ts'
+import { isUnfounded, standingOn } from './foundations.ts'
 import type { Keeper } from './keeper.ts'
-import { type CachedRecord, isGone, type PrefixIndex, recordOf } from './prefix-index.ts'
+import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
+import { SsdRemovals } from './ssd-removals.ts'
 import { createInFlight } from './tiers/in-flight.ts'
 import type { RecordKey, SsdTier, StoredRecord } from './tiers/tier.ts'
-import type { Extent } from './types.ts'
+import type { Crc32s, Extent } from './types.ts'
 import type { Urgency, WriteBudget } from './write-budget.ts'
 
 /** Direct I/O wants lengths in multiples of this. */
@@ -45,6 +47,10 @@ export interface SsdStoreOptions {
   readonly onRead: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
   readonly onFailed: (error: unknown, record: CachedRecord | null) => void
+  /** It is in RAM only, since the disk refused it or what it stands on. */
+  readonly onLeftOff: (record: CachedRecord) => void
+  /** As `onLeftOff`, but the SSD had the only copy. */
+  readonly onUnfounded: (record: CachedRecord) => void
   /** The record's last copy went, or it left the SSD while the RAM still has it. */
   readonly onEvicted: (record: CachedRecord) => void
 }
@@ -57,31 +63,26 @@ const keyOf = (record: CachedRecord): RecordKey => ({
   hash: record.block.hash,
   kind: record.kind,
 })
-const nameOf = ({ hash, kind }: RecordKey): string => `${hash} ${kind}`
-
-interface Refused {
-  readonly key: RecordKey
-  /** Its slots are to rest. */
-  readonly isDamaged: boolean
-}
 
 export class SsdStore {
   readonly #options: SsdStoreOptions
   readonly #order: TierOrder
   readonly #queue: CachedRecord[] = []
-  readonly #removals = new Set<Promise<void>>()
+  readonly #removals: SsdRemovals
   readonly #entrance = createInFlight(1)
-  /** What the disk has refused to remove, by name; see `#remove`. */
-  readonly #refused = new Map<string, Refused>()
+  /** Sums of the bytes that the SSD has, where those in RAM are to replace them. */
+  readonly #older = new WeakMap<CachedRecord, Crc32s>()
   #inFlight = 0
   #idleWaiters: (() => void)[] = []
   evictedRecords = 0
 
   constructor(options: SsdStoreOptions) {
     this.#options = options
+    const { tier, index, onFailed } = options
+    this.#removals = new SsdRemovals({ tier, index, onFailed: (error) => onFailed(error, null) })
     this.#order = new TierOrder({
       linksOf: (record) => record,
-      bytesOf: (record) => options.tier.allocatedBytes(record.sizeBytes),
+      bytesOf: (record) => tier.allocatedBytes(record.sizeBytes),
       keeper: options.keeper,
       now: options.now,
     })
@@ -141,9 +142,42 @@ export class SsdStore {
     return this.#options.budget.affords(writtenBytes(record), urgency, this.#options.now())
   }
 
+  /**
+   * Other bytes are about to take the place of this record's, which stay on the disk until the new
+   * ones are there: others may stand on them, and were acknowledged.
+   */
+  keepOlder(record: CachedRecord): void {
+    if (!this.#older.has(record)) this.#older.set(record, record.crc32s)
+  }
+
+  /** Are the bytes on the disk not the ones that were saved last? */
+  isOutdated(record: CachedRecord): boolean {
+    return this.#older.has(record)
+  }
+
+  /**
+   * The disk has refused this record, or what it stands on. What stands on it was not acknowledged,
+   * and leaves the disk with it.
+   */
+  leaveOff(record: CachedRecord): void {
+    const { onLeftOff, onUnfounded } = this.#options
+    const leaving = [record, ...standingOn(record).filter(({ ssd }) => ssd === 'stored')]
+    void this.forget(leaving)
+    for (const each of leaving) {
+      if (each.extent === null) {
+        if (!isGone(each)) onUnfounded(each)
+        continue
+      }
+      each.ssd = 'failed'
+      onLeftOff(each)
+    }
+  }
+
   /** Reads a record into an extent and checks every crc; rejects as `SsdTier.read` does. */
   async read(record: CachedRecord, extent: Extent): Promise<void> {
     await this.tier.read(keyOf(record), this.#ioView(extent))
+    record.crc32s = this.#older.get(record) ?? record.crc32s
+    this.#older.delete(record)
     this.#options.onRead(record)
   }
 
@@ -152,8 +186,7 @@ export class SsdStore {
     const keys = []
     for (const record of records) {
       if (record.ssd !== 'stored') continue
-      record.ssd = 'none'
-      this.#order.remove(record)
+      this.#takeOut(record)
       keys.push(keyOf(record))
     }
     return this.drop(keys)
@@ -161,16 +194,14 @@ export class SsdStore {
 
   /** As `forget`, for records that the index does not have. */
   drop(keys: readonly RecordKey[]): Promise<void> {
-    return keys.length === 0 ? Promise.resolve() : this.#track(this.#remove(keys))
+    return this.#removals.drop(keys)
   }
 
   /** Takes a damaged record out; its slots stay unused until the next start. */
   quarantine(record: CachedRecord): Promise<void> {
     if (record.ssd !== 'stored') return Promise.resolve()
-    record.ssd = 'none'
-    this.#order.remove(record)
-    const key = keyOf(record)
-    return this.#track(this.#orRefuse([key], true, this.tier.quarantine(key)))
+    this.#takeOut(record)
+    return this.#removals.quarantine(keyOf(record))
   }
 
   /** Resolves when everything that was enqueued is durable or has failed. */
@@ -178,59 +209,17 @@ export class SsdStore {
     while (this.#inFlight > 0 || this.#queue.length > 0) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
     }
-    if (this.#refused.size > 0) void this.#track(this.#remove([]))
-    await Promise.all(this.#removals)
+    await this.#removals.idle()
   }
 
   #ioView(extent: Extent): Uint8Array {
     return this.#options.ram.arena.view(extent.offset, writtenBytes(extent))
   }
 
-  /**
-   * Nobody else knows of a record that has left the index: where the disk refuses to let it go, its
-   * slots would be lost until the next start. It goes with the next removal.
-   */
-  async #remove(keys: readonly RecordKey[]): Promise<void> {
-    const again = [...this.#refused.values()]
-    this.#refused.clear()
-    const damaged = again.filter(({ isDamaged }) => isDamaged).map(({ key }) => key)
-    const others = again.filter(({ isDamaged }) => !isDamaged).map(({ key }) => key)
-    const all = [...others, ...keys]
-    await Promise.all([
-      ...damaged.map((key) => this.#orRefuse([key], true, this.tier.quarantine(key))),
-      this.#orRefuse(all, false, this.tier.remove(all)),
-    ])
-  }
-
-  async #orRefuse(
-    keys: readonly RecordKey[],
-    isDamaged: boolean,
-    removal: Promise<unknown>,
-  ): Promise<void> {
-    try {
-      await removal
-    } catch (error) {
-      for (const key of keys) this.#refuse(key, isDamaged)
-      throw error
-    }
-  }
-
-  /** A block that was saved again meanwhile has its record there by right. */
-  #refuse(key: RecordKey, isDamaged: boolean): void {
-    const block = this.#options.index.get(key.hash)
-    const { ssd } = (block && recordOf(block, key.kind)) ?? { ssd: 'none' }
-    if (ssd === 'stored' || ssd === 'pending') return
-    this.#refused.set(nameOf(key), { key, isDamaged })
-  }
-
-  async #track(removal: Promise<unknown>): Promise<void> {
-    const done = removal.then(
-      () => undefined,
-      (error) => this.#options.onFailed(error, null),
-    )
-    this.#removals.add(done)
-    await done
-    this.#removals.delete(done)
+  #takeOut(record: CachedRecord): void {
+    record.ssd = 'none'
+    this.#order.remove(record)
+    this.#older.delete(record)
   }
 
   #pump(): void {
@@ -249,11 +238,11 @@ export class SsdStore {
       const { stored } = await this.#entrance.run(() => this.#enter(record))
       await stored
     } catch (error) {
-      record.ssd = 'failed'
-      // An older record of its name may still be there.
-      this.#refuse(keyOf(record), false)
+      this.#fail(record)
       onFailed(error, record)
     }
+    // What it stands on may have failed meanwhile.
+    if (!isGone(record) && isUnfounded(record)) this.leaveOff(record)
     ram.unpin(record)
     if (isGone(record)) await this.forget([record])
     else if (record.ssd === 'stored') onDurable(record)
@@ -262,14 +251,31 @@ export class SsdStore {
     if (this.#inFlight === 0 && this.#queue.length === 0) this.#wakeIdle()
   }
 
+  #fail(record: CachedRecord): void {
+    if (this.#keptOlder(record)) return
+    this.leaveOff(record)
+    // LMDB may have one of its name that it refused to let go.
+    this.#removals.refuse(keyOf(record))
+  }
+
+  /** The bytes that were to be replaced are still there: others may stand on them. */
+  #keptOlder(record: CachedRecord): boolean {
+    if (!this.#older.has(record)) return false
+    record.ssd = 'stored'
+    record.block.grid = false
+    return true
+  }
+
   /**
    * One record at a time, and its write has taken the room before another one looks. Otherwise all
    * that are under way would evict for themselves alone, and then take each other's slots.
    */
   async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
-    if (!isGone(record)) await this.#makeRoom(record)
-    if (!isGone(record)) return { stored: this.#store(record) }
+    const isWanted = () => !isGone(record) && !isUnfounded(record)
+    if (isWanted()) await this.#makeRoom(record)
+    if (isWanted()) return { stored: this.#store(record) }
     this.#options.budget.giveBack(writtenBytes(record), this.#options.now())
+    this.#keptOlder(record)
     return { stored: Promise.resolve() }
   }
 
@@ -291,10 +297,11 @@ export class SsdStore {
     }
     // A copy: the block may leave the index before its tokens are committed.
     const tokens = this.#options.index.tokensOf(block).slice()
-    this.#refused.delete(nameOf(stored))
+    this.#removals.takeBack(stored)
     const bytes = this.#ioView(record.extent as Extent)
     await this.tier.write(stored, tokens, bytes, this.#options.budget.saved)
     record.ssd = 'stored'
+    this.#older.delete(record)
     this.#order.touch(record)
   }
 
@@ -302,12 +309,12 @@ export class SsdStore {
   async #makeRoom(record: CachedRecord): Promise<void> {
     const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
     // What is leaving already may be enough.
-    if (this.tier.freeBytes() < neededBytes) await Promise.all(this.#removals)
+    if (this.tier.freeBytes() < neededBytes) await this.#removals.settled()
     const missingBytes = neededBytes - this.tier.freeBytes()
     if (missingBytes <= 0) return
     const victims = this.#takeVictims(missingBytes, record)
     // With what is useless without the victims.
-    await Promise.all([this.#remove(victims.map(keyOf)), ...this.#removals])
+    await Promise.all([this.#removals.remove(victims.map(keyOf)), this.#removals.settled()])
   }
 
   #takeVictims(missingBytes: number, incoming: CachedRecord): CachedRecord[] {
@@ -324,9 +331,8 @@ export class SsdStore {
       const victimBytes = this.tier.allocatedBytes(victim.sizeBytes)
       // Slack is not worth a record that is larger than it.
       if (freedBytes >= missingBytes && freedBytes + victimBytes > wantedBytes) break
-      this.#order.remove(victim)
+      this.#takeOut(victim)
       victims.push(victim)
-      victim.ssd = 'none'
       this.#options.onEvicted(victim)
       freedBytes = storedBytes - this.#order.storedBytes
     }

@@ -77,8 +77,8 @@ async function* recordFrames(
   record: CachedRecord,
   tokens: TokenIds,
 ): AsyncGenerator<RecordFrame> {
-  const { block, kind, sizeBytes, crc32s } = record
   const extent = await bringInPinned(host, record)
+  const { block, kind, sizeBytes, crc32s } = record
   try {
     const sum = createHash('sha256')
     for (const [i, chunk] of [...chunksOf(host, extent)].entries()) {
