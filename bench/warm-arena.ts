@@ -1,7 +1,8 @@
 /** Memory like that of the RAM tier, touched already. */
-import { createArena, type OwnedArena } from '../cache/tiers/arena.ts'
+import { createArena } from '../cache/tiers/arena.ts'
+import type { Arena } from '../cache/tiers/tier.ts'
 
-export type Arena = OwnedArena
+export type { Arena }
 
 export async function createWarmArena(sizeBytes: number): Promise<Arena> {
   const arena = createArena({ sizeBytes, shared: true })

@@ -122,12 +122,18 @@ function countingTier(ssdBlocks: number, onWritten: () => void): SsdTier {
   return {
     usage: () => ({
       usedBytes: stored.size * blockBytes,
+      budgetBytes: ssdBlocks * blockBytes,
       capacityBytes: ssdBlocks * blockBytes,
+      fileBytes: stored.size * blockBytes,
       records: stored.size,
       readBytes: 0,
       writtenBytes: 0,
       directIo: false,
+      disk: { state: 'enough', freeBytes: null },
     }),
+    async look() {},
+    resize() {},
+    isBehind: () => false,
     records: () => [] as StoredRecord[],
     tokens: (hash) => stored.get(hash) ?? null,
     writes: () => writes,

@@ -68,6 +68,17 @@ export class Admission {
     await ssd.idle()
   }
 
+  /** The disk has room again: what it has refused, and what has waited for it, is tried again. */
+  enterAgain(): void {
+    const wasLeft = (record: CachedRecord) => record.ssd === 'failed' || isWaiting(record)
+    const left = [...this.#host.ram.order].filter(wasLeft)
+    // Nothing goes before what it stands on.
+    const depth = ({ block, kind }: CachedRecord) => 2 * block.index + (kind === 'kv' ? 0 : 1)
+    for (const record of left.sort((a, b) => depth(a) - depth(b))) {
+      if (wasLeft(record)) this.enter(record)
+    }
+  }
+
   #urgencyOf(record: CachedRecord): Urgency {
     const { keeper, keeping } = this.#host
     const { block } = record
@@ -77,4 +88,4 @@ export class Admission {
 }
 
 const isWaiting = (record: CachedRecord): boolean =>
-  record.ssd === 'over budget' && record.extent !== null
+  record.ssd === 'waiting' && record.extent !== null

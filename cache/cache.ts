@@ -10,9 +10,11 @@ import {
   lastRestorable,
   type PromptMarks,
 } from './boundaries.ts'
+import { Budgets } from './budgets.ts'
 import type { CacheOptions } from './cache-options.ts'
 import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
+import { DiskGuard } from './disk-guard.ts'
 import { CacheError } from './errors.ts'
 import { Keeper } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
@@ -23,7 +25,7 @@ import { createNotes, type NamespaceNotes } from './notes.ts'
 import { makePlan } from './plan.ts'
 import { type CachedBlock, type CachedRecord, isGone, PrefixIndex } from './prefix-index.ts'
 import { RamStore } from './ram-store.ts'
-import { type Refilled, refill } from './refill.ts'
+import { type Refilled, type RefillRequest, refill } from './refill.ts'
 import { Removal } from './removal.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
@@ -45,16 +47,6 @@ export interface LeaseRequest {
   readonly spill: boolean
 }
 
-export interface RefillRequest {
-  /** Bytes from the arena's beginning that are warm; see `OwnedArena.warmUp`. */
-  readonly warmBytes: AsyncIterable<number>
-  /** Part of the RAM tier that may be filled. */
-  readonly share: number
-  /** How long one step lets requests go first. */
-  readonly yieldMs: number
-  readonly isWanted: (namespace: Namespace) => boolean
-}
-
 export interface CacheCounters {
   readonly corruptBlocks: number
   readonly failedWrites: number
@@ -67,6 +59,9 @@ export class Cache {
   readonly blockTokens: number
   /** What eviction by policy leaves although no request runs. */
   readonly keeping: Keeping
+  readonly budgets: Budgets
+  /** Null without an SSD tier. */
+  readonly disk: DiskGuard | null
   readonly #options: CacheOptions
   readonly #ram: RamStore
   readonly #ssd: SsdStore | null
@@ -105,9 +100,12 @@ export class Cache {
     this.#admission = this.#createAdmission()
     this.#removal = this.#createRemoval()
     this.#host = this.#createHost()
+    this.budgets = new Budgets({ ...this.#host, keeping: this.keeping, warn: options.warn })
     const isStored = (namespace: Namespace) => this.index.has(namespace)
     this.#notes = createNotes(ssd, isStored, options.warn)
     if (ssd !== null) this.#adopt(ssd)
+    const admission = this.#admission
+    this.disk = ssd && admission && new DiskGuard({ tier: ssd, admission, warn: options.warn })
   }
 
   get arena(): Arena {
@@ -184,7 +182,7 @@ export class Cache {
   refill({ warmBytes, share, yieldMs, isWanted }: RefillRequest): Promise<Refilled> {
     return refill(this.#host, {
       warmBytes,
-      fillBytes: this.arena.sizeBytes * share,
+      fillBytes: this.arena.capacityBytes * share,
       isWanted: ({ block }) => isWanted(block.namespace),
       // What a hit is compared with: read now, or while a request waits.
       onFilled: ({ block }) => this.index.tokensOf(block),
@@ -244,6 +242,11 @@ export class Cache {
     return this.#ssd === null ? null : this.#budget.usage(this.#options.now())
   }
 
+  /** See `WriteBudget.change`. */
+  changeSsdWrites(perDayBytes: number | null): void {
+    this.#budget.change(perDayBytes, this.#options.now())
+  }
+
   /** Waits for every write that is under way. */
   async flush(): Promise<void> {
     await this.#ssd?.idle()
@@ -254,6 +257,7 @@ export class Cache {
    * closes both tiers. No lease may be open.
    */
   async close(flushMs = 0): Promise<void> {
+    await this.budgets.close()
     if (flushMs > 0) await this.#admission?.flush(AbortSignal.timeout(flushMs))
     await this.flush()
     await this.#options.ssd?.close()
@@ -273,7 +277,7 @@ export class Cache {
       keptHints,
       now,
       capacityBytes: (tier) =>
-        tier === 'ram' ? arena.sizeBytes : (ssd?.usage().capacityBytes ?? 0),
+        tier === 'ram' ? arena.capacityBytes : (ssd?.usage().capacityBytes ?? 0),
       allocatedBytes: (tier, sizeBytes) =>
         (tier === 'ram' ? arena : ssd)?.allocatedBytes(sizeBytes) ?? 0,
     })

@@ -21,7 +21,7 @@ function* recordsOf(reach: Reach): Generator<CachedRecord> {
 /** What is in RAM only goes to the SSD, unless whoever saved it wants no copy there. */
 export function writeThrough(admission: Admission, reach: Reach): void {
   for (const record of recordsOf(reach)) {
-    const isMissing = ['none', 'failed', 'over budget'].includes(record.ssd)
+    const isMissing = ['none', 'failed', 'waiting'].includes(record.ssd)
     if (isMissing && record.extent !== null) admission.enter(record, 'kept')
   }
 }
@@ -36,7 +36,7 @@ export async function readBack(
   signal: AbortSignal,
 ): Promise<number> {
   const { ram } = host
-  const mostBytes = ram.arena.sizeBytes * backShare
+  const mostBytes = ram.arena.capacityBytes * backShare
   let readBytes = 0
   for (const record of [...recordsOf(reach)]) {
     if (record.extent !== null) continue

@@ -104,11 +104,11 @@ export const ramVictim = (
 ): CachedRecord | null =>
   victim(order, boundariesYield, (record) => mayLeaveRam(record) && !isKept(record))
 
-/** Nothing of `newest` goes: a boundary is of no use without any of its kinds. */
+/** Nothing of `newest` goes: a boundary is of no use without any of its kinds. Null: none is. */
 export function ssdVictim(
   order: RecordOrder,
   boundariesYield: boolean,
-  newest: CachedBlock,
+  newest: CachedBlock | null,
   isKept: IsKept,
 ): CachedRecord | null {
   const mayGo = (record: CachedRecord) =>

@@ -42,7 +42,7 @@ export function missingBelow(record: CachedRecord): CachedRecord[] | null {
 /** Whoever kept it off the disk did not know of those who go on behind it. */
 function isMissed({ ssd, kind, extent }: CachedRecord): boolean {
   if (extent === null) return false
-  return ssd === 'kept off' || (kind === 'kv' && (ssd === 'over budget' || ssd === 'none'))
+  return ssd === 'kept off' || (kind === 'kv' && (ssd === 'waiting' || ssd === 'none'))
 }
 
 /** All that stands on this record, parents first. */

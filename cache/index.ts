@@ -41,6 +41,7 @@ export type {
   Rates,
   RecordKind,
   ReuseMode,
+  TierBudget,
   TierName,
   TierUsage,
   TokenIds,

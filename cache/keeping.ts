@@ -183,6 +183,11 @@ export class Keeping {
     }
   }
 
+  /** The tiers may have become smaller: wishes beyond their share end, and pins stay. */
+  giveUpWishes(): void {
+    this.#makeRoom()
+  }
+
   /** A record of this block was stored: a pin may have waited for it. */
   onSaved(block: CachedBlock): void {
     const pin = this.#keeps.get(keyOf('pin', block.hash))

@@ -99,7 +99,7 @@ export class PrefixLease {
    */
   async readAhead(signal: AbortSignal): Promise<void> {
     const { ram } = this.#host
-    let leftBytes = ram.arena.sizeBytes * aheadShare
+    let leftBytes = ram.arena.capacityBytes * aheadShare
     for (const planned of this.plan.records) {
       const record = recordOf(this.#blockOf(planned), planned.kind)
       if (record === undefined || record.ssd !== 'stored') return

@@ -106,7 +106,7 @@ function unpin(host: LoadingHost, window: LoadedWindow): void {
  */
 function cutWindows(host: LoadingHost, wanted: readonly Wanted[]): Wanted[][] {
   const { arena } = host.ram
-  const windowBytes = Math.min(host.restoreWindowBytes, arena.sizeBytes / 4)
+  const windowBytes = Math.min(host.restoreWindowBytes, arena.capacityBytes / 4)
   const windows: Wanted[][] = []
   let sizeBytes = Number.POSITIVE_INFINITY
   for (const item of wanted) {

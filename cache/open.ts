@@ -4,9 +4,10 @@
 import xxhash from 'xxhash-wasm'
 import { Cache } from './cache.ts'
 import type { CacheOptions } from './cache-options.ts'
-import { createArena, type OwnedArena } from './tiers/arena.ts'
+import { createArena } from './tiers/arena.ts'
 import { lockDirectory } from './tiers/directory-lock.ts'
 import { openSsdTier } from './tiers/ssd.ts'
+import type { Arena } from './tiers/tier.ts'
 
 export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | 'hash64'> {
   /** Created with mode 0700 when missing. Only one process may have it open. */
@@ -24,7 +25,7 @@ export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | '
 export interface OpenCache {
   readonly cache: Cache
   /** For the workers: they map the same bytes. */
-  readonly arena: OwnedArena
+  readonly arena: Arena
   /** Finishes the writes under way and gives the directory back. No lease may be open. */
   close(): Promise<void>
 }
@@ -42,7 +43,7 @@ const mebibyte = 1024 ** 2
 export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
   const { h64Raw } = await xxhash()
   const lock = lockDirectory(options.directory)
-  let arena: OwnedArena | null = null
+  let arena: Arena | null = null
   try {
     arena = createArena({ sizeBytes: options.ramBytes, shared: true })
     const ssd =

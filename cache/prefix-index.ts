@@ -37,10 +37,10 @@ export interface CachedRecord extends Links<CachedRecord> {
   pins: number
   /**
    * `pending`: on its way; `failed`: the disk refused it or what it stands on, the RAM copy is the
-   * only one; `kept off`: whoever saved it wants no copy on the disk; `over budget`: the day's
-   * writes are used up.
+   * only one; `kept off`: whoever saved it wants no copy on the disk; `waiting`: the day's writes
+   * are used up, or the disk is full.
    */
-  ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off' | 'over budget'
+  ssd: 'none' | 'pending' | 'stored' | 'failed' | 'kept off' | 'waiting'
   /** Others of its chain do nearly as well: the first of its kind to go when room is short. */
   spare: boolean
   /** A read from the SSD that is under way, shared by all who want the record. */

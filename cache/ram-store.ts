@@ -4,11 +4,11 @@
  * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
-import { ramVictim } from './evict.ts'
+import { isInUse, ramVictim } from './evict.ts'
 import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone } from './prefix-index.ts'
 import { unlisted } from './recency.ts'
-import { type Incoming, TierOrder } from './record-order.ts'
+import { type Incoming, nothing, TierOrder } from './record-order.ts'
 import type { Arena } from './tiers/tier.ts'
 import type { Extent } from './types.ts'
 
@@ -31,8 +31,7 @@ export class RamStore {
   readonly #arena: Arena
   readonly #events: RamStoreEvents
   readonly #order: TierOrder
-  /** What records that are exact at a boundary may take from rows. */
-  readonly #boundaryBytesMax: number
+  readonly #boundaryShare: number
   /** Those who wait for room; woken whenever something may have become free. */
   #waiters: (() => void)[] = []
   evictedRecords = 0
@@ -40,7 +39,7 @@ export class RamStore {
   constructor({ arena, boundaryShare, keeper, now }: RamStoreOptions, events: RamStoreEvents) {
     this.#arena = arena
     this.#events = events
-    this.#boundaryBytesMax = arena.sizeBytes * boundaryShare
+    this.#boundaryShare = boundaryShare
     this.#order = new TierOrder({
       linksOf: (record) => (record.ramLinks ??= unlisted()),
       bytesOf: (record) => arena.allocatedBytes(record.sizeBytes),
@@ -69,17 +68,40 @@ export class RamStore {
   /** Evicts as much as it takes. Null when what has to stay leaves no contiguous room. */
   allocate(incoming: Incoming): Extent | null {
     const { sizeBytes } = incoming
-    if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.sizeBytes) return null
+    if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.capacityBytes) return null
     for (;;) {
       const extent = this.#arena.allocate(sizeBytes)
       if (extent !== null) return extent
-      const boundariesYield = this.#order.boundariesYield(incoming, this.#boundaryBytesMax)
-      const victim = ramVictim(this.#order, boundariesYield, this.#events.isKept)
-      if (victim === null) return null
-      const before = this.#order.filledCount
-      this.drop(victim)
-      this.evictedRecords += before - this.#order.filledCount
+      if (!this.#evictFor(incoming)) return null
     }
+  }
+
+  /** Evicts until no more is used than may be, or what is left has to stay. */
+  evictDown(): void {
+    const arena = this.#arena
+    while (arena.usedBytes > arena.capacityBytes && this.#evictFor(nothing)) {}
+  }
+
+  /** Records that lie behind the arena's capacity, and that nobody uses at this moment. */
+  idleBehind(): CachedRecord[] {
+    return [...this.#order].filter(
+      (record) => record.extent !== null && this.#arena.isBehind(record.extent) && !isInUse(record),
+    )
+  }
+
+  /** Copies one of them to where the arena is not given up. False: nothing gave it room. */
+  moveForward(record: CachedRecord): boolean {
+    const from = record.extent
+    if (from === null || isInUse(record) || !this.#arena.isBehind(from)) return true
+    this.pin(record)
+    const to = this.allocate(record)
+    if (to !== null) {
+      this.#arena.view(to.offset, to.sizeBytes).set(this.#arena.view(from.offset, from.sizeBytes))
+      record.extent = to
+      this.#arena.free(from)
+    }
+    this.unpin(record)
+    return to !== null
   }
 
   /**
@@ -90,7 +112,7 @@ export class RamStore {
     for (;;) {
       const extent = this.allocate(incoming)
       if (extent !== null || deadline.aborted) return extent
-      if (this.#arena.allocatedBytes(incoming.sizeBytes) > this.#arena.sizeBytes) return null
+      if (this.#arena.allocatedBytes(incoming.sizeBytes) > this.#arena.capacityBytes) return null
       await this.changed(deadline)
     }
   }
@@ -150,6 +172,18 @@ export class RamStore {
     const waiters = this.#waiters
     this.#waiters = []
     for (const resolve of waiters) resolve()
+  }
+
+  /** False: all that is there has to stay. */
+  #evictFor(incoming: Incoming): boolean {
+    const boundaryBytesMax = this.#arena.capacityBytes * this.#boundaryShare
+    const boundariesYield = this.#order.boundariesYield(incoming, boundaryBytesMax)
+    const victim = ramVictim(this.#order, boundariesYield, this.#events.isKept)
+    if (victim === null) return false
+    const before = this.#order.filledCount
+    this.drop(victim)
+    this.evictedRecords += before - this.#order.filledCount
+    return true
   }
 
   #free(record: CachedRecord): void {

@@ -22,6 +22,9 @@ export interface RecordOrder {
 /** What of a record decides which others make room for it. */
 export type Incoming = Pick<CachedRecord, 'kind' | 'sizeBytes'>
 
+/** Room is made for no record in particular. */
+export const nothing: Incoming = { kind: 'kv', sizeBytes: 0 }
+
 export interface OrderOptions {
   readonly linksOf: (record: CachedRecord) => Links<CachedRecord>
   /** What a record takes in this tier. */

@@ -5,6 +5,7 @@
 import { type LoadingHost, readAhead } from './loading.ts'
 import { type CachedRecord, isBlock, isGone, recordOf } from './prefix-index.ts'
 import type { TierOrder } from './record-order.ts'
+import type { Namespace } from './types.ts'
 
 export interface RefillOptions {
   /** Bytes of the arena that are warm by now, as they grow; the refill ends with it. */
@@ -17,6 +18,16 @@ export interface RefillOptions {
   readonly onFilled: (record: CachedRecord) => void
   /** Resolves when no request is under way, or after a while all the same. */
   readonly turn: () => Promise<void>
+}
+
+export interface RefillRequest {
+  /** Bytes from the arena's beginning that are warm; see `Arena.warmUp`. */
+  readonly warmBytes: AsyncIterable<number>
+  /** Part of the RAM tier that may be filled. */
+  readonly share: number
+  /** How long one step lets requests go first. */
+  readonly yieldMs: number
+  readonly isWanted: (namespace: Namespace) => boolean
 }
 
 export interface Refilled {

@@ -227,7 +227,7 @@ export class Removal {
   }
 
   #outlives(block: CachedBlock, tail: CachedBlock): boolean {
-    const isInRamOnly = ({ ssd }: CachedRecord) => ssd === 'kept off' || ssd === 'over budget'
+    const isInRamOnly = ({ ssd }: CachedRecord) => ssd === 'kept off' || ssd === 'waiting'
     const ramIsEnough = this.#host.ssd === null || tail.records.every(isInRamOnly)
     return block.records.every(
       (record) => record.ssd === 'stored' || (ramIsEnough && record.extent !== null),

@@ -221,7 +221,7 @@ export class ChainWriter {
     const isPending = (record: CachedRecord) => record.ssd === 'pending'
     while (block.records.some(isPending) && !deadline.aborted) await ram.changed(deadline)
     const staysInRam = (record: CachedRecord) =>
-      ssd === null || (!this.#spill && (record.ssd === 'kept off' || record.ssd === 'over budget'))
+      ssd === null || (!this.#spill && (record.ssd === 'kept off' || record.ssd === 'waiting'))
     const isSafe = (record: CachedRecord) =>
       staysInRam(record)
         ? record.extent !== null

@@ -2,13 +2,14 @@
  * The SSD tier as the cache uses it: write-through in the background, room by the order of going,
  * reads into the arena, and a quarantine for what is damaged.
  */
-import { ssdVictim } from './evict.ts'
+import { isInUse } from './evict.ts'
 import { isUnfounded, standingOn } from './foundations.ts'
 import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
 import { SsdRemovals } from './ssd-removals.ts'
+import { SsdRoom } from './ssd-room.ts'
 import { createInFlight } from './tiers/in-flight.ts'
 import type { RecordKey, SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Crc32s, Extent } from './types.ts'
@@ -16,13 +17,6 @@ import type { Urgency, WriteBudget } from './write-budget.ts'
 
 /** Direct I/O wants lengths in multiples of this. */
 const ioBytes = 4096
-
-/**
- * Evicting a little more than needed saves LMDB commits, since one then serves several records. So
- * much at most, and in a small tier this part of it: a full tier stays nearly full.
- */
-const slackBytesMax = 32 * 1024 * 1024
-const slackShare = 1 / 32
 
 /**
  * Records under way for each write that the slab has in flight: while one waits for its commit,
@@ -69,12 +63,12 @@ export class SsdStore {
   readonly #order: TierOrder
   readonly #queue: CachedRecord[] = []
   readonly #removals: SsdRemovals
+  readonly #room: SsdRoom
   readonly #entrance = createInFlight(1)
   /** Sums of the bytes that the SSD has, where those in RAM are to replace them. */
   readonly #older = new WeakMap<CachedRecord, Crc32s>()
   #inFlight = 0
   #idleWaiters: (() => void)[] = []
-  evictedRecords = 0
 
   constructor(options: SsdStoreOptions) {
     this.#options = options
@@ -85,6 +79,12 @@ export class SsdStore {
       bytesOf: (record) => tier.allocatedBytes(record.sizeBytes),
       keeper: options.keeper,
       now: options.now,
+    })
+    this.#room = new SsdRoom({
+      ...options,
+      order: this.#order,
+      removals: this.#removals,
+      takeOut: (record) => this.#takeOut(record),
     })
   }
 
@@ -105,6 +105,10 @@ export class SsdStore {
     return this.#order.boundaryBytes
   }
 
+  get evictedRecords(): number {
+    return this.#room.evictedRecords
+  }
+
   /** A record that LMDB already has, found at start. */
   adopt(record: CachedRecord): void {
     record.ssd = 'stored'
@@ -119,15 +123,20 @@ export class SsdStore {
 
   /**
    * Puts a record on its way to the disk, behind those that it needs there; RAM copies stay until
-   * they are durable. Where the budget of writes does not reach for all of them none goes.
+   * they are durable. Where the disk is full, or the budget of writes does not reach for all of
+   * them, none goes.
    */
   enqueue(record: CachedRecord, behind: readonly CachedRecord[], urgency: Urgency): void {
     const { budget, now } = this.#options
+    if (this.#isDiskFull) {
+      record.ssd = 'waiting'
+      return
+    }
     const records = [...behind, record]
     const sizeBytes = records.reduce((sum, each) => sum + writtenBytes(each), 0)
     if (!budget.take(sizeBytes, urgency, now())) {
-      if (record.ssd !== 'over budget') budget.refuse(writtenBytes(record), now())
-      record.ssd = 'over budget'
+      if (record.ssd !== 'waiting') budget.refuse(writtenBytes(record), now())
+      record.ssd = 'waiting'
       return
     }
     for (const each of records) {
@@ -137,8 +146,9 @@ export class SsdStore {
     this.#pump()
   }
 
-  /** Does the budget of writes reach for this record alone? */
+  /** Do the disk and the budget of writes reach for this record alone? */
   affords(record: CachedRecord, urgency: Urgency): boolean {
+    if (this.#isDiskFull) return false
     return this.#options.budget.affords(writtenBytes(record), urgency, this.#options.now())
   }
 
@@ -204,12 +214,48 @@ export class SsdStore {
     return this.#removals.quarantine(keyOf(record))
   }
 
+  /** Evicts until no more is used than may be, or what is left has to stay. */
+  async evictDown(): Promise<void> {
+    await this.#entrance.run(() => this.#room.make(null))
+  }
+
+  /** Records that lie behind the tier's end, and that nobody uses at this moment. */
+  idleBehind(): CachedRecord[] {
+    return [...this.#order].filter((record) => !isInUse(record) && this.#isBehind(record))
+  }
+
+  /**
+   * Writes one of them again, from its pinned copy in RAM, to where the tier does not end. False:
+   * the disk or the budget of writes does not reach for it. Rejects as `SsdTier.write` does.
+   */
+  async moveForward(record: CachedRecord): Promise<boolean> {
+    if (record.ssd !== 'stored' || !this.#isBehind(record)) return true
+    const { budget, now } = this.#options
+    if (this.#isDiskFull || !budget.take(writtenBytes(record), 'kept', now())) return false
+    // As for a write: nobody takes out what is about to be there again.
+    record.ssd = 'pending'
+    try {
+      const { stored } = await this.#entrance.run(async () => ({ stored: this.#put(record) }))
+      await stored
+    } finally {
+      // Where the disk has refused it, it still is where it was.
+      record.ssd = 'stored'
+      if (isGone(record)) await this.forget([record])
+      else if (isUnfounded(record)) this.leaveOff(record)
+    }
+    return true
+  }
+
   /** Resolves when everything that was enqueued is durable or has failed. */
   async idle(): Promise<void> {
     while (this.#inFlight > 0 || this.#queue.length > 0) {
       await new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
     }
     await this.#removals.idle()
+  }
+
+  get #isDiskFull(): boolean {
+    return this.tier.usage().disk.state === 'no_writes'
   }
 
   #ioView(extent: Extent): Uint8Array {
@@ -272,15 +318,25 @@ export class SsdStore {
    */
   async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
     const isWanted = () => !isGone(record) && !isUnfounded(record)
-    if (isWanted()) await this.#makeRoom(record)
+    if (isWanted()) await this.#room.make(record)
     if (isWanted()) return { stored: this.#store(record) }
     this.#options.budget.giveBack(writtenBytes(record), this.#options.now())
     this.#keptOlder(record)
     return { stored: Promise.resolve() }
   }
 
-  /** Calls `SsdTier.write` at once. */
+  #isBehind(record: CachedRecord): boolean {
+    return record.ssd === 'stored' && this.tier.isBehind(keyOf(record))
+  }
+
   async #store(record: CachedRecord): Promise<void> {
+    await this.#put(record)
+    record.ssd = 'stored'
+    this.#order.touch(record)
+  }
+
+  /** Calls `SsdTier.write` at once. */
+  async #put(record: CachedRecord): Promise<void> {
     const { block } = record
     const stored: StoredRecord = {
       hash: block.hash,
@@ -300,44 +356,7 @@ export class SsdStore {
     this.#removals.takeBack(stored)
     const bytes = this.#ioView(record.extent as Extent)
     await this.tier.write(stored, tokens, bytes, this.#options.budget.saved)
-    record.ssd = 'stored'
     this.#older.delete(record)
-    this.#order.touch(record)
-  }
-
-  /** Leaves the index at once and LMDB before anything is written into the slots. */
-  async #makeRoom(record: CachedRecord): Promise<void> {
-    const neededBytes = this.tier.allocatedBytes(record.sizeBytes)
-    // What is leaving already may be enough.
-    if (this.tier.freeBytes() < neededBytes) await this.#removals.settled()
-    const missingBytes = neededBytes - this.tier.freeBytes()
-    if (missingBytes <= 0) return
-    const victims = this.#takeVictims(missingBytes, record)
-    // With what is useless without the victims.
-    await Promise.all([this.#removals.remove(victims.map(keyOf)), this.#removals.settled()])
-  }
-
-  #takeVictims(missingBytes: number, incoming: CachedRecord): CachedRecord[] {
-    const { capacityBytes } = this.tier.usage()
-    const { boundaryShare, isKept } = this.#options
-    const shareBytes = capacityBytes * boundaryShare
-    const wantedBytes = missingBytes + Math.min(slackBytesMax, capacityBytes * slackShare)
-    const victims: CachedRecord[] = []
-    const { storedBytes, filledCount } = this.#order
-    for (let freedBytes = 0; freedBytes < wantedBytes; ) {
-      const boundariesYield = this.#order.boundariesYield(incoming, shareBytes)
-      const victim = ssdVictim(this.#order, boundariesYield, incoming.block, isKept)
-      if (victim === null) break
-      const victimBytes = this.tier.allocatedBytes(victim.sizeBytes)
-      // Slack is not worth a record that is larger than it.
-      if (freedBytes >= missingBytes && freedBytes + victimBytes > wantedBytes) break
-      this.#takeOut(victim)
-      victims.push(victim)
-      this.#options.onEvicted(victim)
-      freedBytes = storedBytes - this.#order.storedBytes
-    }
-    this.evictedRecords += filledCount - this.#order.filledCount
-    return victims
   }
 
   #wakeIdle(): void {

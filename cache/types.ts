@@ -149,6 +149,35 @@ export interface TierUsage {
 }
 
 /**
+ * Why a tier is still larger than it may be: its records are `in_use`, or `kept` by pins, or the
+ * day's `writes`, or a full disk, do not let them be moved.
+ */
+export type WaitsFor = 'in_use' | 'kept' | 'writes'
+
+export interface TierBudget {
+  /** What it may take. */
+  readonly budgetBytes: number
+  readonly openedWithBytes: number
+  /** What its records take; more than the budget only while it shrinks. */
+  readonly usedBytes: number
+  /** What it has of the system: memory, or a file. */
+  readonly heldBytes: number
+  readonly isShrinking: boolean
+  /** Null unless something keeps it from shrinking. */
+  readonly waitsFor: WaitsFor | null
+}
+
+/**
+ * The file system of the SSD tier: with little room the tier grows no further, with nearly none
+ * nothing is written to it.
+ */
+export interface DiskUsage {
+  readonly state: 'enough' | 'no_growth' | 'no_writes'
+  /** When it was last looked at; null: not yet. */
+  readonly freeBytes: number | null
+}
+
+/**
  * What a verification finds. `entry`: LMDB's value is damaged; `checksum`: the bytes are not those
  * that were stored; `unreadable`: the disk refused to read them; `tokens`: the token ids are gone,
  * or do not give the chain hash; `orphan`: it continues something that is not stored; `slots`: its

@@ -24,7 +24,7 @@ export function tierUsage(
   const ramUsage: TierUsage = {
     tier: 'ram',
     usedBytes: arena.usedBytes,
-    capacityBytes: arena.sizeBytes,
+    capacityBytes: arena.capacityBytes,
     blocks: ram.blockCount,
     boundaryBytes: ram.boundaryBytes,
     reclaimableBytes: reclaimable(ram.order, mayGo, arena.allocatedBytes),

@@ -42,10 +42,14 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     now: Date.now,
     warn,
   })
+  const { disk } = opened.cache
+  void disk?.look()
+  const looking = setInterval(() => void disk?.look(), limits.diskLookMs).unref()
   return {
     ...opened,
     catalog,
     async close() {
+      clearInterval(looking)
       catalog.close()
       await opened.close()
     },

@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { Cache, type Namespace, namespaceOf, type Rates } from '../../cache/index.ts'
-import { createArena, type OwnedArena } from '../../cache/tiers/arena.ts'
-import type { SsdTier } from '../../cache/tiers/tier.ts'
+import { createArena } from '../../cache/tiers/arena.ts'
+import type { Arena, SsdTier } from '../../cache/tiers/tier.ts'
 import { superviseEngine } from '../../engines/supervisor.ts'
 import type { Engine, WorkerOptions } from '../../engines/types.ts'
 import type { WorkerLife } from '../../engines/worker-life.ts'
@@ -140,7 +140,7 @@ const patientRates: RateMeter = {
   declined() {},
 }
 
-function startEngine(world: World, arena: OwnedArena) {
+function startEngine(world: World, arena: Arena) {
   const { clock, random, journal, profile } = world
   const worker = workerOptions(profile)
   let current: WorkerLife | null = null
@@ -170,7 +170,7 @@ function startEngine(world: World, arena: OwnedArena) {
   return { engine, life: () => current }
 }
 
-async function* warming({ clock }: World, { sizeBytes }: OwnedArena, signal: AbortSignal) {
+async function* warming({ clock }: World, { sizeBytes }: Arena, signal: AbortSignal) {
   const stepBytes = sizeBytes / 4
   for (let warm = stepBytes; warm <= sizeBytes && !signal.aborted; warm += stepBytes) {
     await new Promise<void>((resolve) => clock.after(5, resolve))

@@ -13,6 +13,7 @@ import { createExtents } from './extents.ts'
 import {
   collapse,
   createMemoryFile,
+  discard,
   type LibcError,
   type Mapping,
   mapPrivate,
@@ -29,19 +30,11 @@ export interface ArenaOptions {
   readonly shared: boolean
 }
 
-export interface OwnedArena extends Arena {
-  /**
-   * Touches all memory once, so that no save pays for fresh pages (10 to 40 times slower). It
-   * changes no byte, so it may run beside everything else. Off the event loop, in slices: yields
-   * how many bytes from the beginning are warm, and goes on when it is asked for more. Ends early,
-   * without an error, when the signal is aborted or the arena is closed.
-   */
-  warmUp(signal?: AbortSignal): AsyncGenerator<number>
-}
-
 /** Multiple of every page size that we meet (4 and 16 KiB), small beside any record. */
 const granuleBytes = 64 * 1024
 const warmSliceBytes = 16 * 1024 * 1024
+/** About 10 ms of a thread of the pool. */
+const givenSliceBytes = 64 * 1024 * 1024
 /** Without the kernel's help a slice is touched on the event loop: about 1 ms on a slow machine. */
 const touchSliceBytes = 1024 * 1024
 const smallestPageBytes = 4096
@@ -49,13 +42,14 @@ const smallestPageBytes = 4096
 /**
  * Throws `PREFIXD_E_CACHE_ARENA`. Costs microseconds: the kernel gives the pages on first touch.
  */
-export function createArena(options: ArenaOptions): OwnedArena {
+export function createArena(options: ArenaOptions): Arena {
   const sizeBytes = Math.floor(options.sizeBytes / granuleBytes) * granuleBytes
   checkSize(options.sizeBytes, sizeBytes)
   const extents = createExtents(sizeBytes / granuleBytes)
   const memory = takeMemory(sizeBytes, options.shared)
   let mapping: Mapping | null = memory.mapping
   let fd = memory.fd
+  let capacityBytes = sizeBytes
 
   function openMapping(): Mapping {
     if (mapping === null) throw new RangeError('the arena is closed')
@@ -70,12 +64,35 @@ export function createArena(options: ArenaOptions): OwnedArena {
     return { start: extent.offset / granuleBytes, generation: extent.generation }
   }
 
+  async function giveBack(signal: AbortSignal): Promise<boolean> {
+    for (const [start, end] of extents.gapsBehindEnd()) {
+      for (let from = start * granuleBytes; from < end * granuleBytes; from += givenSliceBytes) {
+        if (signal.aborted || mapping === null) return false
+        const givenBytes = Math.min(givenSliceBytes, end * granuleBytes - from)
+        if (!(await discard(mapping, from, givenBytes, options.shared))) return false
+      }
+    }
+    return true
+  }
+
   return {
     sizeBytes,
     granuleBytes,
+    get capacityBytes() {
+      return capacityBytes
+    },
     get usedBytes() {
       return extents.used * granuleBytes
     },
+    get behindBytes() {
+      return extents.behindEnd * granuleBytes
+    },
+    resize(bytes) {
+      extents.endAt(Math.floor(bytes / granuleBytes))
+      capacityBytes = Math.floor(bytes / granuleBytes) * granuleBytes
+    },
+    isBehind: (extent) => extent.sizeBytes > 0 && extents.isBehindEnd(run(extent)),
+    giveBack,
     get fd() {
       return fd
     },
@@ -100,7 +117,10 @@ export function createArena(options: ArenaOptions): OwnedArena {
     },
     isCurrent: (extent) => extents.isCurrent(run(extent)),
     view: (offset, bytes) => new Uint8Array(openMapping().buffer, offset, bytes),
-    warmUp: (signal) => warmUp(openMapping(), () => signal?.aborted === true || mapping === null),
+    warmUp: (signal, fromBytes = 0) =>
+      warmUp(openMapping(), fromBytes, (offset) => {
+        return signal?.aborted === true || mapping === null || offset >= capacityBytes
+      }),
     close() {
       mapping = null
       if (fd !== null) closeSync(fd)
@@ -162,8 +182,14 @@ function openUnnamedFile(sizeBytes: number): number {
   }
 }
 
-async function* warmUp(mapping: Mapping, stopped: () => boolean): AsyncGenerator<number> {
-  for (let offset = 0; offset < mapping.sizeBytes && !stopped(); offset += warmSliceBytes) {
+type IsStopped = (offset: number) => boolean
+
+async function* warmUp(
+  mapping: Mapping,
+  fromBytes: number,
+  stopped: IsStopped,
+): AsyncGenerator<number> {
+  for (let offset = fromBytes; !stopped(offset); offset += warmSliceBytes) {
     const end = Math.min(offset + warmSliceBytes, mapping.sizeBytes)
     try {
       await populate(mapping, offset, end - offset)
@@ -178,9 +204,9 @@ async function* warmUp(mapping: Mapping, stopped: () => boolean): AsyncGenerator
 }
 
 /** An atomic "or 0" dirties the page and cannot undo what another thread or process writes. */
-async function touch(mapping: Mapping, from: number, to: number, stopped: () => boolean) {
+async function touch(mapping: Mapping, from: number, to: number, stopped: IsStopped) {
   const bytes = new Uint8Array(mapping.buffer)
-  for (let offset = from; offset < to && !stopped(); offset += touchSliceBytes) {
+  for (let offset = from; offset < to && !stopped(offset); offset += touchSliceBytes) {
     const end = Math.min(offset + touchSliceBytes, to)
     for (let page = offset; page < end; page += smallestPageBytes) Atomics.or(bytes, page, 0)
     await nextTurn()

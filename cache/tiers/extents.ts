@@ -1,5 +1,8 @@
 /**
- * Who owns which granules of a fixed range. Pure arithmetic: no memory, no time.
+ * Who owns which granules of a range. Pure arithmetic: no memory, no time.
+ *
+ * The range may end earlier than it did: what is owned behind its end stays until it is freed, and
+ * is nobody's then.
  *
  * Best fit, lowest start among equals; neighbours that are free are always one run. Free runs are
  * kept as one sorted array of numbers, size in the high digits and start in the low ones, so that
@@ -15,6 +18,14 @@ export interface Run {
 
 export interface Extents {
   readonly used: number
+  /** Granules that are owned although the range ends before them. */
+  readonly behindEnd: number
+  /** Ends the range here from now on: earlier, or as far as it reached at first. O(owned runs). */
+  endAt(end: number): void
+  /** Is some of this run behind the range's end? */
+  isBehindEnd(run: Pick<Run, 'start' | 'generation'>): boolean
+  /** What nobody owns behind the end, rising, as [start, end). */
+  gapsBehindEnd(): readonly (readonly [start: number, end: number])[]
   /** Longest request that `allocate` could serve now. */
   readonly largestFree: number
   /** Null when no free run is long enough. O(log n) and one move within an array. */
@@ -40,8 +51,16 @@ export function createExtents(total: number): Extents {
   const owned = new Map<number, Run>()
   let used = 0
   let generation = 0
+  let end = total
+  let behindEnd = 0
 
-  function addFree(start: number, count: number): void {
+  const countBehind = ({ start, count }: Pick<Run, 'start' | 'count'>): number =>
+    Math.max(0, start + count - Math.max(start, end))
+
+  /** As much of it as lies in the range. */
+  function addFree(start: number, wholeCount: number): void {
+    const count = Math.min(wholeCount, end - start)
+    if (count <= 0) return
     const key = count * startSpan + start
     bySize.splice(lowerBound(bySize, key), 0, key)
     freeCountByStart.set(start, count)
@@ -58,12 +77,44 @@ export function createExtents(total: number): Extents {
     return owned.get(run.start)?.generation === run.generation
   }
 
+  /** What nobody owns of [from, to), rising. */
+  function gaps(from: number, to: number): [number, number][] {
+    const found: [number, number][] = []
+    let at = from
+    for (const { start, count } of [...owned.values()].sort((a, b) => a.start - b.start)) {
+      if (start + count <= at) continue
+      if (start >= to) break
+      if (start > at) found.push([at, start])
+      at = start + count
+    }
+    if (at < to) found.push([at, to])
+    return found
+  }
+
   addFree(0, total)
 
   return {
     get used() {
       return used
     },
+    get behindEnd() {
+      return behindEnd
+    },
+    endAt(newEnd) {
+      if (!Number.isInteger(newEnd) || newEnd < 1 || newEnd > total) {
+        throw new RangeError(`the end is ${newEnd}; it is from 1 to ${total}`)
+      }
+      for (const [start, count] of [...freeCountByStart]) dropFree(start, count)
+      end = newEnd
+      for (const [from, to] of gaps(0, end)) addFree(from, to - from)
+      behindEnd = 0
+      for (const run of owned.values()) behindEnd += countBehind(run)
+    },
+    isBehindEnd(run) {
+      const mine = isCurrent(run) ? owned.get(run.start) : undefined
+      return mine !== undefined && countBehind(mine) > 0
+    },
+    gapsBehindEnd: () => gaps(end, total),
     get largestFree() {
       return Math.floor((bySize.at(-1) ?? 0) / startSpan)
     },
@@ -96,6 +147,7 @@ export function createExtents(total: number): Extents {
       }
       owned.delete(run.start)
       used -= run.count
+      behindEnd -= countBehind(run)
       let { start, count } = run
       const after = freeCountByStart.get(start + count)
       if (after !== undefined) {

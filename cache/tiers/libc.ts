@@ -37,6 +37,9 @@ const LOCK_NB = 4
 /** Linux 5.14 and newer: faults pages in for writing and leaves their bytes as they are. */
 const MADV_POPULATE_WRITE = 23
 const MADV_COLLAPSE = 25
+/** Of private memory, and of a file that is shared: Linux. */
+const MADV_DONTNEED = 4
+const MADV_REMOVE = 9
 
 interface Call {
   (...args: unknown[]): unknown
@@ -127,6 +130,28 @@ export async function collapse(
   const address = mapping.address + BigInt(offset)
   try {
     await offThread('madvise', madvise, address, sizeBytes, MADV_COLLAPSE)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Gives the memory behind these bytes back to the system, for everybody who maps them, off the
+ * event loop; they are zero then. False where the kernel cannot (macOS).
+ */
+export async function discard(
+  mapping: Mapping,
+  offset: number,
+  sizeBytes: number,
+  isShared: boolean,
+): Promise<boolean> {
+  if (isMac) return false
+  const madvise = call('int madvise(void *, size_t, int)')
+  const address = mapping.address + BigInt(offset)
+  const advice = isShared ? MADV_REMOVE : MADV_DONTNEED
+  try {
+    await offThread('madvise', madvise, address, sizeBytes, advice)
     return true
   } catch {
     return false

@@ -3,6 +3,7 @@ import { close, constants, fstatSync, ftruncateSync, open, read, unlinkSync, wri
 import { statfs } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { CacheError } from '../errors.ts'
+import type { DiskRoom } from './disk-room.ts'
 import { bypassPageCache, type LibcError, mapPrivate, preallocate } from './libc.ts'
 
 /** Positions, lengths and memory of every read and write are multiples of this. */
@@ -112,43 +113,49 @@ async function takesDirectIo(path: string, flags: number): Promise<boolean> {
 }
 
 export interface GrowthOptions {
-  readonly io: Pick<SlabIo, 'extend' | 'truncate' | 'freeBytes'>
+  readonly io: Pick<SlabIo, 'extend' | 'truncate'>
   readonly fd: number
-  readonly directory: string
+  readonly room: DiskRoom
   /** The file's length when it was opened, and its longest; multiples of `unitBytes`. */
   readonly sizeBytes: number
   readonly maxBytes: number
   readonly unitBytes: number
   readonly stepBytes: number
-  readonly freeDiskFloorBytes: number
 }
 
 export interface Growth {
-  /** True while the disk, not the limit, keeps the file from growing. */
-  readonly stopped: boolean
+  /** How long the file is. */
+  readonly sizeBytes: number
   /** Resolves with the bytes added: a step, at least `neededBytes`, or what the disk can spare. */
   grow(neededBytes: number): Promise<number>
+  /** A file that is longer by now stays so until it is cut. */
+  limit(maxBytes: number): void
+  /** Gives the end of the file back to the disk. Not while it grows. */
+  cut(sizeBytes: number): void
 }
 
 export function createGrowth(options: GrowthOptions): Growth {
-  const { io, fd, unitBytes, maxBytes } = options
-  let sizeBytes = options.sizeBytes
-  /** Free bytes of the disk when it last refused; asked again only when there are more. */
-  let refusedAtFreeBytes: number | null = null
+  const { io, fd, room, unitBytes } = options
+  let { sizeBytes, maxBytes } = options
 
   return {
-    get stopped() {
-      return refusedAtFreeBytes !== null
+    get sizeBytes() {
+      return sizeBytes
+    },
+    limit(bytes) {
+      maxBytes = bytes
+    },
+    cut(bytes) {
+      io.truncate(fd, bytes)
+      sizeBytes = bytes
     },
     async grow(neededBytes) {
       const wanted = Math.min(maxBytes - sizeBytes, Math.max(options.stepBytes, neededBytes))
       if (wanted <= 0) return 0
-      const freeNow = await io.freeBytes(options.directory)
-      if (refusedAtFreeBytes !== null && freeNow <= refusedAtFreeBytes) return 0
-      const spare = Math.max(0, freeNow - options.freeDiskFloorBytes)
+      const spare = await room.spareBytes()
       const byBytes = Math.floor(Math.min(wanted, spare) / unitBytes) * unitBytes
       if (byBytes === 0) {
-        refusedAtFreeBytes = freeNow
+        room.refuseGrowth()
         return 0
       }
       try {
@@ -158,10 +165,10 @@ export function createGrowth(options: GrowthOptions): Growth {
           throw new CacheError('PREFIXD_E_CACHE_IO', `Growing the slab failed: ${cause}`, { cause })
         }
         io.truncate(fd, sizeBytes)
-        refusedAtFreeBytes = freeNow
+        room.refuseGrowth()
         return 0
       }
-      refusedAtFreeBytes = null
+      room.allowGrowth()
       sizeBytes += byBytes
       return byBytes
     },

@@ -4,6 +4,7 @@
  */
 import { dirname } from 'node:path'
 import { CacheError } from '../errors.ts'
+import { createDiskRoom, type DiskRoom } from './disk-room.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import {
   cannotUse,
@@ -32,11 +33,27 @@ export interface SlabOptions {
 
 export interface Slab {
   readonly directIo: boolean
+  /** Of the file system that the file is on. */
+  readonly room: DiskRoom
+  /** What was asked for, in whole slots. */
+  readonly budgetBytes: number
   /** What the file can hold: less than was asked for while the disk has no room for more. */
   readonly capacityBytes: number
   readonly usedBytes: number
-  /** What nobody has, and nobody who waits for the file to grow will get. */
+  /** How long the file is. */
+  readonly fileBytes: number
+  /**
+   * What nobody has, and nobody who waits for the file to grow will get. Negative where more is
+   * used than may be.
+   */
   readonly freeBytes: number
+  /**
+   * At least one slot. What is taken behind it stays until it is released; the file gets shorter as
+   * its end is free, a step or all of it at once.
+   */
+  resize(capacityBytes: number): void
+  /** Does one of these lie behind the capacity? */
+  isBehind(runs: readonly SlotRun[]): boolean
   /** Marks the slots of a record found at open; false when they do not exist or are taken. */
   claim(runs: readonly SlotRun[]): boolean
   /** May grow the file. Rejects with `PREFIXD_E_CACHE_FULL`, or `_IO` when growing fails. */
@@ -67,10 +84,7 @@ const pieceBytes = 4 * slotBytes
 
 /** Rejects with `PREFIXD_E_CACHE_DIRECTORY` when the file cannot be used. */
 export async function openSlab(options: SlabOptions): Promise<Slab> {
-  const capacitySlots = Math.floor(options.capacityBytes / slotBytes)
-  if (!(capacitySlots >= 1)) {
-    throw new RangeError(`capacityBytes is ${options.capacityBytes}; a slab has at least one slot`)
-  }
+  let capacitySlots = slotsIn(options.capacityBytes)
   const slots = createSlotMap(capacitySlots)
   const io = { ...fileIo, ...options.io }
   const { fd, directIo } = await io.open(options.path)
@@ -80,15 +94,19 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     await io.close(fd)
     throw cannotUse(options.path, cause)
   }
+  const room = createDiskRoom({
+    freeBytes: () => io.freeBytes(dirname(options.path)),
+    floorBytes: options.freeDiskFloorBytes,
+    stepBytes: options.stepBytes,
+  })
   const growth = createGrowth({
     io,
     fd,
-    directory: dirname(options.path),
+    room,
     sizeBytes: slots.size * slotBytes,
     maxBytes: capacitySlots * slotBytes,
     unitBytes: slotBytes,
     stepBytes: options.stepBytes,
-    freeDiskFloorBytes: options.freeDiskFloorBytes,
   })
   let growing: Promise<number> | null = null
   /** Slots that were asked for and wait for the file to grow. */
@@ -102,26 +120,55 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
     growing = growth.grow(count * slotBytes)
     try {
       const byBytes = await growing
-      slots.grow(byBytes / slotBytes)
-      return byBytes > 0
+      // The capacity may have become smaller meanwhile.
+      const addedSlots = Math.min(byBytes / slotBytes, Math.max(0, capacitySlots - slots.size))
+      slots.grow(addedSlots)
+      if (addedSlots * slotBytes < byBytes) growth.cut(slots.size * slotBytes)
+      return addedSlots > 0
     } finally {
       growing = null
+      cutFreeEnd()
     }
   }
 
-  const capacityNow = () => (growth.stopped ? slots.size : capacitySlots) * slotBytes
+  /** In steps: each cut is a change of the file's metadata. */
+  function cutFreeEnd(): void {
+    if (growing !== null || slots.size <= capacitySlots) return
+    const { size, neededSize } = slots
+    const isStep = (size - neededSize) * slotBytes >= options.stepBytes
+    if (neededSize === size || (!isStep && neededSize > capacitySlots)) return
+    growth.cut(neededSize * slotBytes)
+    slots.cut(neededSize)
+  }
+
+  const capacityNow = () =>
+    (room.isShort ? Math.min(slots.size, capacitySlots) : capacitySlots) * slotBytes
 
   return {
     directIo,
+    room,
+    get budgetBytes() {
+      return capacitySlots * slotBytes
+    },
     get capacityBytes() {
       return capacityNow()
     },
     get usedBytes() {
       return slots.used * slotBytes
     },
-    get freeBytes() {
-      return Math.max(0, capacityNow() - (slots.used + awaitedSlots) * slotBytes)
+    get fileBytes() {
+      return growth.sizeBytes
     },
+    get freeBytes() {
+      return capacityNow() - (slots.used + awaitedSlots) * slotBytes
+    },
+    resize(capacityBytes) {
+      capacitySlots = slotsIn(capacityBytes)
+      slots.limit(capacitySlots)
+      growth.limit(capacitySlots * slotBytes)
+      cutFreeEnd()
+    },
+    isBehind: slots.isBehind,
     claim: slots.claim,
     async allocate(count) {
       let runs = slots.allocate(count, allocateFrom)
@@ -137,13 +184,23 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
       if ((runs[0] as SlotRun).first < allocateFrom) allocateFrom = 0
       return runs
     },
-    release: slots.release,
+    release(runs) {
+      slots.release(runs)
+      cutFreeEnd()
+    },
     taken: slots.taken,
-    ...createMoves(fd, io, options, (slot) => {
+    ...createMoves(fd, io, options, (slot, isFull) => {
       allocateFrom = slot + 1
+      if (isFull) room.refuseWrites()
     }),
     close: () => io.close(fd),
   }
+}
+
+function slotsIn(capacityBytes: number): number {
+  const count = Math.floor(capacityBytes / slotBytes)
+  if (count >= 1) return count
+  throw new RangeError(`capacityBytes is ${capacityBytes}; a slab has at least one slot`)
 }
 
 /** A slot that the end of the file cuts is counted: its record may be shorter than the slot. */
@@ -157,7 +214,7 @@ function createMoves(
   fd: number,
   io: SlabIo,
   limits: { readonly readsInFlight: number; readonly writesInFlight: number },
-  onFailedWrite: (slot: number) => void,
+  onFailedWrite: (slot: number, isFull: boolean) => void,
 ): Pick<Slab, 'read' | 'write'> {
   const reads = createInFlight(limits.readsInFlight)
   const writes = createInFlight(limits.writesInFlight)
@@ -167,7 +224,7 @@ function createMoves(
       const count = await transfer(piece, (rest, done) => io.write(fd, rest, position + done))
       if (count < piece.length) throw new Error(`only ${count} of ${piece.length} bytes written`)
     } catch (cause) {
-      onFailedWrite(Math.floor(position / slotBytes))
+      onFailedWrite(Math.floor(position / slotBytes), isNoSpace(cause))
       if (isNoSpace(cause)) throw slabFull('the disk has no room left', cause)
       throw new CacheError('PREFIXD_E_CACHE_IO', `Writing the slab failed: ${cause}`, { cause })
     }

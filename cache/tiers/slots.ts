@@ -10,12 +10,21 @@ export interface SlotRun {
 }
 
 export interface SlotMap {
-  /** Slots that exist now. */
+  /** Slots that exist now; more than the capacity only where that has become smaller. */
   readonly size: number
   readonly used: number
+  /** Those that `allocate` could give. */
   readonly free: number
   /** Adds slots at the end, free, up to the capacity. */
   grow(count: number): void
+  /** From now on nothing behind it is given; what is taken there stays until it is released. */
+  limit(capacity: number): void
+  /** Is one of these behind the capacity? */
+  isBehind(runs: readonly SlotRun[]): boolean
+  /** How many slots there would be without the free ones behind the capacity, at the end. */
+  readonly neededSize: number
+  /** Removes slots at the end. Throws where one of them is taken. */
+  cut(size: number): void
   /** Takes exactly these, or none and false when one is taken or does not exist. */
   claim(runs: readonly SlotRun[]): boolean
   /** Prefers slots from `from` on; null when fewer than `count` are free. */
@@ -44,23 +53,35 @@ const taken = 1
 /** A record is cut in pieces rather than searching a badly fragmented slab for longer. */
 const runsInspectedMax = 4096
 
-export function createSlotMap(capacity: number): SlotMap {
+export function createSlotMap(firstCapacity: number): SlotMap {
+  let capacity = firstCapacity
   // One byte per slot costs 1 MiB per TiB of slab, and indexOf over bytes is native code.
-  const states = new Uint8Array(capacity).fill(taken)
+  let states = new Uint8Array(capacity).fill(taken)
   let size = 0
   let used = 0
+  /** Of the used ones: those behind the capacity. */
+  let usedBehind = 0
+
+  const countBehind = ({ first, count }: SlotRun): number =>
+    Math.max(0, first + count - Math.max(first, capacity))
 
   function set(run: SlotRun, state: number): void {
     states.fill(state, run.first, run.first + run.count)
-    used += state === taken ? run.count : -run.count
+    const sign = state === taken ? 1 : -1
+    used += sign * run.count
+    usedBehind += sign * countBehind(run)
   }
+
+  const freeCount = (): number => Math.min(size, capacity) - (used - usedBehind)
 
   /** The first free run at or after `from`, cut to `countMax`. */
   function nextFree(from: number, countMax: number): SlotRun | null {
+    const end = Math.min(size, capacity)
     const first = states.indexOf(free, from)
-    if (first === -1) return null
-    const end = states.indexOf(taken, first)
-    return { first, count: Math.min((end === -1 ? size : end) - first, countMax) }
+    if (first === -1 || first >= end) return null
+    const nextTaken = states.indexOf(taken, first)
+    const runEnd = nextTaken === -1 ? end : Math.min(nextTaken, end)
+    return { first, count: Math.min(runEnd - first, countMax) }
   }
 
   function findAdjacent(count: number, from: number): SlotRun | null {
@@ -104,12 +125,33 @@ export function createSlotMap(capacity: number): SlotMap {
       return used
     },
     get free() {
-      return size - used
+      return freeCount()
+    },
+    get neededSize() {
+      const last = size === 0 ? -1 : states.lastIndexOf(taken, size - 1)
+      return Math.max(last + 1, Math.min(size, capacity))
     },
     grow(count) {
-      if (size + count > capacity) throw new RangeError(`there are only ${capacity} slots`)
+      if (count > Math.max(0, capacity - size)) {
+        throw new RangeError(`there are only ${capacity} slots`)
+      }
       states.fill(free, size, size + count)
       size += count
+    },
+    limit(newCapacity) {
+      const before = states
+      states = new Uint8Array(Math.max(newCapacity, size)).fill(taken)
+      states.set(before.subarray(0, size))
+      capacity = newCapacity
+      usedBehind = 0
+      for (let slot = capacity; slot < size; slot++) if (states[slot] === taken) usedBehind++
+    },
+    isBehind: (runs) => runs.some((run) => countBehind(run) > 0),
+    cut(newSize) {
+      const leaving = { first: newSize, count: size - newSize }
+      if (!all(leaving, free)) throw new RangeError(`a slot behind ${newSize} is taken`)
+      states.fill(taken, newSize, size)
+      size = newSize
     },
     claim(runs) {
       const claimed: SlotRun[] = []
@@ -127,7 +169,7 @@ export function createSlotMap(capacity: number): SlotMap {
       if (!Number.isInteger(count) || count < 1) {
         throw new RangeError(`count is ${count}; a record takes at least one slot`)
       }
-      if (size - used < count) return null
+      if (freeCount() < count) return null
       let runs = find(count, from)
       if (runs.length === 0 && from > 0) runs = find(count, 0)
       for (const run of runs) set(run, taken)

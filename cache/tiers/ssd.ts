@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { CacheError } from '../errors.ts'
 import type { BlockHash, RecordKind } from '../types.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
+import { diskUsage } from './disk-room.ts'
 import { examineLive } from './live-examination.ts'
 import { createEntryDecoder, type Entry, formatVersion } from './record-format.ts'
 import { type IndexChange, openRecordIndex, type RecordIndex } from './record-index.ts'
@@ -209,12 +210,16 @@ function createTier(parts: TierParts): SsdTier {
   return {
     usage: () => ({
       usedBytes: slab.usedBytes,
+      budgetBytes: slab.budgetBytes,
       capacityBytes: slab.capacityBytes,
+      fileBytes: slab.fileBytes,
       records: entries.size,
       readBytes,
       writtenBytes,
       directIo: slab.directIo,
+      disk: diskUsage(slab.room, slab.fileBytes >= slab.budgetBytes),
     }),
+    look: slab.room.look,
     *records() {
       const records = unasked ?? readAgain(index, entries)
       unasked = null
@@ -224,6 +229,8 @@ function createTier(parts: TierParts): SsdTier {
     writes: () => index.writes(),
     allocatedBytes: (sizeBytes) => slotsFor(sizeBytes) * slotBytes,
     freeBytes: () => slab.freeBytes,
+    resize: slab.resize,
+    isBehind: (key) => slab.isBehind(entries.get(nameOf(key))?.runs ?? []),
     write: (...given) => track(() => write(...given)),
     read: (key, into) => track(() => read(key, into)),
     remove: (keys) =>
@@ -318,7 +325,9 @@ function createLedger({ index, slab, entries }: TierParts): Ledger {
         await index.commit({ ...change, remove: leaving, forget })
       } catch (cause) {
         for (const entry of leaving) putBack(entry)
-        throw commitError(cause)
+        const error = commitError(cause)
+        if (error.code === 'PREFIXD_E_CACHE_FULL') slab.room.refuseWrites()
+        throw error
       } finally {
         if (arriving !== null) count(arriving.hash, -1)
       }

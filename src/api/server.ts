@@ -17,6 +17,7 @@ import type { ApiContext, ApiLimits, Server } from './context.ts'
 import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
+import { budgetRoutes } from './native/budgets.ts'
 import { healthRoutes } from './native/health.ts'
 import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
 import { sessionRoutes } from './native/sessions.ts'
@@ -99,6 +100,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
       requireAdmin(request)
     })
     adminRoutes(admin, context)
+    budgetRoutes(admin, context)
     totalsRoutes(admin, context)
     verifyRoutes(admin, context)
     adviceRoutes(admin, context)

@@ -1,4 +1,5 @@
 /** Typed calls of a running service. Every failure becomes one of our own errors. */
+import type { BudgetsJson, BudgetsRequestJson } from '../api/native/budgets-schema.ts'
 import type {
   AdviceJson,
   RequestJson,
@@ -38,6 +39,9 @@ export interface Client {
   pins(): Promise<PinListJson>
   pin(id: string, request: PinRequestJson): Promise<PinJson>
   unpin(id: string): Promise<PinJson>
+  budgets(): Promise<BudgetsJson>
+  /** What the budgets are then; what is there may take longer to go. */
+  changeBudgets(change: BudgetsRequestJson): Promise<BudgetsJson>
   workers(): Promise<WorkerListJson>
   /** The latest first. */
   requests(limit: number): Promise<RequestListJson>
@@ -82,6 +86,9 @@ export function createClient(options: ClientOptions): Client {
     pins: async () => (await get('cache/pins')) as PinListJson,
     pin: async (id, request) => (await call(options, pinPath(id), sent(request, 'PUT'))) as PinJson,
     unpin: async (id) => (await call(options, pinPath(id), { method: 'DELETE' })) as PinJson,
+    budgets: async () => (await get('cache/budgets')) as BudgetsJson,
+    changeBudgets: async (change) =>
+      (await call(options, 'cache/budgets', sent(change, 'PATCH'))) as BudgetsJson,
     workers: async () => (await get('workers')) as WorkerListJson,
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,

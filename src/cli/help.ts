@@ -93,6 +93,18 @@ export const commandHelp = {
     about: 'Nothing goes at once: its room is used when it is needed.',
     examples: [['prefixd unpin 9f2c', 'the beginning of a pinned id']],
   },
+  budget: {
+    brief: 'Show or change what each tier may take, while the service runs',
+    about:
+      'Without a size it shows the limits, and what is used and held. A smaller tier lets go ' +
+      'what is least worth keeping and gives its end back to the system; what requests use or ' +
+      'pins keep is waited for. Changes last until the service ends.',
+    examples: [
+      ['prefixd budget', 'limits, what is used, and what is still shrinking'],
+      ['prefixd budget --ssd 10GiB', 'a smaller or larger file'],
+      ['prefixd budget --ram 2GiB --ssd-writes-per-day 20GiB', 'several at once, or none of them'],
+    ],
+  },
   advise: {
     brief: 'Say what more RAM or SSD would have served',
     about:
@@ -287,6 +299,7 @@ LOOK
 KEEP HOUSE
   prefixd pin <id> --ttl 7d           keep a prefix from eviction
   prefixd evict --older-than 7d       free what nobody used for a week
+  prefixd budget --ssd 10GiB          change what a tier may take, while it is in use
   prefixd simulate trace.jsonl        what more memory or disk would have served
   prefixd verify [--repair]           read all that is stored, and check it
   prefixd export|import               move prefixes to another machine

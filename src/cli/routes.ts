@@ -22,7 +22,7 @@ import type { CliContext } from './context.ts'
 import { parseAge } from './render/duration.ts'
 import { argument, docs, onOff, text } from './route-parts.ts'
 import { configFlags, serveFlags } from './setting-flags.ts'
-import { clear, exportPrefixes, importPrefixes, verify, warm } from './upkeep-routes.ts'
+import { budget, clear, exportPrefixes, importPrefixes, verify, warm } from './upkeep-routes.ts'
 
 const tier = (brief: string) =>
   ({ kind: 'enum', values: ['ram', 'ssd'] as const, optional: true, brief }) as const
@@ -334,6 +334,7 @@ export const routes = buildRouteMap<string, CliContext>({
     advise,
     pin,
     unpin,
+    budget,
     evict,
     verify,
     export: exportPrefixes,

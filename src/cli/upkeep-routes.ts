@@ -1,7 +1,9 @@
 /** The commands that look at, move, fill and empty all that is stored. */
 import { buildCommand } from '@stricli/core'
 import { limits } from '../config/limits.ts'
+import { parseSize } from '../config/sizes.ts'
 import type { Dialect } from '../pipeline/types.ts'
+import type { BudgetFlags } from './commands/budget.ts'
 import type { ClearFlags } from './commands/evict.ts'
 import type { ExportFlags, ImportFlags } from './commands/transfer.ts'
 import type { VerifyFlags } from './commands/verify.ts'
@@ -53,6 +55,28 @@ export const clear = buildCommand<ClearFlags, [], CliContext>({
   docs: docs('clear'),
   parameters: { flags: { yes: onOff('Do not ask'), ...clientFlags } },
   loader: async () => (await import('./commands/evict.ts')).clear,
+})
+
+function parseBudget(input: string): number {
+  const sizeBytes = parseSize(input)
+  if (sizeBytes !== null) return sizeBytes
+  throw new Error('it must be a size such as 8GiB, 500MB or 1048576')
+}
+
+const size = (brief: string) =>
+  ({ kind: 'parsed', parse: parseBudget, optional: true, placeholder: 'size', brief }) as const
+
+export const budget = buildCommand<BudgetFlags, [], CliContext>({
+  docs: docs('budget'),
+  parameters: {
+    flags: {
+      ram: size('Of the RAM tier; at most what the service took at its start'),
+      ssd: size('Of the SSD tier'),
+      ssdWritesPerDay: size('Most bytes written to the SSD in 24 hours; 0: no limit'),
+      ...clientFlags,
+    },
+  },
+  loader: async () => (await import('./commands/budget.ts')).budget,
 })
 
 const dialects: readonly Dialect[] = ['chat', 'completions', 'messages', 'responses']

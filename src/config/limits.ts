@@ -69,6 +69,8 @@ export const limits = {
   slabStepBytes: 256 * 1024 * 1024,
   /** Free space on the file system that the slab never takes. */
   freeDiskFloorBytes: 1024 * 1024 * 1024,
+  /** How often the free space is looked at; with a sixteenth of the floor nothing is written. */
+  diskLookMs: 5_000,
   /** How long an answer waits at its end for its saves to be confirmed. */
   saveConfirmMs: 5_000,
   /** How long a save waits for room in the arena. */

@@ -42,3 +42,12 @@ export function formatSize(sizeBytes: number): string {
   const decimals = unitIndex === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2
   return `${value.toFixed(decimals).replace(/\.0+$/, '')} ${units[unitIndex]}`
 }
+
+/** The same bytes as `parseSize` reads them: `8GiB` where the unit fits, else `1234567`. */
+export function writeSize(sizeBytes: number): string {
+  const units = ['TiB', 'GiB', 'MiB', 'KiB'] as const
+  const unit = units.find((each) => sizeBytes > 0 && sizeBytes % bytesOf(each) === 0)
+  return unit === undefined ? String(sizeBytes) : `${sizeBytes / bytesOf(unit)}${unit}`
+}
+
+const bytesOf = (unit: string): number => powerOfUnit[unit.toLowerCase()] as number

@@ -1,6 +1,6 @@
 /** What prefixd needs of this machine, one by one. Starts no service and writes nothing. */
-import { statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { limits } from '../config/limits.ts'
 import { machineMemory } from '../config/machine-memory.ts'
 import type { Surroundings } from '../config/paths.ts'
@@ -118,10 +118,25 @@ async function disk({ dir, ssdBytes }: Pick<Config, 'dir' | 'ssdBytes'>): Promis
   }
   const asked = `the SSD tier takes ${formatSize(ssdBytes)}`
   const found = `${formatSize(freeBytes)} free in ${dir}; ${asked}`
-  if (freeBytes >= ssdBytes + limits.freeDiskFloorBytes) return ok(name, found)
-  // What a running service has stored counts as taken, so this may be no fault at all.
-  const next = 'Without records in it already, that is too little: ask for less with --ssd.'
+  const { freeDiskFloorBytes: floorBytes } = limits
+  // What earlier services have stored counts as taken.
+  const wantedBytes = Math.max(0, ssdBytes - (await slabBytesIn(dir)))
+  if (freeBytes >= wantedBytes + floorBytes) return ok(name, found)
+  const next =
+    freeBytes < floorBytes
+      ? `It grows only while ${formatSize(floorBytes)} are free: free some of the disk. Running ` +
+        'services notice it by themselves.'
+      : 'It will not get all of that: ask for less with --ssd, or free some of the disk.'
   return { name, state: 'warn', found, next }
+}
+
+/** How long the slab is; 0 where there is none. */
+async function slabBytesIn(dir: string): Promise<number> {
+  try {
+    return (await stat(join(dir, 'spill.slab'))).size
+  } catch {
+    return 0
+  }
 }
 
 /** Of the nearest folder above that exists. */

@@ -1,5 +1,12 @@
 /** What operators are told: figures, prefixes, workers, and what they may evict. Types only. */
-import type { Layout, RecordKind, TierName, TierUsage, VerifyEvent } from '../../cache/types.ts'
+import type {
+  DiskUsage,
+  Layout,
+  RecordKind,
+  TierName,
+  TierUsage,
+  VerifyEvent,
+} from '../../cache/types.ts'
 import type { EngineStatus } from '../../engines/types.ts'
 
 export interface CacheStats {
@@ -25,6 +32,7 @@ export interface CacheStats {
   readonly advice: AdviceStep | null
   /** Null without an SSD tier. */
   readonly ssdWrites: SsdWrites | null
+  readonly ssdDisk: DiskUsage | null
   readonly ttftMs: { readonly hit: number | null; readonly miss: number | null }
   /** The part of each model in this, the default one first. */
   readonly models: readonly ModelStats[]

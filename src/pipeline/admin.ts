@@ -50,7 +50,14 @@ export interface AdminContext {
   /** Figures that are not the cache's own. */
   readonly stats: () => Omit<
     CacheStats,
-    'tiers' | 'prefixes' | 'blocks' | 'corruptBlocks' | 'failedWrites' | 'advice' | 'ssdWrites'
+    | 'tiers'
+    | 'prefixes'
+    | 'blocks'
+    | 'corruptBlocks'
+    | 'failedWrites'
+    | 'advice'
+    | 'ssdWrites'
+    | 'ssdDisk'
   >
 }
 
@@ -107,6 +114,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         failedWrites,
         advice: context.catalog.ghosts.advice().best,
         ssdWrites: cache.ssdWrites(),
+        ssdDisk: cache.disk?.usage ?? null,
       }
     },
 

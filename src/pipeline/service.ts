@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
+import { createBudgets } from './budgets.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
 import { missedBlocks, requestRecord, requestTotals } from './history.ts'
@@ -151,6 +152,7 @@ export function createService(options: ServiceOptions): Service {
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     history: catalog.requests,
     transfer: createTransfer({ ...options, models }),
+    budgets: createBudgets(cache),
     sessions: createSessionVerbs({ cache, sessions, kindsOf, now: () => Date.now() }),
     cache: createAdmin({
       cache,

@@ -12,6 +12,7 @@ import type {
   TokenLogprobs,
 } from '../../engines/types.ts'
 import type { CacheAdmin, SessionAdmin, Transfer, WorkerReport } from './admin-types.ts'
+import type { BudgetAdmin } from './budget-types.ts'
 
 export type * from './admin-types.ts'
 
@@ -305,6 +306,7 @@ export interface Service {
    */
   embed(model: string, prompt: EmbedPrompt, field: string): Promise<EmbeddedText>
   readonly cache: CacheAdmin
+  readonly budgets: BudgetAdmin
   readonly transfer: Transfer
   readonly sessions: SessionAdmin
   /** What was answered in the last weeks. */

@@ -10,9 +10,11 @@ import {
   WorkerListSchema,
 } from '../../src/api/native/schema.ts'
 import { createServer } from '../../src/api/server.ts'
+import type { Service } from '../../src/pipeline/types.ts'
+import { scriptedBudgets } from '../support/scripted-budgets.ts'
 import { modelCard, scriptedService } from '../support/scripted-service.ts'
 
-const get = (url: string, service = scriptedService()) =>
+const get = (url: string, service: Service = scriptedService()) =>
   createServer(service).inject({ method: 'GET', url })
 const post = (url: string, payload: object, service = scriptedService()) =>
   createServer(service).inject({ method: 'POST', url, payload })
@@ -199,6 +201,16 @@ test('health is degraded, and says by which models, where others answer', async 
   expect(reply.statusCode).toBe(200)
   expect(reply.json()).toEqual({ status: 'degraded', models: [{ id: 'other', state: 'failed' }] })
 })
+
+test.each(['no_growth', 'no_writes'] as const)(
+  'health is degraded by a disk with %s',
+  async (state) => {
+    const budgets = { ...scriptedBudgets(), disk: () => ({ state, freeBytes: 5e8 }) }
+    const reply = await get('/health', { ...scriptedService(), budgets })
+    expect(reply.statusCode).toBe(200)
+    expect(reply.json()).toEqual({ status: 'degraded', disk: state })
+  },
+)
 
 test('tokenize and detokenize are each other’s inverse', async () => {
   const { tokens } = (await post('/tokenize', { content: 'hé' })).json()

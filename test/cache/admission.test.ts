@@ -87,7 +87,7 @@ it('lets in what is pinned before anything else', async () => {
   await serve(cache, prompt(2))
   await serve(cache, prompt(3, 1))
   const [pinned] = [...leavesOf(cache.index)].slice(-1)
-  expect(pinned?.records[0]?.ssd).toBe('over budget')
+  expect(pinned?.records[0]?.ssd).toBe('waiting')
   const before = writtenBlocks(ssd)
   cache.pin(pinned?.hash as never, { untilMs: null, isExact: false })
   await cache.flush()

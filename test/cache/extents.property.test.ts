@@ -7,10 +7,19 @@ const totalGranules = 48
 /** The same rules, written without cleverness: one owner per granule. */
 class NaiveExtents {
   readonly owners: (number | null)[] = Array(totalGranules).fill(null)
+  end = totalGranules
+
+  get behindEnd(): number {
+    return this.owners.filter((owner, at) => owner !== null && at >= this.end).length
+  }
+
+  gapsBehindEnd(): number[] {
+    return [...this.owners.keys()].filter((at) => this.owners[at] === null && at >= this.end)
+  }
 
   freeRuns(): { start: number; count: number }[] {
     const runs: { start: number; count: number }[] = []
-    for (const [start, owner] of this.owners.entries()) {
+    for (const [start, owner] of this.owners.slice(0, this.end).entries()) {
       const last = runs.at(-1)
       if (owner !== null) continue
       if (last !== undefined && last.start + last.count === start) last.count += 1
@@ -32,15 +41,19 @@ class NaiveExtents {
   }
 }
 
+const countFrom = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i)
+
 const steps = fc.array(
   fc.oneof(
     fc.record({ allocate: fc.integer({ min: 1, max: 12 }) }),
     fc.record({ freeAt: fc.nat({ max: 30 }) }),
+    fc.record({ end: fc.integer({ min: 1, max: totalGranules }) }),
   ),
   { maxLength: 120 },
 )
 
-test('any order of allocations and frees gives the runs that a naive best fit gives', () => {
+test('any order of allocations, frees and ends gives the runs that a naive best fit gives', () => {
   fc.assert(
     fc.property(steps, (script) => {
       const extents = createExtents(totalGranules)
@@ -56,18 +69,25 @@ test('any order of allocations and frees gives the runs that a naive best fit gi
           expect(run.generation).toBeGreaterThan(lastGeneration)
           lastGeneration = run.generation
           live.push(run)
+        } else if ('end' in step) {
+          extents.endAt(step.end)
+          naive.end = step.end
         } else if (live.length > 0) {
           const [run] = live.splice(step.freeAt % live.length, 1) as [Run]
           extents.free(run)
           naive.free(run)
           expect(extents.isCurrent(run)).toBe(false)
         }
+        expect(extents.behindEnd).toBe(naive.behindEnd)
+        const gaps = extents.gapsBehindEnd().flatMap(([from, to]) => countFrom(from, to))
+        expect(gaps).toEqual(naive.gapsBehindEnd())
         expect(extents.used).toBe(naive.owners.filter((owner) => owner !== null).length)
         expect(extents.largestFree).toBe(Math.max(0, ...naive.freeRuns().map((run) => run.count)))
         for (const run of live) {
           expect(extents.isCurrent(run)).toBe(true)
           const owners = new Set(naive.owners.slice(run.start, run.start + run.count))
           expect([...owners]).toEqual([run.generation])
+          expect(extents.isBehindEnd(run)).toBe(run.start + run.count > naive.end)
         }
       }
     }),

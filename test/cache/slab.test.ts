@@ -123,6 +123,50 @@ describe('a slab', () => {
     expect(slab.claim([{ first: 12, count: 1 }])).toBe(false)
   })
 
+  test('gets shorter as its end is free, in steps, and grows again', async () => {
+    const slab = await open()
+    const runs = await Promise.all([...Array(12)].map(() => slab.allocate(1)))
+    slab.resize(3 * MiB)
+    expect(slab.freeBytes).toBe(-9 * MiB)
+    await expect(slab.allocate(1)).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_FULL' })
+    for (const at of [11, 10, 9]) slab.release(runs[at] as SlotRun[])
+    // A step of 4 MiB is not free yet.
+    expect(statSync(path).size).toBe(12 * MiB)
+    slab.release(runs[8] as SlotRun[])
+    expect(statSync(path).size).toBe(8 * MiB)
+    slab.release(runs[0] as SlotRun[])
+    expect(slab.isBehind(runs[7] as SlotRun[])).toBe(true)
+    const [moved] = await slab.allocate(1)
+    expect(moved).toEqual({ first: 0, count: 1 })
+    for (const at of [7, 6, 5, 4, 3]) slab.release(runs[at] as SlotRun[])
+    expect(statSync(path).size).toBe(3 * MiB)
+    expect([slab.usedBytes, slab.capacityBytes, slab.freeBytes]).toEqual([3 * MiB, 3 * MiB, 0])
+    slab.resize(20 * MiB)
+    await slab.allocate(17)
+    expect(statSync(path).size).toBe(20 * MiB)
+  })
+
+  test('adds nothing to a file that was made smaller while it grew', async () => {
+    let extended = () => {}
+    const gate = new Promise<void>((resolve) => {
+      extended = resolve
+    })
+    const io: Partial<SlabIo> = {
+      extend: async (...given) => {
+        await gate
+        await fileIo.extend(...given)
+      },
+    }
+    const slab = await open({ io, stepBytes: 8 * MiB })
+    const allocating = slab.allocate(2)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    slab.resize(4 * MiB)
+    extended()
+    await allocating
+    expect(statSync(path).size).toBe(4 * MiB)
+    expect([slab.fileBytes, slab.freeBytes]).toEqual([4 * MiB, 2 * MiB])
+  })
+
   test('never has more operations under way than its limits', async () => {
     const limits = { readsInFlight: 2, writesInFlight: 3 }
     const now = { read: 0, write: 0 }
@@ -273,23 +317,32 @@ describe('the slot map', () => {
       take: fc.integer({ min: 1, max: 6 }),
       drop: fc.nat(),
       from: fc.nat(40),
+      capacity: fc.integer({ min: 1, max: 48 }),
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (script) => {
         const slots = createSlotMap(32)
         slots.grow(32)
         const live: (readonly SlotRun[])[] = []
-        for (const { take, drop, from } of script) {
+        for (const { take, drop, from, capacity } of script) {
+          slots.limit(capacity)
+          if (slots.size > slots.neededSize) slots.cut(slots.neededSize)
+          if (slots.size < capacity) slots.grow(capacity - slots.size)
           const freeBefore = slots.free
           const runs = slots.allocate(take, from)
           expect(runs === null).toBe(freeBefore < take)
-          if (runs !== null) live.push(runs)
-          else slots.release(live.splice(drop % live.length, 1)[0] as SlotRun[])
+          if (runs !== null) {
+            live.push(runs)
+            expect(slots.isBehind(runs)).toBe(false)
+          } else if (live.length > 0)
+            slots.release(live.splice(drop % live.length, 1)[0] as SlotRun[])
           const owned = live
             .flat()
             .flatMap(({ first, count }) => [...Array(count).keys()].map((i) => first + i))
           expect(new Set(owned).size).toBe(owned.length)
           expect(slots.used).toBe(owned.length)
+          const within = owned.filter((slot) => slot < capacity).length
+          expect(slots.free).toBe(Math.min(slots.size, capacity) - within)
         }
       }),
     )

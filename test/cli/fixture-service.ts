@@ -10,6 +10,7 @@ import type {
   PrefixSummaryJson,
 } from '../../src/api/native/schema.ts'
 import { type ErrorCode, errorKinds } from '../../src/errors.ts'
+import { budgetsFixture } from './budgets-fixture.ts'
 import { adviceFixture, requestFixture, totalsFixture } from './history-fixtures.ts'
 import { pinsFixture } from './pins-fixture.ts'
 import { nowMs } from './run.ts'
@@ -85,6 +86,7 @@ export const statsFixture: CacheStatsJson = {
     projected_per_year_bytes: 365 * 32 * gibibyte,
     tier_writes_per_day: 0.16,
   },
+  ssd_disk: { state: 'enough', free_bytes: 300 * gibibyte },
   ttft_ms: { hit: 410, miss: 9800 },
   models: [
     {
@@ -279,6 +281,8 @@ function standard(url: URL, body: unknown): Answer {
       return { status: 200, body: page(url) }
     case '/v1/cache/prefixes/9f2c':
       return { status: 200, body: detailFixture }
+    case '/v1/cache/budgets':
+      return { status: 200, body: budgetsFixture }
     case '/v1/cache/pins':
       return { status: 200, body: pinsFixture }
     case '/v1/cache/pins/9f2c':

@@ -20,6 +20,7 @@ const listings = [
   ['pin'],
   ['pin', '9f2c', '--ttl', '7d'],
   ['unpin', '9f2c'],
+  ['budget'],
 ] as const
 
 for (const words of listings) {

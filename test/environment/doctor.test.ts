@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -50,6 +50,18 @@ describe('the look at a machine', () => {
   it('warns of a disk that holds less than the SSD tier may take', async () => {
     const disk = (await findings({ ssdBytes: 1024 ** 5 })).get('disk')
     expect(disk).toMatchObject({ state: 'warn', next: expect.stringContaining('--ssd') })
+  })
+
+  it('counts what the tier has of the disk already', async () => {
+    const folder = join(home, 'not', 'there', 'yet')
+    mkdirSync(folder, { recursive: true })
+    const slab = join(folder, 'spill.slab')
+    writeFileSync(slab, '')
+    // A hole: it takes nothing of the disk.
+    truncateSync(slab, 1024 ** 4)
+    const disk = (await findings({ ssdBytes: 1024 ** 4 })).get('disk')
+    rmSync(folder, { recursive: true })
+    expect(disk).toMatchObject({ state: 'ok' })
   })
 
   it('fails for a RAM tier that is larger than the machine', async () => {

@@ -25,11 +25,12 @@ const slotBytes = 1024 * 1024
 const nameOf = (key: RecordKey): string => `${key.hash}:${key.kind}`
 
 export function createMemorySsd(
-  capacityBytes: number,
+  openedWithBytes: number,
   content: ReadonlyMap<string, Stored> = new Map(),
   lastWrites: string | null = null,
 ): MemorySsd {
   const stored = new Map(content)
+  let capacityBytes = openedWithBytes
   const notes = new Map<Namespace, string>()
   let saidOfWrites = lastWrites
   let writeError: Error | null = null
@@ -50,12 +51,16 @@ export function createMemorySsd(
   return {
     usage: () => ({
       usedBytes: usedBytes(),
+      budgetBytes: capacityBytes,
       capacityBytes,
+      fileBytes: usedBytes(),
       records: stored.size,
       readBytes,
       writtenBytes,
       directIo: false,
+      disk: { state: 'enough', freeBytes: null },
     }),
+    async look() {},
     records: () => [...stored.values()].map((item) => item.record),
     tokens(hash) {
       for (const item of stored.values()) if (item.record.hash === hash) return item.tokens
@@ -64,6 +69,11 @@ export function createMemorySsd(
     writes: () => saidOfWrites,
     allocatedBytes,
     freeBytes,
+    resize(sizeBytes) {
+      capacityBytes = sizeBytes
+    },
+    // Bytes have no places here.
+    isBehind: () => false,
     async write(record, tokens, bytes, writes) {
       const neededBytes = allocatedBytes(record.sizeBytes)
       if (freeBytes() < neededBytes) throw new CacheError('PREFIXD_E_CACHE_FULL', 'no slots')

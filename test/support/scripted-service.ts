@@ -18,6 +18,7 @@ import type {
   Service,
   WorkerReport,
 } from '../../src/pipeline/types.ts'
+import { scriptedBudgets } from './scripted-budgets.ts'
 
 export type Script = (request: GenerateRequest, signal: AbortSignal) => AsyncIterable<GenerateEvent>
 
@@ -221,6 +222,7 @@ const stats: CacheStats = {
   failedWrites: 0,
   advice: null,
   ssdWrites: null,
+  ssdDisk: null,
   ttftMs: { hit: 12, miss: null },
   models: [
     {
@@ -340,6 +342,7 @@ export function scriptedService(script: Script = answering()): ScriptedService {
       list: async () => ({ requests: [], nextCursor: null }),
       find: async () => null,
     },
+    budgets: scriptedBudgets(),
     transfer: {
       async *exportPrefixes() {},
       importPrefixes: () => Promise.reject(new Error('not scripted')),

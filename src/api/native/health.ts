@@ -8,9 +8,15 @@ export function healthRoutes(server: Server, { service }: ApiContext): void {
     const cards = service.models()
     if (!cards.some((card) => card.state === 'ready')) throw notReady(cards)
     const failed = cards.filter((card) => card.state === 'failed')
-    if (failed.length === 0) return { status: 'ok' }
-    // Requests for a model that is loaded wait for it; those for a failed one are refused.
-    return { status: 'degraded', models: failed.map(({ id, state }) => ({ id, state })) }
+    const disk = service.budgets.disk()?.state ?? 'enough'
+    if (failed.length === 0 && disk === 'enough') return { status: 'ok' }
+    return {
+      status: 'degraded',
+      // Requests for a model that is loaded wait for it; those for a failed one are refused.
+      ...(failed.length === 0 ? {} : { models: failed.map(({ id, state }) => ({ id, state })) }),
+      // Requests are answered all the same; what they have computed may not outlive a restart.
+      ...(disk === 'enough' ? {} : { disk }),
+    }
   }
   // Whoever only asks whether the service lives has no key: load balancers, containers.
   const config = { isOpen: true }

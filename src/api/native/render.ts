@@ -63,6 +63,10 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     failed_writes: stats.failedWrites,
     advice: stats.advice && toAdviceStep(stats.advice),
     ssd_writes: stats.ssdWrites === null ? null : toSsdWrites(stats.ssdWrites, stats.tiers),
+    ssd_disk: stats.ssdDisk && {
+      state: stats.ssdDisk.state,
+      free_bytes: stats.ssdDisk.freeBytes,
+    },
     ttft_ms: { ...stats.ttftMs },
     models: stats.models.map(({ model, requests, tokens, rates }) => ({
       model,

@@ -5,7 +5,7 @@
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 import { count, milliseconds, nullable } from './values.ts'
-import { SsdWritesSchema } from './writes-schema.ts'
+import { SsdDiskSchema, SsdWritesSchema } from './writes-schema.ts'
 
 export { count, milliseconds, nullable }
 
@@ -94,6 +94,8 @@ export const CacheStatsSchema = Type.Object({
   advice: nullable(AdviceStepSchema),
   /** Null without an SSD tier. */
   ssd_writes: nullable(SsdWritesSchema),
+  /** The file system that it is on; null without one. */
+  ssd_disk: nullable(SsdDiskSchema),
   ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
   /** The part of each model in this, the default one first. */
   models: Type.Array(ModelStatsSchema),

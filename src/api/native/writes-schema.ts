@@ -1,4 +1,4 @@
-/** The JSON of what the SSD is written: a part of `/v1/cache/stats`. See schema.ts. */
+/** The JSON of the SSD's wear and of its file system: parts of `/v1/cache/stats`. See schema.ts. */
 import { type Static, Type } from 'typebox'
 import { count, nullable } from './values.ts'
 
@@ -16,6 +16,18 @@ export const SsdWritesSchema = Type.Object({
   projected_per_year_bytes: count,
   /** How often all of the tier would be written in a day. */
   tier_writes_per_day: Type.Number(),
+})
+
+export const SsdDiskSchema = Type.Object({
+  state: Type.Union([
+    Type.Literal('enough'),
+    /** The tier grows no further. */
+    Type.Literal('no_growth'),
+    /** Nothing is written to the tier: what is computed stays in RAM. */
+    Type.Literal('no_writes'),
+  ]),
+  /** When it was last looked at; null: not yet. */
+  free_bytes: nullable(count),
 })
 
 export type SsdWritesJson = Static<typeof SsdWritesSchema>

@@ -168,8 +168,9 @@ const prefillSpeed = ({
   tokensPerSecond === null ? '-' : `${formatCompact(tokensPerSecond)} tokens/s`
 
 /** Only what somebody may have to act on. */
-function warnings({ corrupt_blocks: corrupt, failed_writes: failed }: CacheStatsJson): string[] {
-  const lines: string[] = []
+function warnings(stats: CacheStatsJson): string[] {
+  const { corrupt_blocks: corrupt, failed_writes: failed, ssd_disk: disk } = stats
+  const lines = disk === null ? [] : diskWarnings(disk)
   if (corrupt > 0) {
     const were = corrupt === 1 ? 'block was' : 'blocks were'
     lines.push(
@@ -183,4 +184,17 @@ function warnings({ corrupt_blocks: corrupt, failed_writes: failed }: CacheStats
     )
   }
   return lines
+}
+
+function diskWarnings({
+  state,
+  free_bytes: freeBytes,
+}: NonNullable<CacheStatsJson['ssd_disk']>): string[] {
+  if (state === 'enough') return []
+  const free = freeBytes === null ? 'too little' : formatSize(freeBytes)
+  const what =
+    state === 'no_growth'
+      ? 'The ssd tier grows no further'
+      : 'Nothing is written to the ssd: what is computed stays in RAM'
+  return [`The file system has ${free} free. ${what}. It goes on by itself when there is more.`]
 }

@@ -1,0 +1,104 @@
+/**
+ * Whether the file system has room for the SSD tier, others being at it too. With little room the
+ * slab does not grow, and with nearly none nothing is written: LMDB needs some for every commit.
+ * What the disk has refused is asked for again when it has more, or after a while: a quota does not
+ * show in what is free.
+ */
+import type { DiskUsage } from '../types.ts'
+
+export interface DiskRoomOptions {
+  readonly freeBytes: () => Promise<number>
+  /** Free bytes that are left to others. */
+  readonly floorBytes: number
+  /** The slab grows in steps of this. */
+  readonly stepBytes: number
+}
+
+export interface DiskRoom {
+  /** True while the disk, not the limit, keeps the slab from growing. */
+  readonly isShort: boolean
+  /** True while nothing is to be written. */
+  readonly isFull: boolean
+  /** When it was last looked at; null: never. */
+  readonly freeBytes: number | null
+  /** Looks at the disk. Rejects as the system does. */
+  look(): Promise<void>
+  /** Bytes that the slab may take now; 0 while the disk has no more than when it refused. */
+  spareBytes(): Promise<number>
+  refuseGrowth(): void
+  allowGrowth(): void
+  refuseWrites(): void
+}
+
+/** Of the floor: with less nothing is written, and with twice as much it goes on. */
+const writeFloorShare = 1 / 16
+/** Looks after which what was refused is tried again all the same. */
+const looksUntilRetry = 60
+
+interface Refusal {
+  readonly atFreeBytes: number
+  looks: number
+}
+
+export function createDiskRoom({ freeBytes, floorBytes, stepBytes }: DiskRoomOptions): DiskRoom {
+  const writeFloorBytes = floorBytes * writeFloorShare
+  let knownBytes: number | null = null
+  let noGrowth: Refusal | null = null
+  let noWrites: Refusal | null = null
+
+  const refusal = (): Refusal => ({ atFreeBytes: knownBytes ?? 0, looks: 0 })
+
+  /** Has the disk so much, and more than when it refused, or was it long ago? */
+  function isOver(refused: Refusal, freeNow: number, wantedBytes: number): boolean {
+    refused.looks++
+    if (freeNow < wantedBytes) return false
+    return freeNow > refused.atFreeBytes || refused.looks >= looksUntilRetry
+  }
+
+  async function look(): Promise<number> {
+    const freeNow = await freeBytes()
+    knownBytes = freeNow
+    if (noWrites !== null && isOver(noWrites, freeNow, 2 * writeFloorBytes)) noWrites = null
+    else if (freeNow < writeFloorBytes) noWrites ??= refusal()
+    if (noGrowth !== null && isOver(noGrowth, freeNow, floorBytes + stepBytes)) noGrowth = null
+    else if (freeNow < floorBytes) noGrowth ??= refusal()
+    return freeNow
+  }
+
+  return {
+    get isShort() {
+      return noGrowth !== null
+    },
+    get isFull() {
+      return noWrites !== null
+    },
+    get freeBytes() {
+      return knownBytes
+    },
+    async look() {
+      await look()
+    },
+    async spareBytes() {
+      const freeNow = await freeBytes()
+      knownBytes = freeNow
+      if (noGrowth !== null && freeNow <= noGrowth.atFreeBytes) return 0
+      return Math.max(0, freeNow - floorBytes)
+    },
+    refuseGrowth() {
+      // Who asks again before its time is refused again, and does not put that off.
+      noGrowth = { ...refusal(), looks: noGrowth?.looks ?? 0 }
+    },
+    allowGrowth() {
+      noGrowth = null
+    },
+    refuseWrites() {
+      noWrites ??= refusal()
+    },
+  }
+}
+
+/** As people are told. A slab that is as long as it may be wants no more room. */
+export const diskUsage = (room: DiskRoom, isWhole: boolean): DiskUsage => ({
+  state: room.isFull ? 'no_writes' : room.isShort && !isWhole ? 'no_growth' : 'enough',
+  freeBytes: room.freeBytes,
+})

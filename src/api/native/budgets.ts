@@ -1,0 +1,47 @@
+/** `/v1/cache/budgets`: how much the tiers may take, and changing it until the service ends. */
+import type { TierBudget } from '../../../cache/types.ts'
+import type { BudgetChange, Budgets } from '../../pipeline/budget-types.ts'
+import type { ApiContext, Server } from '../context.ts'
+import {
+  type BudgetsJson,
+  type BudgetsRequestJson,
+  BudgetsRequestSchema,
+} from './budgets-schema.ts'
+
+export function budgetRoutes(server: Server, { service }: ApiContext): void {
+  const { budgets } = service
+  server.get('/v1/cache/budgets', async (): Promise<BudgetsJson> => toBudgets(budgets.read()))
+  server.patch(
+    '/v1/cache/budgets',
+    { schema: { body: BudgetsRequestSchema } },
+    async ({ body }): Promise<BudgetsJson> => toBudgets(await budgets.change(readChange(body))),
+  )
+}
+
+const readChange = (body: BudgetsRequestJson): BudgetChange => ({
+  ...(body.ram_bytes === undefined ? {} : { ramBytes: body.ram_bytes }),
+  ...(body.ssd_bytes === undefined ? {} : { ssdBytes: body.ssd_bytes }),
+  ...(body.ssd_writes_per_day_bytes === undefined
+    ? {}
+    : { ssdWritesPerDayBytes: body.ssd_writes_per_day_bytes }),
+})
+
+const toBudgets = ({ ram, ssd, ssdWrites }: Budgets): BudgetsJson => ({
+  object: 'cache.budgets',
+  ram: { ...toTier(ram), most_bytes: ram.mostBytes },
+  ssd: ssd && toTier(ssd),
+  ssd_writes_per_day: ssdWrites && {
+    budget_bytes: ssdWrites.perDayBytes,
+    at_start_bytes: ssdWrites.openedWithBytes,
+    used_bytes: ssdWrites.todayBytes,
+  },
+})
+
+const toTier = (tier: TierBudget): NonNullable<BudgetsJson['ssd']> => ({
+  budget_bytes: tier.budgetBytes,
+  at_start_bytes: tier.openedWithBytes,
+  used_bytes: tier.usedBytes,
+  held_bytes: tier.heldBytes,
+  shrinking: tier.isShrinking,
+  waits_for: tier.waitsFor,
+})

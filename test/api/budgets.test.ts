@@ -1,0 +1,107 @@
+/** Budgets over HTTP, and on the real service while it runs. */
+import Value from 'typebox/value'
+import { expect, test } from 'vitest'
+import { type BudgetsJson, BudgetsSchema } from '../../src/api/native/budgets-schema.ts'
+import { createServer } from '../../src/api/server.ts'
+import { scriptedBudgets } from '../support/scripted-budgets.ts'
+import { scriptedService } from '../support/scripted-service.ts'
+import {
+  createServiceFolder,
+  fakeTokens,
+  type TestService,
+  until,
+} from '../support/start-service.ts'
+
+const url = '/v1/cache/budgets'
+const mebibyte = 1024 ** 2
+
+test('every answer keeps to its schema, and what is absent stays as it is', async () => {
+  const budgets = scriptedBudgets()
+  const server = createServer({ ...scriptedService(), budgets })
+  const shown = await server.inject({ method: 'GET', url })
+  expect([shown.statusCode, ...Value.Errors(BudgetsSchema, shown.json())]).toEqual([200])
+  for (const payload of [{ ram_bytes: 1e8 }, { ssd_bytes: 1e9, ssd_writes_per_day_bytes: null }]) {
+    const reply = await server.inject({ method: 'PATCH', url, payload })
+    expect([reply.statusCode, ...Value.Errors(BudgetsSchema, reply.json())]).toEqual([200])
+  }
+  expect(budgets.changes).toEqual([
+    { ramBytes: 1e8 },
+    { ssdBytes: 1e9, ssdWritesPerDayBytes: null },
+  ])
+})
+
+test.each([
+  [{}],
+  [{ ram_bytes: '1GiB' }],
+  [{ ram_bytes: -1 }],
+  [{ ssd_bytes: null }],
+  [{ ssd_bytes: 1.5 }],
+])('%j is refused', async (payload) => {
+  const budgets = scriptedBudgets()
+  const server = createServer({ ...scriptedService(), budgets })
+  expect((await server.inject({ method: 'PATCH', url, payload })).statusCode).toBe(400)
+  expect(budgets.changes).toEqual([])
+})
+
+const patch = async (service: TestService, body: object) => {
+  const headers = { 'content-type': 'application/json' }
+  const init = { method: 'PATCH', headers, body: JSON.stringify(body) }
+  return fetch(service.url + url, init)
+}
+
+const complete = async (service: TestService, start: number) => {
+  const prompt = [...fakeTokens(start, 600)]
+  const reply = await service.post('/v1/completions', { prompt, max_tokens: 1, model: 'fake' })
+  expect(reply.status).toBe(200)
+  return ((await reply.json()) as { cache: { tokens: { restored: number } } }).cache.tokens
+}
+
+test('a running service takes smaller and larger tiers, and refuses what needs a restart', async () => {
+  const folder = createServiceFolder()
+  const flags = { engine: 'fake', ram: '128MiB', ssd: '256MiB' }
+  const service = await folder.start(flags, { bytesPerToken: 16_000 })
+  for (let start = 1; start <= 12; start++) await complete(service, start)
+
+  const tooMuch = await patch(service, { ram_bytes: 129 * mebibyte, ssd_bytes: 64 * mebibyte })
+  expect(tooMuch.status).toBe(400)
+  expect(await tooMuch.json()).toMatchObject({
+    error: { param: 'ram_bytes', message: expect.stringContaining('Restart with a larger --ram') },
+  })
+  for (const body of [{ ram_bytes: 1 }, { ssd_bytes: 0 }, { ssd_writes_per_day_bytes: 5 }]) {
+    const reply = await patch(service, body)
+    expect(reply.status).toBe(400)
+    expect(await reply.json()).toMatchObject({ error: { param: Object.keys(body)[0] } })
+  }
+  const unchanged = (await service.get(url)) as BudgetsJson
+  expect(unchanged).toMatchObject({
+    ram: { budget_bytes: 128 * mebibyte, most_bytes: 128 * mebibyte, shrinking: false },
+    ssd: { budget_bytes: 256 * mebibyte },
+    ssd_writes_per_day: { budget_bytes: null, at_start_bytes: null },
+  })
+
+  const smaller = { ram_bytes: 64 * mebibyte, ssd_bytes: 64 * mebibyte }
+  const reply = await patch(service, { ...smaller, ssd_writes_per_day_bytes: 2 ** 30 })
+  expect(await reply.json()).toMatchObject({
+    ram: { budget_bytes: smaller.ram_bytes, at_start_bytes: 128 * mebibyte },
+    ssd: { budget_bytes: smaller.ssd_bytes, at_start_bytes: 256 * mebibyte },
+    ssd_writes_per_day: { budget_bytes: 2 ** 30, at_start_bytes: null },
+  })
+  const ask = async () => (await service.get(url)) as BudgetsJson
+  const done = await until(ask, ({ ram, ssd }) => !ram.shrinking && ssd?.shrinking === false)
+  expect(done.ram.held_bytes).toBeLessThanOrEqual(64 * mebibyte)
+  expect(done.ssd?.held_bytes).toBeLessThanOrEqual(64 * mebibyte)
+  // The last one was stored at the end of the file.
+  expect((await complete(service, 12)).restored).toBe(599)
+})
+
+test('without an SSD tier its budgets are null, and cannot be set', async () => {
+  const service = await createServiceFolder().start({ engine: 'fake', ssd: '0' })
+  expect(await service.get(url)).toMatchObject({ ssd: null, ssd_writes_per_day: null })
+  for (const body of [{ ssd_bytes: 2 ** 30 }, { ssd_writes_per_day_bytes: null }]) {
+    const reply = await patch(service, body)
+    expect(reply.status).toBe(400)
+    expect(await reply.json()).toMatchObject({
+      error: { message: expect.stringContaining('Restart with --ssd SIZE') },
+    })
+  }
+})

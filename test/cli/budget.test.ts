@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { refusal, startFixtureService } from './fixture-service.ts'
+import { prefixd } from './run.ts'
+
+describe('prefixd budget', () => {
+  it('asks for the sizes that were named, and for nothing where none was', async () => {
+    await using service = await startFixtureService()
+    const at = ['--url', service.url]
+    await prefixd(['budget', ...at])
+    await prefixd(['budget', '--ram', '2GiB', '--ssd', '500MB', ...at])
+    await prefixd(['budget', '--ssd-writes-per-day', '0', ...at])
+    expect(service.requests).toEqual([
+      { line: 'GET /v1/cache/budgets', body: null },
+      { line: 'PATCH /v1/cache/budgets', body: { ram_bytes: 2 ** 31, ssd_bytes: 500_000_000 } },
+      { line: 'PATCH /v1/cache/budgets', body: { ssd_writes_per_day_bytes: null } },
+    ])
+  })
+
+  it('names the settings that keep a change over a restart, as a config file takes them', async () => {
+    await using service = await startFixtureService()
+    const { out } = await prefixd(['budget', '--url', service.url])
+    expect(out).toContain('  ram = "8GiB"\n  ssd-writes-per-day = "0"\n')
+    expect(out).not.toContain('  ssd = ')
+  })
+
+  it('ends with the service’s own words where it refuses', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/budgets': refusal('PREFIXD_E_INVALID_VALUE', 'The RAM tier takes 1 to 2 bytes.'),
+    })
+    const ran = await prefixd(['budget', '--ram', '2GiB', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 2, out: '' })
+    expect(ran.err).toContain('The RAM tier takes 1 to 2 bytes.')
+  })
+
+  it('wants sizes that are some', async () => {
+    expect(await prefixd(['budget', '--ssd', 'much'])).toMatchObject({ exit: 2 })
+  })
+})
