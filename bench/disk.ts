@@ -2,43 +2,38 @@
  * The SSD tier beside the raw disk: records of the same sizes, 4 in flight, in turn. The raw side
  * is the slab's own way without the tier: one preallocated file, O_DIRECT where there is one.
  */
-import { randomFillSync } from 'node:crypto'
-import { crc32 } from 'node:zlib'
-import { createInFlight } from '../cache/tiers/in-flight.ts'
 import { preallocate } from '../cache/tiers/libc.ts'
 import { fileIo } from '../cache/tiers/slab-file.ts'
 import { openSsdTier } from '../cache/tiers/ssd.ts'
-import type { RecordKey, SsdTier, StoredRecord } from '../cache/tiers/tier.ts'
-import type { BlockHash, Namespace } from '../cache/types.ts'
+import type { SsdTier } from '../cache/tiers/tier.ts'
 import { limits } from '../src/config/limits.ts'
+import {
+  each,
+  makeRecord,
+  paddedBytes,
+  readAll,
+  recordRoomBytes,
+  takeView,
+  type Written,
+  writeAll,
+} from './disk-records.ts'
 import { type Pair, pairedFigure } from './figures.ts'
 import type { Figure, Part } from './part.ts'
-import { type Arena, createWarmArena } from './warm-arena.ts'
+import { createWarmArena } from './warm-arena.ts'
 
-const mebibyte = 1024 * 1024
-/** A block of 256 tokens of the default model. */
-const recordBytes = 256 * 23_052 + 744
-const paddedBytes = Math.ceil(recordBytes / 4096) * 4096
-
-/** The tier itself has 4 pieces in flight; as in the service, more records wait at its door. */
+/** As many pieces as the tier itself has in flight. */
 const rawInFlight = 4
-const tierInFlight = 2 * limits.ssdWritesInFlight
-
-interface Written {
-  readonly record: StoredRecord
-  readonly bytes: Uint8Array
-}
 
 export const disk: Part = async ({ scratch, quick, progress }) => {
   const recordCount = quick ? 4 : 160
   const rounds = quick ? 1 : 5
-  const arena = await createWarmArena(2 * 6 * mebibyte * recordCount)
+  const arena = await createWarmArena(2 * recordRoomBytes * recordCount)
   const source = Array.from({ length: recordCount }, (_, at) => makeRecord(arena, at))
   const into = source.map(() => takeView(arena))
   const tier = await openSsdTier({
     directory: `${scratch.directory}/disk`,
-    capacityBytes: recordCount * 6 * mebibyte,
-    stepBytes: recordCount * 6 * mebibyte,
+    capacityBytes: recordCount * recordRoomBytes,
+    stepBytes: recordCount * recordRoomBytes,
     freeDiskFloorBytes: limits.freeDiskFloorBytes,
     readsInFlight: limits.ssdReadsInFlight,
     writesInFlight: limits.ssdWritesInFlight,
@@ -76,24 +71,15 @@ async function runRound(
     await work
     return bytes / 1e6 / (performance.now() - startedAt)
   }
-  const keyOf = ({ record }: Written): RecordKey => record
   const write = {
     limit: await gbPerSecond(each(rawInFlight, source, ({ bytes }, at) => raw.write(at, bytes))),
-    value: await gbPerSecond(
-      each(tierInFlight, source, ({ record, bytes }) =>
-        tier.write(record, tokensOf(record), bytes),
-      ),
-    ),
+    value: await gbPerSecond(writeAll(tier, source)),
   }
   const read = {
     limit: await gbPerSecond(each(rawInFlight, into, (view, at) => raw.read(at, view))),
-    value: await gbPerSecond(
-      each(tierInFlight, source, (written, at) =>
-        tier.read(keyOf(written), into[at] as Uint8Array),
-      ),
-    ),
+    value: await gbPerSecond(readAll(tier, source, into)),
   }
-  await tier.remove(source.map(keyOf))
+  await tier.remove(source.map(({ record }) => record))
   return { write, read }
 }
 
@@ -123,47 +109,6 @@ function diskFigures(writes: readonly Pair[], reads: readonly Pair[]): Figure[] 
     ),
   ]
 }
-
-async function each<T>(
-  recordsInFlight: number,
-  items: readonly T[],
-  work: (item: T, at: number) => Promise<void>,
-): Promise<void> {
-  const inFlight = createInFlight(recordsInFlight)
-  await Promise.all(items.map((item, at) => inFlight.run(() => work(item, at))))
-}
-
-function takeView(arena: Arena): Uint8Array {
-  const extent = arena.allocate(recordBytes)
-  if (extent === null) throw new Error('the arena of the bench is too small')
-  return arena.view(extent.offset, paddedBytes)
-}
-
-function makeRecord(arena: Arena, at: number): Written {
-  const bytes = takeView(arena)
-  randomFillSync(bytes)
-  const crc32s: number[] = []
-  for (let from = 0; from < recordBytes; from += mebibyte) {
-    crc32s.push(crc32(bytes.subarray(from, Math.min(from + mebibyte, recordBytes))))
-  }
-  const hash = (at + 1).toString(16).padStart(16, '0') as BlockHash
-  const record: StoredRecord = {
-    hash,
-    kind: 'kv',
-    namespace: 'b'.repeat(64) as Namespace,
-    parent: hash,
-    blockIndex: at,
-    tokenCount: 256,
-    grid: true,
-    sizeBytes: recordBytes,
-    crc32s,
-    createdAtMs: 0,
-    lastUsedAtMs: 0,
-  }
-  return { record, bytes }
-}
-
-const tokensOf = (record: StoredRecord): Uint32Array => new Uint32Array(record.tokenCount)
 
 interface RawFile {
   write(at: number, bytes: Uint8Array): Promise<void>

@@ -5,6 +5,7 @@ import { boundaries } from './boundaries.ts'
 import { cachingCost } from './caching-cost.ts'
 import { decode } from './decode.ts'
 import { disk } from './disk.ts'
+import { encryption } from './encryption.ts'
 import { eventLoop } from './event-loop.ts'
 import { figureLines, figuresJson } from './figures.ts'
 import { grammar } from './grammar.ts'
@@ -21,6 +22,7 @@ const parts: ReadonlyMap<string, Part> = new Map(
   Object.entries({
     restore,
     disk,
+    encryption,
     index: indexSize,
     decode,
     grammar,

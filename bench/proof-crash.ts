@@ -17,7 +17,8 @@ const usage = `npm run proof:crash -- [--kills 1000] [--service-kills 20] [--rea
 
 Kills processes with -9 at random moments: first one that has the pipeline, the cache and the fake
 engine in it, then whole services with the fake engine, whose answers depend on every restored byte,
-and at last services with the real model. The seed is printed; it repeats the prompts.`
+and at last services with the real model. The seed is printed; it repeats the prompts. With a key in
+PREFIXD_ENCRYPT_KEY the first one's store is encrypted.`
 
 function readCount(name: string, text: string): number {
   const count = Number(text)

@@ -17,6 +17,8 @@ export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | '
   readonly ssdBytes: number
   readonly ssdReadsInFlight: number
   /** How long the end may take to write what had to wait in RAM for its share of the writes. */
+  /** 32 bytes, with which the SSD tier is encrypted. Without them it is not. */
+  readonly encryptionKey?: Uint8Array | null
   readonly closeFlushMs: number
   readonly slabStepBytes: number
   readonly freeDiskFloorBytes: number
@@ -38,7 +40,8 @@ const mebibyte = 1024 ** 2
 
 /**
  * Serves at once: no payload is read and no memory is touched yet; `arena.warmUp()` does that in
- * the background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_ARENA`.
+ * the background. Rejects with `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT`, `…_KEY`
+ * or `…_ARENA`.
  */
 export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
   const { h64Raw } = await xxhash()
@@ -59,6 +62,7 @@ export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
             writesInFlight: options.ssdWritesInFlight,
             onWarning: (message) => options.warn(message, null),
           })
+            encryptionKey: options.encryptionKey ?? null,
     const cache = new Cache({ ...options, arena, ssd, hash64: (bytes) => h64Raw(bytes) })
     const opened = arena
     return {

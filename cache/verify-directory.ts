@@ -22,6 +22,8 @@ export interface VerifyDirectoryOptions {
   /** Take out what is damaged, with all that depends on it. */
   readonly repair: boolean
   readonly readsInFlight: number
+  /** Of an encrypted store. */
+  readonly encryptionKey?: Uint8Array | null
   readonly warn: (message: string) => void
 }
 
@@ -50,19 +52,25 @@ export async function* verifyDirectory(
 
 /** Nothing is known of any record then. A repair sets the index aside, as a start does. */
 async function* damagedIndex(
-  { repair, warn }: VerifyDirectoryOptions,
+  options: VerifyDirectoryOptions,
   lock: DirectoryLock,
   damage: string,
 ): AsyncGenerator<VerifyEvent> {
+  const { repair } = options
   const tally = createTally(0)
   const what = `the index cannot be read (${damage}): nothing that it named can be found`
   yield tally.found({ kind: 'index', hash: null, record: null, what, mended: repair })
-  if (repair) await (await openIndex(lock, warn)).close()
+  if (repair) await (await openIndex(lock, options)).close()
   yield tally.done()
 }
 
-const openIndex = ({ directory }: DirectoryLock, onWarning: (message: string) => void) =>
-  openRecordIndex({ directory, format: { version: formatVersion, slotBytes }, onWarning })
+function openIndex(
+  { directory }: DirectoryLock,
+  { encryptionKey = null, warn: onWarning }: VerifyDirectoryOptions,
+): Promise<RecordIndex> {
+  const format = { version: formatVersion, slotBytes }
+  return openRecordIndex({ directory, format, encryptionKey, onWarning })
+}
 
 async function* verifyOpened(
   options: VerifyDirectoryOptions,
@@ -70,7 +78,7 @@ async function* verifyOpened(
 ): AsyncGenerator<VerifyEvent> {
   const { h64Raw } = await xxhash()
   const hash64 = (bytes: Uint8Array): bigint => h64Raw(bytes)
-  const index = await openIndex(lock, options.warn)
+  const index = await openIndex(lock, options)
   let slab: Slab | null = null
   try {
     slab = await openWhole(lock.directory, options.readsInFlight)

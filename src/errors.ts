@@ -131,6 +131,7 @@ export const errorKinds = {
   PREFIXD_E_CACHE_DIRECTORY: startup,
   PREFIXD_E_CACHE_LOCKED: startup,
   PREFIXD_E_CACHE_FORMAT: startup,
+  PREFIXD_E_CACHE_KEY: startup,
   PREFIXD_E_CACHE_ARENA: startup,
   PREFIXD_E_CACHE_FULL: internal,
   PREFIXD_E_CACHE_IO: internal,

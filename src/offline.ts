@@ -2,14 +2,20 @@
 import { verifyDirectory } from '../cache/index.ts'
 import { toVerifyEvent } from './api/native/verify.ts'
 import type { OfflineOptions, ServiceModule } from './cli/service.ts'
+import { readEncryptionKey } from './config/encryption-key.ts'
 import { limits } from './config/limits.ts'
+import type { Config } from './config/schema.ts'
 
 export const verifyOffline: ServiceModule['verifyOffline'] = async function* (
-  directory: string,
+  config: Config,
   options: OfflineOptions,
 ) {
-  const readsInFlight = limits.ssdReadsInFlight
-  for await (const event of verifyDirectory({ ...options, directory, readsInFlight })) {
+  const store = {
+    directory: config.dir,
+    encryptionKey: readEncryptionKey(config, process.env),
+    readsInFlight: limits.ssdReadsInFlight,
+  }
+  for await (const event of verifyDirectory({ ...options, ...store })) {
     yield toVerifyEvent(event)
   }
 }

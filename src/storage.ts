@@ -2,6 +2,7 @@
 import { type OpenCache, openCache } from '../cache/index.ts'
 import { openCatalog } from './catalog/open.ts'
 import type { Catalog } from './catalog/types.ts'
+import { keyVariable, readEncryptionKey } from './config/encryption-key.ts'
 import { limits } from './config/limits.ts'
 import type { Config } from './config/schema.ts'
 import type { Log } from './observe/log.ts'
@@ -10,11 +11,18 @@ export interface Storage extends OpenCache {
   readonly catalog: Catalog
 }
 
-/** Rejects as `openCache` does; the directory is this process's own then. */
+/**
+ * Rejects as `openCache` does, and with `PREFIXD_E_CONFIG` for a key that cannot be used. The
+ * directory is this process's own then.
+ */
 export async function openStorage(config: Config, log: Log): Promise<Storage> {
   const warn = (message: string, error: unknown) => log.warn(message, error)
+  const encryptionKey = readEncryptionKey(config, process.env)
+  // What the service starts needs no key, and would inherit it.
+  delete process.env[keyVariable]
   const opened = await openCache({
     directory: config.dir,
+    encryptionKey,
     ramBytes: config.ramBytes,
     ssdBytes: config.ssdBytes,
     blockTokens: config.blockTokens,

@@ -16,6 +16,7 @@ import { isBlock, recordOf } from '../../cache/prefix-index.ts'
 import { openSsdTier } from '../../cache/tiers/ssd.ts'
 import type { SsdTier } from '../../cache/tiers/tier.ts'
 import type { BlockHash } from '../../cache/types.ts'
+import { readEncryptionKey } from '../../src/config/encryption-key.ts'
 import { createColdEngine, createConversations } from '../faults/conversations.ts'
 import { blockTokens, type Profile } from '../faults/profile.ts'
 import type { Acknowledged } from '../faults/promises.ts'
@@ -53,6 +54,7 @@ async function openTier(directory: string): Promise<SsdTier> {
     freeDiskFloorBytes: 0,
     readsInFlight: 4,
     writesInFlight: 4,
+    encryptionKey: readEncryptionKey({ encryptKeyFile: null, keepText: false }, process.env),
     onWarning: (message) => say(`wrong ${message}`),
   })
   return {

@@ -184,6 +184,7 @@ function createIndex(tables: Tables): RecordIndex {
   // The next read overwrites what the last one has returned, as LMDB's own buffer does.
   const shared = Buffer.alloc(64 * 1024)
   return {
+    sealing: null,
     *entries(decoder: EntryDecoder) {
       for (const keyHex of [...records.keys()].sort()) {
         const key = Buffer.from(keyHex, 'hex')

@@ -15,7 +15,7 @@ import {
 } from './record-format.ts'
 import type { RecordIndex } from './record-index.ts'
 import { type Slab, slotBytes } from './slab.ts'
-import { checkBytes } from './stored-bytes.ts'
+import { checkBytes, keptOf } from './stored-bytes.ts'
 import type { ExamineOptions, RecordKey } from './tier.ts'
 
 export interface Damage {
@@ -89,7 +89,8 @@ async function damageOf(
     }
   }
   try {
-    await checkBytes(it.slab, { ...entry.record, runs: entry.runs }, scratch, turn)
+    const source = { slab: it.slab, sealing: it.index.sealing }
+    await checkBytes(source, keptOf(entry), scratch, turn)
   } catch (error) {
     if (error === refusal) throw error
     // Its slots may have been given to another record while they were read.
@@ -126,7 +127,7 @@ function misplaced(it: Examination, { record }: Entry, decoder: EntryDecoder): D
 function misnamed(it: Examination, { record }: Entry): Damage | null {
   const wrong = (what: string): Damage => ({ kind: 'tokens', what })
   const tokens = it.index.tokens(record.hash)
-  if (tokens === null) return wrong('its token ids are missing')
+  if (tokens === null) return wrong('its token ids are missing, or do not open with the key')
   if (tokens.length !== record.tokenCount) {
     return wrong(`it has ${tokens.length} token ids instead of ${record.tokenCount}`)
   }

@@ -8,7 +8,7 @@ import { createEntryDecoder, type Entry, encodeKey } from './record-format.ts'
 import type { RecordIndex } from './record-index.ts'
 import type { Slab } from './slab.ts'
 import type { SlotRun } from './slots.ts'
-import { type Kept, nameOf } from './stored-bytes.ts'
+import { type Kept, keptOf, nameOf } from './stored-bytes.ts'
 import type { Examined, ExamineOptions, RecordKey, TierFinding } from './tier.ts'
 
 export interface LiveTier {
@@ -54,13 +54,15 @@ export async function* examineLive(
 
 const differs: Damage = { kind: 'memory', what: 'the service has other slots or sums in memory' }
 
-function isKept({ entries }: LiveTier, { record, runs }: Entry): boolean {
-  const kept = entries.get(nameOf(record))
-  return kept !== undefined && imprint(kept) === imprint({ ...record, runs })
+function isKept({ entries }: LiveTier, entry: Entry): boolean {
+  const kept = entries.get(nameOf(entry.record))
+  return kept !== undefined && imprint(kept) === imprint(keptOf(entry))
 }
 
-const imprint = ({ sizeBytes, crc32s, runs }: Kept): string =>
-  [sizeBytes, ...crc32s, ...runs.flatMap(({ first, count }) => [first, count])].join()
+const imprint = ({ sizeBytes, crc32s, runs, seals = noSeals }: Kept): string =>
+  [sizeBytes, ...crc32s, ...runs.flatMap(({ first, count }) => [first, count]), ...seals].join()
+
+const noSeals = new Uint8Array(0)
 
 function findingOf(tier: LiveTier, { rawKey, key, damage }: Judged): TierFinding | null {
   if (damage === null) return null

@@ -9,12 +9,20 @@ import type { RecordKey, StoredRecord } from './tier.ts'
 
 /** Rises when a file written before can no longer be read; then the directory has to be emptied. */
 export const formatVersion = 1
+/** The same, of a store that is encrypted: whoever does not know of keys refuses it as newer. */
+export const encryptedVersion = 2
 
 /** A record and where its bytes are. */
 export interface Entry {
   readonly record: StoredRecord
   readonly runs: readonly SlotRun[]
+  /** In an encrypted store: what opens each started MiB, a nonce and a tag for each. */
+  readonly seals?: Uint8Array
 }
+
+export const nonceBytes = 12
+export const tagBytes = 16
+export const sealBytes = nonceBytes + tagBytes
 
 const kindBytes: Readonly<Record<RecordKind, number>> = { kv: 1, window: 2, state: 3 }
 const kindOfByte = new Map(
@@ -25,6 +33,7 @@ const hashBytes = 8
 const hexDigits = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 const digits = new Array<number>(2 * hashBytes).fill(0)
 const gridFlag = 1
+const sealedFlag = 2
 const parentAt = 48
 const fixedBytes = 56
 const runBytes = 8
@@ -73,14 +82,15 @@ export function compareHashes(a: Uint8Array, b: Uint8Array): number {
 }
 
 /** Throws a RangeError for a field that the format has no room for. */
-export function encodeEntry({ record, runs }: Entry): Buffer {
+export function encodeEntry({ record, runs, seals }: Entry): Buffer {
   const namespace = Buffer.from(record.namespace, 'latin1')
   checkRoom('namespace length', namespace.length, namespaceBytesMax)
   checkRoom('sizeBytes', record.sizeBytes, u48Max)
   const { crc32s } = record
-  const lists = runs.length * runBytes + crc32s.length * crcBytes
+  const lists = runs.length * runBytes + crc32s.length * crcBytes + (seals?.length ?? 0)
   const bytes = Buffer.alloc(fixedBytes + namespace.length + lists + crcBytes)
-  bytes.writeUInt8(record.grid ? gridFlag : 0, 0)
+  const sealed = seals === undefined ? 0 : sealedFlag
+  bytes.writeUInt8((record.grid ? gridFlag : 0) | sealed, 0)
   bytes.writeUInt8(namespace.length, 1)
   bytes.writeUInt32LE(record.blockIndex, 4)
   bytes.writeUInt32LE(record.tokenCount, 8)
@@ -97,6 +107,11 @@ export function encodeEntry({ record, runs }: Entry): Buffer {
     at += runBytes
   }
   for (const crc of crc32s) at = bytes.writeUInt32LE(crc, at)
+  if (seals !== undefined) {
+    checkSeals(seals.length, crc32s.length)
+    bytes.set(seals, at)
+    at += seals.length
+  }
   bytes.writeUInt32LE(crc32(bytes.subarray(0, at)), at)
   return bytes
 }
@@ -134,6 +149,7 @@ export function createEntryDecoder(): EntryDecoder {
       if (key.length !== hashBytes + 1 || kind === undefined || !isWhole(bytes)) return null
       const namespaceEnd = fixedBytes + bytes.readUInt8(1)
       const runCount = bytes.readUInt32LE(12)
+      const crcsAt = namespaceEnd + runCount * runBytes
       const record: StoredRecord = {
         hash: decodeHash(key, 0),
         kind,
@@ -143,11 +159,14 @@ export function createEntryDecoder(): EntryDecoder {
         tokenCount: bytes.readUInt32LE(8),
         grid: (bytes.readUInt8(0) & gridFlag) !== 0,
         sizeBytes: bytes.readUIntLE(24, 6),
-        crc32s: decodeCrcs(bytes, namespaceEnd + runCount * runBytes, bytes.readUInt32LE(16)),
+        crc32s: decodeCrcs(bytes, crcsAt, bytes.readUInt32LE(16)),
         createdAtMs: bytes.readUIntLE(32, 6),
         lastUsedAtMs: Math.max(usedAtMs, bytes.readUIntLE(40, 6)),
       }
-      return { record, runs: decodeRuns(bytes, namespaceEnd, runCount) }
+      const runs = decodeRuns(bytes, namespaceEnd, runCount)
+      if (!isSealed(bytes)) return { record, runs }
+      const sealsAt = crcsAt + record.crc32s.length * crcBytes
+      return { record, runs, seals: Uint8Array.from(bytes.subarray(sealsAt, -crcBytes)) }
     },
   }
 }
@@ -173,9 +192,17 @@ const crcOfWhole = 0x2144_df1c
 
 function isWhole(bytes: Buffer): boolean {
   if (bytes.length < fixedBytes + crcBytes) return false
-  const lists = bytes.readUInt32LE(12) * runBytes + bytes.readUInt32LE(16) * crcBytes
+  const eachMiB = crcBytes + (isSealed(bytes) ? sealBytes : 0)
+  const lists = bytes.readUInt32LE(12) * runBytes + bytes.readUInt32LE(16) * eachMiB
   if (bytes.length !== fixedBytes + bytes.readUInt8(1) + lists + crcBytes) return false
   return crc32(bytes) === crcOfWhole
+}
+
+const isSealed = (bytes: Buffer): boolean => (bytes.readUInt8(0) & sealedFlag) !== 0
+
+function checkSeals(length: number, crcCount: number): void {
+  if (length === crcCount * sealBytes) return
+  throw new RangeError(`${length} bytes of seals; ${crcCount} MiB have ${crcCount * sealBytes}`)
 }
 
 function checkRoom(field: string, value: number, max: number): void {
@@ -215,6 +242,16 @@ export function decodeTime(bytes: Buffer): number {
 export interface Format {
   readonly version: number
   readonly slotBytes: number
+  /** Of an encrypted store; see `KeyMark`. */
+  readonly key?: KeyMark
+}
+
+/** By what a key is known, and what makes this store's own keys of it. Hex. */
+export interface KeyMark {
+  /** 32 random bytes. */
+  readonly salt: string
+  /** 16 bytes that only the right key gives. */
+  readonly check: string
 }
 
 export function encodeFormat(format: Format): Buffer {

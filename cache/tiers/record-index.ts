@@ -2,28 +2,33 @@
  * The LMDB file that says which records exist. Four small databases in one environment: `records`,
  * `tokens`, `uses` and `meta`; record-format.ts has the bytes.
  */
-import { accessSync, constants, existsSync, renameSync, rmSync } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError } from '../errors.ts'
 import type { BlockHash, Namespace, TokenIds } from '../types.ts'
 import { distrust, indexName, setAsideIfDamaged, trustUnread } from './index-file.ts'
 import {
+  type FormatOptions,
+  type FormatPlace,
+  olderVersion,
+  setAsideOlder,
+  settleFormat,
+} from './index-format.ts'
+import {
   compareHashes,
-  decodeFormat,
   decodeHash,
   decodeTime,
   decodeTokens,
   type Entry,
   type EntryDecoder,
   encodeEntry,
-  encodeFormat,
   encodeHash,
   encodeKey,
   encodeTime,
   encodeTokens,
-  type Format,
 } from './record-format.ts'
+import type { Sealing } from './sealing.ts'
 import type { RecordKey } from './tier.ts'
 
 /** What one transaction changes. */
@@ -38,6 +43,8 @@ export interface IndexChange {
 }
 
 export interface RecordIndex {
+  /** Null: nothing in this store is encrypted. */
+  readonly sealing: Sealing | null
   /**
    * Reads everything but the tokens, with the last uses: about 3 µs a record. Null stands for an
    * unreadable entry.
@@ -50,7 +57,7 @@ export interface RecordIndex {
   readonly recordCount: number
   /** Blocks that have token ids or uses, and no record. */
   strays(): BlockHash[]
-  /** A view that is good until the next read. */
+  /** A view that is good until the next read. Null also for what does not open with the key. */
   tokens(hash: BlockHash): TokenIds | null
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
   commit(change: IndexChange): Promise<void>
@@ -62,9 +69,7 @@ export interface RecordIndex {
   close(): Promise<void>
 }
 
-export interface RecordIndexOptions {
-  readonly directory: string
-  readonly format: Format
+export interface RecordIndexOptions extends FormatOptions {
   /** What is done with an index of an older version, which this one cannot read. */
   readonly older?: 'set aside' | 'refuse'
   readonly onWarning: (message: string) => void
@@ -80,7 +85,7 @@ const writesKey = Buffer.from('writes')
 const notePrefix = 'note '
 const noteKey = (namespace: string): Buffer => Buffer.from(notePrefix + namespace)
 
-/** Rejects with `PREFIXD_E_CACHE_FORMAT` or `PREFIXD_E_CACHE_DIRECTORY`. */
+/** Rejects with `PREFIXD_E_CACHE_FORMAT`, `…_KEY` or `…_DIRECTORY`. */
 export async function openRecordIndex(options: RecordIndexOptions): Promise<RecordIndex> {
   const { directory } = options
   const path = join(directory, indexName)
@@ -100,20 +105,27 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
     )
   }
   const databases = openDatabases(root)
-  const older = options.older === 'set aside' ? olderVersion(databases, options.format) : null
+  const place = formatPlace(databases)
+  const older = options.older === 'set aside' ? olderVersion(place.stored, options.format) : null
   if (older !== null) {
     await root.close()
-    setAsideOlder(older, options)
+    options.onWarning(setAsideOlder(older, directory))
     return openRecordIndex(options)
   }
   try {
-    await checkFormat(databases, options)
+    const sealing = await settleFormat(place, options)
+    return createRecordIndex({ root, databases, directory, sealing })
   } catch (error) {
     await closeIndex(root, directory)
     throw error
   }
-  return createRecordIndex(root, databases, directory)
 }
+
+const formatPlace = ({ meta, records }: Databases): FormatPlace => ({
+  stored: meta.get(formatKey),
+  isNew: isEmpty(records),
+  put: (format) => meta.put(formatKey, format),
+})
 
 type Databases = Readonly<Record<DatabaseName, BinaryDatabase>>
 
@@ -170,10 +182,18 @@ function readUses(uses: BinaryDatabase): UsesInOrder {
   }
 }
 
-function createRecordIndex(root: BinaryRoot, databases: Databases, directory: string): RecordIndex {
+interface IndexParts {
+  readonly root: BinaryRoot
+  readonly databases: Databases
+  readonly directory: string
+  readonly sealing: Sealing | null
+}
+
+function createRecordIndex({ root, databases, directory, sealing }: IndexParts): RecordIndex {
   const { records, tokens, uses, meta } = databases
 
   return {
+    sealing,
     *entries(decoder) {
       const used = readUses(uses)
       try {
@@ -197,11 +217,13 @@ function createRecordIndex(root: BinaryRoot, databases: Databases, directory: st
     },
     strays: () => straysOf(databases),
     tokens(hash) {
-      const bytes = tokens.getBinaryFast(encodeHash(hash))
-      return bytes === undefined ? null : decodeTokens(bytes)
+      const stored = tokens.getBinaryFast(encodeHash(hash))
+      if (stored === undefined) return null
+      const bytes = sealing === null ? stored : sealing.openTokens(hash, stored)
+      return bytes === null ? null : decodeTokens(bytes)
     },
     async commit(change) {
-      const changes = encodeChange(change, databases)
+      const changes = encodeChange(change, databases, sealing)
       const writes: Promise<boolean>[] = []
       const done = root.batch(() => {
         for (const { database, key, value } of changes) {
@@ -255,7 +277,11 @@ interface EncodedChange {
 }
 
 /** Done before the transaction begins: what cannot be encoded must not leave half of one behind. */
-function encodeChange(change: IndexChange, databases: Databases): EncodedChange[] {
+function encodeChange(
+  change: IndexChange,
+  databases: Databases,
+  sealing: Sealing | null,
+): EncodedChange[] {
   const { records, tokens, uses, meta } = databases
   const changes: EncodedChange[] = []
   for (const key of change.remove ?? []) {
@@ -273,49 +299,12 @@ function encodeChange(change: IndexChange, databases: Databases): EncodedChange[
   }
   if (change.put === undefined) return changes
   const { entry, tokens: ids } = change.put
-  const hash = encodeHash(entry.record.hash)
+  const { hash } = entry.record
+  const bytes = encodeTokens(ids)
+  const value = sealing === null ? bytes : sealing.sealTokens(hash, bytes)
   changes.push({ database: records, key: encodeKey(entry.record), value: encodeEntry(entry) })
-  changes.push({ database: tokens, key: hash, value: encodeTokens(ids) })
+  changes.push({ database: tokens, key: encodeHash(hash), value })
   return changes
-}
-
-async function checkFormat({ meta, records }: Databases, options: RecordIndexOptions) {
-  const stored = meta.get(formatKey)
-  if (stored === undefined && isEmpty(records)) {
-    await meta.put(formatKey, encodeFormat(options.format))
-    return
-  }
-  const format = stored === undefined ? null : decodeFormat(stored)
-  const { version, slotBytes } = options.format
-  if (format?.version === version && format.slotBytes === slotBytes) return
-  const found =
-    format === null
-      ? 'an unknown format'
-      : `format ${format.version} with slots of ${format.slotBytes} bytes`
-  throw new CacheError(
-    'PREFIXD_E_CACHE_FORMAT',
-    `The cache in ${options.directory} has ${found}; this prefixd reads and writes format ` +
-      `${version} with slots of ${slotBytes} bytes. Start the version that wrote it, choose ` +
-      'another --dir, or delete the directory: it is only a cache.',
-  )
-}
-
-/** The version of an index that was written before this one; null where it is not older. */
-function olderVersion({ meta }: Databases, { version }: Format): number | null {
-  const stored = meta.get(formatKey)
-  const found = stored === undefined ? null : (decodeFormat(stored)?.version ?? null)
-  return found !== null && found < version ? found : null
-}
-
-/** Nothing but the version that wrote it can read it; a newer one may be asked for again. */
-function setAsideOlder(version: number, { directory, onWarning }: RecordIndexOptions): void {
-  const kept = `index.format-${version}`
-  renameSync(join(directory, indexName), join(directory, kept))
-  rmSync(join(directory, `${indexName}-lock`), { force: true })
-  onWarning(
-    `The index of the SSD tier has format ${version} of an older prefixd. It was kept as ` +
-      `${kept}, and the SSD tier starts empty.`,
-  )
 }
 
 function isEmpty(database: BinaryDatabase): boolean {

@@ -27,6 +27,8 @@ export interface SlabOptions {
   readonly freeDiskFloorBytes: number
   readonly readsInFlight: number
   readonly writesInFlight: number
+  /** Nothing in the file is anybody's: it is emptied, so that nothing stays in it unseen. */
+  readonly startsEmpty?: boolean
   /** Tests make faults here. */
   readonly io?: Partial<SlabIo> | undefined
 }
@@ -68,13 +70,13 @@ export interface Slab {
   write(runs: readonly SlotRun[], bytes: Uint8Array): Promise<void>
   /**
    * Calls `onPiece(from, to)` for each piece of `into` as it arrives, in any order, cut at whole
-   * MiB; an error that it throws rejects the read. Rejects with `PREFIXD_E_CACHE_CORRUPT` where the
-   * file ends too early, and with `PREFIXD_E_CACHE_IO`.
+   * MiB, and waits for it; an error that it throws or rejects with rejects the read. Rejects with
+   * `PREFIXD_E_CACHE_CORRUPT` where the file ends too early, and with `PREFIXD_E_CACHE_IO`.
    */
   read(
     runs: readonly SlotRun[],
     into: Uint8Array,
-    onPiece: (from: number, to: number) => void,
+    onPiece: (from: number, to: number) => Promise<void> | void,
   ): Promise<void>
   close(): Promise<void>
 }
@@ -89,6 +91,7 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
   const io = { ...fileIo, ...options.io }
   const { fd, directIo } = await io.open(options.path)
   try {
+    if (options.startsEmpty === true) io.truncate(fd, 0)
     slots.grow(slotsOfFile(io, fd, capacitySlots))
   } catch (cause) {
     await io.close(fd)
@@ -254,7 +257,8 @@ function createMoves(
       checkAligned(runs, into)
       await eachPiece(reads, runs, into, async (piece, position, from) => {
         await readPiece(piece, position)
-        onPiece(from, from + piece.length)
+        const taking = onPiece(from, from + piece.length)
+        if (taking !== undefined) await taking
       })
     },
   }

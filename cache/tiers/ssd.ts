@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { CacheError } from '../errors.ts'
 import type { BlockHash, RecordKind } from '../types.ts'
+import { createByteWrites } from './byte-writes.ts'
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts'
 import { diskUsage } from './disk-room.ts'
 import { examineLive } from './live-examination.ts'
@@ -14,7 +15,15 @@ import { type IndexChange, openRecordIndex, type RecordIndex } from './record-in
 import { openSlab, type Slab, slotBytes } from './slab.ts'
 import type { SlabIo } from './slab-file.ts'
 import type { SlotRun } from './slots.ts'
-import { checkCrcs, checkShape, corrupt, type Kept, nameOf, slotsFor } from './stored-bytes.ts'
+import {
+  checkShape,
+  corrupt,
+  type Kept,
+  keptOf,
+  nameOf,
+  readChecked,
+  slotsFor,
+} from './stored-bytes.ts'
 import type { Examined, ExamineOptions, RecordKey, SsdTier, StoredRecord } from './tier.ts'
 import { createUses } from './uses.ts'
 
@@ -29,6 +38,8 @@ export interface SsdTierOptions {
   readonly freeDiskFloorBytes: number
   readonly readsInFlight: number
   readonly writesInFlight: number
+  /** 32 bytes: payloads and token ids are encrypted. Null: they are not. */
+  readonly encryptionKey?: Uint8Array | null
   /** How long uses are collected before they are written. */
   readonly usesFlushMs?: number
   /** The lock of the directory, when the caller holds it already; otherwise the tier takes it. */
@@ -42,7 +53,7 @@ export interface SsdTierOptions {
 
 /**
  * Opens the tier, with the index of an earlier run; no payload is read. Rejects with
- * `PREFIXD_E_CACHE_LOCKED`, `PREFIXD_E_CACHE_DIRECTORY` or `PREFIXD_E_CACHE_FORMAT`.
+ * `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_KEY`.
  */
 export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   const lock = options.lock ?? lockDirectory(options.directory)
@@ -55,9 +66,12 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
   try {
     const format = { version: formatVersion, slotBytes }
     const openIndex = options.openIndex ?? openRecordIndex
-    const given = { directory: lock.directory, format, onWarning }
+    const { encryptionKey = null } = options
+    const given = { directory: lock.directory, format, encryptionKey, onWarning }
     index = await openIndex({ ...given, older: 'set aside' })
-    slab = await openSlab({ ...options, path: join(lock.directory, 'spill.slab') })
+    // What lies there without an entry may be of an earlier store, which was not encrypted.
+    const startsEmpty = index.sealing !== null && index.recordCount === 0
+    slab = await openSlab({ ...options, startsEmpty, path: join(lock.directory, 'spill.slab') })
     const loaded = await loadEntries(index, slab, onWarning)
     return createTier({ options, index, slab, ...loaded, releaseLock, onWarning })
   } catch (error) {
@@ -71,11 +85,6 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
 type Entries = Map<string, Kept>
 
 const kinds: readonly RecordKind[] = ['kv', 'window', 'state']
-
-function keptOf({ record, runs }: Entry): Kept {
-  const { hash, kind, sizeBytes, crc32s } = record
-  return { hash, kind, sizeBytes, crc32s, runs }
-}
 
 interface Loaded {
   readonly entries: Entries
@@ -125,6 +134,8 @@ interface TierParts extends Loaded {
 
 function createTier(parts: TierParts): SsdTier {
   const { slab, index, entries } = parts
+  const source = { slab, sealing: index.sealing }
+  const writeBytes = createByteWrites(source, parts.options.writesInFlight)
   const ledger = createLedger(parts)
   const { onWarning } = parts
   const flushMs = parts.options.usesFlushMs ?? 2_000
@@ -153,9 +164,9 @@ function createTier(parts: TierParts): SsdTier {
     const runs = bytes.length === 0 ? [] : await slab.allocate(slotsFor(record.sizeBytes))
     ledger.heldRuns.add(runs)
     try {
-      if (bytes.length > 0) await slab.write(runs, bytes)
+      const entry = await writeBytes({ record, runs }, bytes)
       await ledger.commit([record], {
-        put: { entry: { record, runs }, tokens },
+        put: { entry, tokens },
         ...(writes === undefined ? {} : { writes }),
       })
     } catch (error) {
@@ -174,7 +185,7 @@ function createTier(parts: TierParts): SsdTier {
     }
     checkShape(entry, into)
     if (into.length === 0) return
-    await slab.read(entry.runs, into, (from, to) => checkCrcs(entry, into, from, to))
+    await readChecked(source, entry, into)
     readBytes += into.length
   }
 

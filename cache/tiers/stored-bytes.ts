@@ -2,6 +2,8 @@
 import { crc32 } from 'node:zlib'
 import { CacheError } from '../errors.ts'
 import type { Crc32s } from '../types.ts'
+import { type Entry, sealBytes } from './record-format.ts'
+import type { Sealing } from './sealing.ts'
 import { type Slab, slotBytes } from './slab.ts'
 import { ioUnitBytes } from './slab-file.ts'
 import { partOf, type SlotRun } from './slots.ts'
@@ -12,6 +14,21 @@ export interface Kept extends RecordKey {
   readonly sizeBytes: number
   readonly crc32s: Crc32s
   readonly runs: readonly SlotRun[]
+  /** See `Entry`. */
+  readonly seals?: Uint8Array
+}
+
+export function keptOf({ record, runs, seals }: Entry): Kept {
+  const { hash, kind, sizeBytes, crc32s } = record
+  const kept = { hash, kind, sizeBytes, crc32s, runs }
+  return seals === undefined ? kept : { ...kept, seals }
+}
+
+/** What the bytes are read through. */
+export interface ByteSource {
+  readonly slab: Pick<Slab, 'read'>
+  /** Null: they lie there as they are. */
+  readonly sealing: Sealing | null
 }
 
 /** Most records are rows: their name is the block's, which exists already. */
@@ -38,23 +55,49 @@ export function checkShape({ sizeBytes, crc32s }: Checked, bytes: Uint8Array): v
 }
 
 /**
- * One checksum for each MiB, which is also the size of a slot. `bytes` begin at byte `origin` of
- * the record, a whole MiB; `from` and `to` are places in them.
+ * Reads whole MiB of a record, from byte `origin` on, as far as `into` goes; opens them and checks
+ * them. Rejects as `SsdTier.read` does.
  */
-export function checkCrcs(
-  record: Checked,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
+export async function readChecked(
+  { slab, sealing }: ByteSource,
+  record: Kept,
+  into: Uint8Array,
   origin = 0,
-): void {
-  const end = Math.min(to, record.sizeBytes - origin)
-  for (let at = from; at < end; at += slotBytes) {
-    const found = crc32(bytes.subarray(at, Math.min(at + slotBytes, end)))
-    const slot = (origin + at) / slotBytes
-    if (found === record.crc32s[slot]) continue
-    throw corrupt(`MiB ${slot} of the record ${nameOf(record)} has a wrong checksum.`)
+): Promise<void> {
+  const slotCount = Math.ceil(into.length / slotBytes)
+  const runs = partOf(record.runs, origin / slotBytes, slotCount)
+  /** The padding behind a record's end is nobody's. */
+  const bytesOf = (at: number): Uint8Array =>
+    into.subarray(at, Math.min(at + slotBytes, record.sizeBytes - origin))
+  const slotOf = (at: number): number => (origin + at) / slotBytes
+  if (sealing === null) {
+    return slab.read(runs, into, (from, to) => {
+      for (let at = from; at < to; at += slotBytes) checkCrc(record, slotOf(at), bytesOf(at))
+    })
   }
+  await slab.read(runs, into, async (from, to) => {
+    for (let at = from; at < to; at += slotBytes) {
+      await openSlot(sealing, record, slotOf(at), bytesOf(at))
+      checkCrc(record, slotOf(at), bytesOf(at))
+    }
+  })
+}
+
+async function openSlot(
+  sealing: Sealing,
+  record: Kept,
+  slot: number,
+  bytes: Uint8Array,
+): Promise<void> {
+  const seal = record.seals?.subarray(slot * sealBytes, (slot + 1) * sealBytes)
+  if (seal?.length === sealBytes && (await sealing.openSlot(record, slot, seal, bytes))) return
+  throw corrupt(`MiB ${slot} of the record ${nameOf(record)} does not open: its seal is wrong.`)
+}
+
+/** One checksum for each MiB, which is also the size of a slot. */
+function checkCrc(record: Kept, slot: number, bytes: Uint8Array): void {
+  if (crc32(bytes) === record.crc32s[slot]) return
+  throw corrupt(`MiB ${slot} of the record ${nameOf(record)} has a wrong checksum.`)
 }
 
 /**
@@ -62,21 +105,18 @@ export function checkCrcs(
  * it. Waits for `turn` before each piece. Rejects as `SsdTier.read` does.
  */
 export async function checkBytes(
-  slab: Pick<Slab, 'read'>,
+  source: ByteSource,
   record: Kept,
   scratch: Uint8Array,
   turn: () => Promise<void>,
 ): Promise<void> {
-  const slotsAtOnce = scratch.length / slotBytes
   if (record.crc32s.length !== slotsFor(record.sizeBytes)) {
     throw corrupt(`The record ${nameOf(record)} has not one checksum for each MiB.`)
   }
   for (let origin = 0; origin < record.sizeBytes; origin += scratch.length) {
     await turn()
     const pieceBytes = Math.min(scratch.length, paddedBytes(record.sizeBytes - origin))
-    const piece = scratch.subarray(0, pieceBytes)
-    const runs = partOf(record.runs, origin / slotBytes, slotsAtOnce)
-    await slab.read(runs, piece, (from, to) => checkCrcs(record, piece, from, to, origin))
+    await readChecked(source, record, scratch.subarray(0, pieceBytes), origin)
   }
 }
 

@@ -45,10 +45,10 @@ export interface ServiceModule {
   /** Resolves when the service listens. Rejects with a typed error when it cannot start. */
   serve(config: Config, io: ServiceIo): Promise<RunningService>
   /**
-   * Reads all that is stored in a directory that no service has open. Rejects with
+   * Reads all that is stored in the directory, which no service may have open. Rejects with
    * `PREFIXD_E_CACHE_LOCKED` where one has.
    */
-  verifyOffline(directory: string, options: OfflineOptions): AsyncIterable<VerifyEventJson>
+  verifyOffline(config: Config, options: OfflineOptions): AsyncIterable<VerifyEventJson>
   /** Throws a typed error where service and worker could not share memory. */
   probeSharedMemory(): void
 }

@@ -19,6 +19,7 @@ export const verify = buildCommand<VerifyFlags, [], CliContext>({
       repair: onOff('Take out what is damaged, with all that needs it, and free leaks'),
       offline: onOff('Look into the directory itself; no service may have it open'),
       dir: text('folder', 'With --offline: the directory, in place of the configured one'),
+      'encrypt-key-file': text('file', 'With --offline: the key of an encrypted directory'),
       ...clientFlags,
     },
   },

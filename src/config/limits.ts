@@ -168,6 +168,8 @@ export const limits = {
   apiKeyLengthMin: 16,
   apiKeyLengthMax: 512,
   apiKeysPollMs: 2_000,
+  /** A file with the key of an encrypted store. */
+  encryptKeyFileBytes: 1024,
   /** Characters of a client's `cache_salt`, and seconds of its `ttl`. */
   cacheSaltLength: 1024,
   cacheTtlSecondsMax: 366 * 24 * 3600,

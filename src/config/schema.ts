@@ -269,6 +269,15 @@ export const settings = {
     () => false,
     'false',
   ),
+  encryptKeyFile: setting<string | null>(
+    'encrypt-key-file',
+    'File with a key of 32 bytes, as 64 hex digits or base64, that only you may read; or put the ' +
+      'key itself into `PREFIXD_ENCRYPT_KEY`. What is stored on the SSD is then encrypted with ' +
+      'AES-256-GCM: KV state and token ids. A directory is encrypted from its beginning or never.',
+    path('file', 'a file that only you may read'),
+    () => null,
+    'nothing is encrypted',
+  ),
   prefetch: setting<boolean>(
     'prefetch',
     'Read from the SSD into RAM before it is asked for: at start what was used last, as far as ' +

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { VerifyEventJson } from '../../src/api/native/upkeep-schema.ts'
+import type { Config } from '../../src/config/schema.ts'
 import { PrefixdError } from '../../src/errors.ts'
 import { startFixtureService } from './fixture-service.ts'
 import { prefixd } from './run.ts'
@@ -123,14 +124,15 @@ describe('prefixd verify --offline', () => {
   it('looks into the directory that is configured or named, and asks no service', async () => {
     const looked: unknown[] = []
     const service = {
-      async *verifyOffline(directory: string, options: { readonly repair: boolean }) {
-        looked.push([directory, options.repair])
+      async *verifyOffline(config: Config, options: { readonly repair: boolean }) {
+        looked.push([config.dir, config.encryptKeyFile, options.repair])
         yield done as VerifyEventJson
       },
     }
-    const words = ['verify', '--offline', '--repair', '--dir', '/fast/prefixd']
+    const key = ['--encrypt-key-file', '/keys/prefixd']
+    const words = ['verify', '--offline', '--repair', '--dir', '/fast/prefixd', ...key]
     expect(await prefixd(words, { service })).toMatchObject({ exit: 0, err: '' })
-    expect(looked).toEqual([['/fast/prefixd', true]])
+    expect(looked).toEqual([['/fast/prefixd', '/keys/prefixd', true]])
   })
 
   it('sends people to the service where one has the directory', async () => {

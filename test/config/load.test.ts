@@ -70,6 +70,7 @@ describe('the configuration', () => {
       reasoningField: 'reasoning_content',
       save: true,
       keepText: false,
+      encryptKeyFile: null,
       prefetch: true,
       eviction: 'retention',
       recordFile: null,

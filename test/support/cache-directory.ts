@@ -12,7 +12,7 @@ export const long = tokensOf([0, 4 * blockTokens])
 export const other = tokensOf([500_000, 2 * blockTokens])
 
 /** A directory of its own for each test of the file; what is open there is closed first. */
-export function useCacheDirectory() {
+export function useCacheDirectory(encryptionKey: Uint8Array | null = null) {
   let path = ''
   const isOpen = new Set<() => Promise<void>>()
   beforeEach(() => {
@@ -30,6 +30,7 @@ export function useCacheDirectory() {
       directory,
       ramBytes: 4 * mebibyte,
       ssdBytes,
+      encryptionKey,
       blockTokens,
       reuse: 'token',
       boundaryTokens: blockTokens,

@@ -42,6 +42,11 @@ export const damagedProfile: Profile = {
   rots: true,
 }
 
+/** Has the key of the store as hex digits, where it is encrypted. */
+export const keyVariable = 'PREFIXD_TEST_STORE_KEY'
+const keyHex = process.env[keyVariable]
+const encryptionKey = keyHex === undefined ? null : Buffer.from(keyHex, 'hex')
+
 const tokensFrom = (start: number, count: number): number[] =>
   Array.from({ length: count }, (_, at) => (start * 31 + at * 7 + at ** 2) % 250)
 
@@ -125,6 +130,7 @@ async function ask(directory: string, rounds: number): Promise<Omit<Examined, 'n
         freeDiskFloorBytes: 0,
         readsInFlight: 4,
         writesInFlight: 4,
+        encryptionKey,
         onWarning,
       }),
   })

@@ -164,7 +164,11 @@ export const importRules: readonly ImportRule[] = [
   },
   {
     files: anyOf('src/storage\\.ts'),
-    values: anyOf('cache/index\\.ts', 'src/catalog/open\\.ts', 'src/config/limits\\.ts'),
+    values: anyOf(
+      'cache/index\\.ts',
+      'src/catalog/open\\.ts',
+      'src/config/(encryption-key|limits)\\.ts',
+    ),
     types: anyOf(catalogTypes, 'src/config/schema\\.ts', 'src/observe/log\\.ts'),
   },
   { files: anyOf('src/(main|index|offline)\\.ts'), values: /^(?!src\/main\.ts$)/ },

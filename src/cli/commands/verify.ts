@@ -14,6 +14,7 @@ export interface VerifyFlags extends ClientFlags {
   readonly repair?: boolean
   readonly offline?: boolean
   readonly dir?: string
+  readonly 'encrypt-key-file'?: string
 }
 
 type Done = Extract<VerifyEventJson, { type: 'done' }>
@@ -55,12 +56,13 @@ async function* eventsOf(
     yield* (await connect(context, flags, signal)).verify({ repair })
     return
   }
-  const { config } = await loadWithFlags(context, { dir: flags.dir })
+  const { dir, 'encrypt-key-file': keyFile } = flags
+  const { config } = await loadWithFlags(context, { dir, 'encrypt-key-file': keyFile })
   const { verifyOffline } = await context.loadService()
   const { err } = context
   const warn = (message: string): void =>
     writeLines(err, [`${style(err, 'yellow', 'note')}   ${printable(message)}`])
-  yield* verifyOffline(config.dir, { repair, warn })
+  yield* verifyOffline(config, { repair, warn })
 }
 
 /** Whichever of the two ways was not possible, the other one may be. */
