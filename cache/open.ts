@@ -6,19 +6,20 @@ import { Cache } from './cache.ts'
 import type { CacheOptions } from './cache-options.ts'
 import { createArena } from './tiers/arena.ts'
 import { lockDirectory } from './tiers/directory-lock.ts'
+import { makePrivate } from './tiers/private-directory.ts'
 import { openSsdTier } from './tiers/ssd.ts'
 import type { Arena } from './tiers/tier.ts'
 
 export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | 'hash64'> {
-  /** Created with mode 0700 when missing. Only one process may have it open. */
+  /** Its mode is 0700, or becomes so. Only one process may have it open. */
   readonly directory: string
   readonly ramBytes: number
   /** 0: no SSD tier; nothing outlives the process. */
   readonly ssdBytes: number
   readonly ssdReadsInFlight: number
-  /** How long the end may take to write what had to wait in RAM for its share of the writes. */
   /** 32 bytes, with which the SSD tier is encrypted. Without them it is not. */
   readonly encryptionKey?: Uint8Array | null
+  /** How long the end may take to write what had to wait in RAM for its share of the writes. */
   readonly closeFlushMs: number
   readonly slabStepBytes: number
   readonly freeDiskFloorBytes: number
@@ -45,6 +46,7 @@ const mebibyte = 1024 ** 2
  */
 export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
   const { h64Raw } = await xxhash()
+  makePrivate(options.directory, (message) => options.warn(message, null))
   const lock = lockDirectory(options.directory)
   let arena: Arena | null = null
   try {
@@ -60,9 +62,9 @@ export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
             freeDiskFloorBytes: options.freeDiskFloorBytes,
             readsInFlight: options.ssdReadsInFlight,
             writesInFlight: options.ssdWritesInFlight,
+            encryptionKey: options.encryptionKey ?? null,
             onWarning: (message) => options.warn(message, null),
           })
-            encryptionKey: options.encryptionKey ?? null,
     const cache = new Cache({ ...options, arena, ssd, hash64: (bytes) => h64Raw(bytes) })
     const opened = arena
     return {
