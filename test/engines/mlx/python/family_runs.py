@@ -94,10 +94,11 @@ class FamilyCase:
         sequence: SequenceCache,
         tokens: Sequence[int],
         save: list[SavedRecord] | None = None,
+        decode_tokens: int = 16,
     ) -> list[mx.array]:
-        """The logits behind the prompt, and of 16 greedy tokens behind it."""
+        """The logits behind the prompt, and of the greedy tokens behind it."""
         logits = [self.prefill(sequence, tokens, save)]
-        for _ in range(16):
+        for _ in range(decode_tokens):
             logits.append(self.compute(sequence, [likeliest(logits[-1])]))
         return logits
 
