@@ -88,6 +88,8 @@ export class Cache {
       { ...options, keeper: this.#keeper },
       {
         onLastCopyGone: (record) => this.#removal.lost(record),
+        onEntered: (record) => this.#listener.onStored(record, 'ram'),
+        onLeft: (record) => this.#listener.onRemoved(record, 'ram'),
         isKept: (record) => this.keeping.isKept(record, 'ram'),
       },
     )
@@ -309,6 +311,8 @@ export class Cache {
       budget: this.#budget,
       writesInFlight: this.#options.ssdWritesInFlight,
       isKept: (record) => this.keeping.isKept(record, 'ssd'),
+      onEntered: (record) => this.#listener.onStored(record, 'ssd'),
+      onLeft: (record) => this.#listener.onRemoved(record, 'ssd'),
       onDurable: (record) => {
         this.#listener.onSsdWritten(record.block.namespace, record.sizeBytes)
         this.keeping.onMoved(record.block)

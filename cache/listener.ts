@@ -2,6 +2,7 @@
  * What somebody outside wants to know of the cache's own doings, and remembers for it. One
  * listener, called in the midst of the work: it is quick and throws nothing.
  */
+import type { CachedRecord } from './prefix-index.ts'
 import type { BlockHash, Namespace, TierName } from './types.ts'
 
 /** A block that was taken out, though nothing was wrong with it; of the SSD or of all tiers. */
@@ -23,6 +24,10 @@ export interface CacheListener {
   onSsdWritten(namespace: Namespace, sizeBytes: number): void
   onSsdRead(namespace: Namespace, sizeBytes: number): void
   onEvicted(block: EvictedBlock): void
+  /** A tier has a copy of this record from now on; on the SSD a durable one. */
+  onStored(record: CachedRecord, tier: TierName): void
+  /** It has none any more, whatever the reason. */
+  onRemoved(record: CachedRecord, tier: TierName): void
   /** Null: it was never evicted, or nobody remembers. */
   whenEvicted(hash: BlockHash): { readonly atMs: number; readonly cause: 'room' | 'asked' } | null
 }
@@ -31,5 +36,7 @@ export const nobody: CacheListener = {
   onSsdWritten: () => {},
   onSsdRead: () => {},
   onEvicted: () => {},
+  onStored: () => {},
+  onRemoved: () => {},
   whenEvicted: () => null,
 }

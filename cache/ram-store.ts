@@ -15,6 +15,9 @@ import type { Extent } from './types.ts'
 export interface RamStoreEvents {
   /** The last copy of a record went with the RAM copy. */
   onLastCopyGone(record: CachedRecord): void
+  /** See `OrderOptions`. */
+  onEntered(record: CachedRecord): void
+  onLeft(record: CachedRecord): void
   /** See `Keeping.isKept`. */
   isKept(record: CachedRecord): boolean
 }
@@ -45,6 +48,8 @@ export class RamStore {
       bytesOf: (record) => arena.allocatedBytes(record.sizeBytes),
       keeper,
       now,
+      onEntered: (record) => events.onEntered(record),
+      onLeft: (record) => events.onLeft(record),
     })
   }
 

@@ -31,6 +31,9 @@ export interface OrderOptions {
   readonly bytesOf: (record: Incoming) => number
   readonly keeper: Pick<Keeper, 'weightOf'>
   readonly now: () => number
+  /** The tier has a copy of this record, or has none any more. */
+  readonly onEntered: (record: CachedRecord) => void
+  readonly onLeft: (record: CachedRecord) => void
 }
 
 export class TierOrder implements RecordOrder {
@@ -84,16 +87,18 @@ export class TierOrder implements RecordOrder {
 
   /** Puts a record at the new end, wherever it stood before. */
   touch(record: CachedRecord): void {
-    this.remove(record)
+    const isNew = !this.#unlist(record)
     this.#listOf(record).touch(record)
     this.#count(record, 1)
+    if (isNew) this.#options.onEntered(record)
   }
 
   /** Puts a record at the old end: what came back unasked goes before what was asked for. */
   putOldest(record: CachedRecord): void {
-    this.remove(record)
+    const isNew = !this.#unlist(record)
     this.#listOf(record).putOldest(record)
     this.#count(record, 1)
+    if (isNew) this.#options.onEntered(record)
   }
 
   /** A boundary has become spare, or is so no longer. */
@@ -102,16 +107,22 @@ export class TierOrder implements RecordOrder {
   }
 
   remove(record: CachedRecord): void {
-    const { list } = this.#options.linksOf(record)
-    if (list === null) return
-    list.remove(record)
-    this.#count(record, -1)
+    if (this.#unlist(record)) this.#options.onLeft(record)
   }
 
   *[Symbol.iterator](): Generator<CachedRecord> {
     yield* this.rows
     yield* this.boundaries
     yield* this.spare
+  }
+
+  /** False: it stood nowhere. */
+  #unlist(record: CachedRecord): boolean {
+    const { list } = this.#options.linksOf(record)
+    if (list === null) return false
+    list.remove(record)
+    this.#count(record, -1)
+    return true
   }
 
   #count(record: CachedRecord, sign: 1 | -1): void {

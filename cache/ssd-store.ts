@@ -37,6 +37,9 @@ export interface SsdStoreOptions {
   readonly isKept: (record: CachedRecord) => boolean
   readonly keeper: Keeper
   readonly now: () => number
+  /** See `OrderOptions`. */
+  readonly onEntered: (record: CachedRecord) => void
+  readonly onLeft: (record: CachedRecord) => void
   readonly onDurable: (record: CachedRecord) => void
   readonly onRead: (record: CachedRecord) => void
   /** A write, or a removal (then without a record), that the disk refused. */
@@ -79,6 +82,8 @@ export class SsdStore {
       bytesOf: (record) => tier.allocatedBytes(record.sizeBytes),
       keeper: options.keeper,
       now: options.now,
+      onEntered: options.onEntered,
+      onLeft: options.onLeft,
     })
     this.#room = new SsdRoom({
       ...options,

@@ -106,6 +106,13 @@ export const errorKinds = {
     exit: 1,
     retry: true,
   },
+  PREFIXD_E_TOO_MANY_READERS: {
+    status: 429,
+    type: 'rate_limit_error',
+    code: 'too_many_readers',
+    exit: 1,
+    retry: true,
+  },
   PREFIXD_E_ENGINE_LOADING: unavailable('model_loading'),
   PREFIXD_E_ENGINE_DIED: unavailable('worker_restarting'),
   PREFIXD_E_ENGINE_FAILED: unavailable('worker_failed'),

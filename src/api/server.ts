@@ -18,6 +18,7 @@ import { ClientGone, rawHttpError, toErrorReply } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { adminRoutes } from './native/admin.ts'
 import { budgetRoutes } from './native/budgets.ts'
+import { eventRoutes } from './native/events.ts'
 import { healthRoutes } from './native/health.ts'
 import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
 import { sessionRoutes } from './native/sessions.ts'
@@ -104,6 +105,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
     totalsRoutes(admin, context)
     verifyRoutes(admin, context)
     adviceRoutes(admin, context)
+    eventRoutes(admin, context)
     transferRoutes(admin, context)
     warmRoutes(admin, context)
   })

@@ -1,5 +1,6 @@
 /** Typed calls of a running service. Every failure becomes one of our own errors. */
 import type { BudgetsJson, BudgetsRequestJson } from '../api/native/budgets-schema.ts'
+import type { CacheEventJson } from '../api/native/events-schema.ts'
 import type {
   AdviceJson,
   RequestJson,
@@ -28,6 +29,7 @@ import type {
 import { limits } from '../config/limits.ts'
 import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
 import type { Dialect } from '../pipeline/types.ts'
+import { readEvents } from './event-frames.ts'
 import { readObjects } from './object-lines.ts'
 
 export interface Client {
@@ -49,6 +51,8 @@ export interface Client {
   totals(sinceMs: number): Promise<TotalsReportJson>
   verify(request: VerifyRequestJson): AsyncIterable<VerifyEventJson>
   advise(): Promise<AdviceJson>
+  /** From now on; ends when the service does. */
+  events(): AsyncIterable<CacheEventJson>
   /** Null: the service sees from the fields what the body speaks. Takes as long as it takes. */
   warm(body: object, dialect: Dialect | null): Promise<WarmReportJson>
   /** The bytes of the file as they come; they end with an error where the service has one. */
@@ -93,6 +97,13 @@ export function createClient(options: ClientOptions): Client {
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
     advise: async () => (await get('cache/advise')) as AdviceJson,
+    events: () =>
+      follow(
+        options,
+        'cache/events',
+        { method: 'GET' },
+        readEvents,
+      ) as AsyncIterable<CacheEventJson>,
     totals: async (sinceMs) => (await get(`cache/totals?since_ms=${sinceMs}`)) as TotalsReportJson,
     verify: (request) =>
       follow(options, 'cache/verify', sent(request)) as AsyncIterable<VerifyEventJson>,
@@ -153,16 +164,17 @@ async function call(options: ClientOptions, path: string, init: RequestInit): Pr
   }
 }
 
-/** The objects of an answer that comes line by line, for as long as it takes. */
+/** The objects of an answer as they come, for as long as it takes. */
 async function* follow(
   options: ClientOptions,
   path: string,
   init: RequestInit,
+  read: (body: ReadableStream<Uint8Array>) => AsyncIterable<object> = readObjects,
 ): AsyncGenerator<object> {
   const { url, signal } = options
   const response = await ask(options, path, init)
   try {
-    yield* readObjects(response.body ?? [])
+    if (response.body !== null) yield* read(response.body)
   } catch (error) {
     if (error instanceof PrefixdError || signal?.aborted) throw error
     throw unreachable(url, error, null)

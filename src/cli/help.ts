@@ -74,6 +74,16 @@ export const commandHelp = {
       ['prefixd why req_mgx1k2', 'this one'],
     ],
   },
+  events: {
+    brief: 'Follow what comes into the tiers and leaves them, until Ctrl-C',
+    about:
+      'One line whenever blocks are stored in a tier or removed from it: the first of them, ' +
+      'whose they are, how many, and their tokens. Blocks that follow each other share a line.',
+    examples: [
+      ['prefixd events', 'as it happens'],
+      ['prefixd events --json | jq -r .type', 'one JSON object per line'],
+    ],
+  },
   pin: {
     brief: 'Keep a prefix from eviction, for a time or until it is unpinned',
     arguments: '[<id>]',

@@ -22,7 +22,15 @@ import type { CliContext } from './context.ts'
 import { parseAge } from './render/duration.ts'
 import { argument, docs, onOff, text } from './route-parts.ts'
 import { configFlags, serveFlags } from './setting-flags.ts'
-import { budget, clear, exportPrefixes, importPrefixes, verify, warm } from './upkeep-routes.ts'
+import {
+  budget,
+  clear,
+  events,
+  exportPrefixes,
+  importPrefixes,
+  verify,
+  warm,
+} from './upkeep-routes.ts'
 
 const tier = (brief: string) =>
   ({ kind: 'enum', values: ['ram', 'ssd'] as const, optional: true, brief }) as const
@@ -341,6 +349,7 @@ export const routes = buildRouteMap<string, CliContext>({
     import: importPrefixes,
     clear,
     warm,
+    events,
     simulate,
     models,
     engines,

@@ -8,7 +8,7 @@ import type { ClearFlags } from './commands/evict.ts'
 import type { ExportFlags, ImportFlags } from './commands/transfer.ts'
 import type { VerifyFlags } from './commands/verify.ts'
 import type { WarmFlags } from './commands/warm.ts'
-import { clientFlags } from './connection.ts'
+import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
 import { argument, docs, onOff, text } from './route-parts.ts'
 
@@ -50,6 +50,12 @@ export const importPrefixes = buildCommand<ImportFlags, [string], CliContext>({
     positional: { kind: 'tuple', parameters: [argument('file', 'What `prefixd export` wrote')] },
   },
   loader: async () => (await import('./commands/transfer.ts')).importPrefixes,
+})
+
+export const events = buildCommand<ClientFlags, [], CliContext>({
+  docs: docs('events'),
+  parameters: { flags: clientFlags },
+  loader: async () => (await import('./commands/events.ts')).events,
 })
 
 export const clear = buildCommand<ClearFlags, [], CliContext>({

@@ -88,6 +88,14 @@ export const limits = {
   /** One frame on the control socket, payload excluded, and with payload. */
   frameHeaderBytes: 16 * 1024 * 1024,
   framePayloadBytes: 1024 * 1024 * 1024,
+  /**
+   * Events of the cache: how long they are gathered, blocks of one, how many wait for a slow
+   * reader, and readers.
+   */
+  eventFlushMs: 50,
+  hashesPerEvent: 256,
+  eventsWaiting: 4096,
+  eventReaders: 16,
   /** SSE comment pings during a long prefill. */
   pingMs: 10_000,
   queuedRequestsMax: 4096,

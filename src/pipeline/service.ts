@@ -19,6 +19,7 @@ import { createTally } from './tally.ts'
 import { checkVocabulary } from './tokenize.ts'
 import { createTransfer } from './transfer.ts'
 import type { GenerateEvent, GenerateRequest, Receipt, RecordedRequest, Service } from './types.ts'
+import { watchCache } from './watch-cache.ts'
 
 export interface ServiceOptions {
   readonly version: string
@@ -125,15 +126,6 @@ export function createService(options: ServiceOptions): Service {
   const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
   const modelOf = (namespace: Namespace) => noteOf(namespace)?.model ?? 'unknown'
   const kindsOf = (namespace: Namespace) => noteOf(namespace)?.kinds ?? ['kv']
-  cache.listen({
-    onSsdWritten: (namespace, sizeBytes) =>
-      catalog.totals.add(modelOf(namespace), { ssdWrittenBytes: sizeBytes }),
-    onSsdRead: (namespace, sizeBytes) =>
-      catalog.totals.add(modelOf(namespace), { ssdReadBytes: sizeBytes }),
-    onEvicted: catalog.ghosts.onEvicted,
-    whenEvicted: catalog.ghosts.whenEvicted,
-  })
-
   return {
     generate: counted,
     models: () => models.map((model) => model.card()),
@@ -151,6 +143,7 @@ export function createService(options: ServiceOptions): Service {
     pieces: async (name, tokens) => named(name).engine.pieces(tokens),
     embed: async (name, prompt, field) => embed(named(name).engine, prompt, field),
     history: catalog.requests,
+    followCache: watchCache({ cache, catalog, modelOf }).follow,
     transfer: createTransfer({ ...options, models }),
     budgets: createBudgets(cache),
     sessions: createSessionVerbs({ cache, sessions, kindsOf, now: () => Date.now() }),

@@ -13,8 +13,10 @@ import type {
 } from '../../engines/types.ts'
 import type { CacheAdmin, SessionAdmin, Transfer, WorkerReport } from './admin-types.ts'
 import type { BudgetAdmin } from './budget-types.ts'
+import type { CacheEvent } from './cache-event-types.ts'
 
 export type * from './admin-types.ts'
+export type * from './cache-event-types.ts'
 
 /**
  * Where a client says that others will share its prompt up to: behind so many characters of a
@@ -307,6 +309,8 @@ export interface Service {
   embed(model: string, prompt: EmbedPrompt, field: string): Promise<EmbeddedText>
   readonly cache: CacheAdmin
   readonly budgets: BudgetAdmin
+  /** See `CacheEvents.follow`. */
+  followCache(signal: AbortSignal): AsyncGenerator<CacheEvent>
   readonly transfer: Transfer
   readonly sessions: SessionAdmin
   /** What was answered in the last weeks. */

@@ -27,6 +27,7 @@ it('loads no server and no storage, whatever the command, until serve starts', (
   expect(packagesBehind('src/cli/main.ts')).toEqual([
     '@stricli/core',
     'close-with-grace',
+    'eventsource-parser/stream',
     // For the lock that `rm` looks at, and loaded by it alone.
     'koffi',
     'smol-toml',

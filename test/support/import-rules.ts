@@ -22,9 +22,9 @@ const fileLock = 'cache/file-lock\\.ts'
 const errors = 'src/errors\\.ts'
 const cacheTypes = 'cache/types\\.ts'
 const engineTypes = 'engines/types\\.ts'
-const cliPackages = ['@stricli/core', 'close-with-grace']
+const cliPackages = ['@stricli/core', 'close-with-grace', 'eventsource-parser/stream']
 const catalogTypes = 'src/catalog/types\\.ts'
-const pipelineTypes = 'src/pipeline/((admin|budget)-)?types\\.ts'
+const pipelineTypes = 'src/pipeline/((admin|budget|cache-event)-)?types\\.ts'
 
 export const importRules: readonly ImportRule[] = [
   // The vocabulary and the interfaces: types only.
@@ -160,7 +160,7 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/cli/.*'),
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
-    types: anyOf(pipelineTypes, 'src/api/native/((budgets|history|upkeep)-)?schema\\.ts'),
+    types: anyOf(pipelineTypes, 'src/api/native/((budgets|events|history|upkeep)-)?schema\\.ts'),
   },
   {
     files: anyOf('src/storage\\.ts'),

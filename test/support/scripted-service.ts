@@ -325,6 +325,7 @@ export function scriptedService(script: Script = answering()): ScriptedService {
       requests.push(request)
       return service.script(request, signal)
     },
+    async *followCache() {},
     models: () => service.cards,
     workers: () => [worker],
     render: async (_model, input) => {
