@@ -41,7 +41,8 @@ export interface LeasePlace extends ChainPlace {
   readonly prefillTokensPerMs: number | null
 }
 
-export const prefixIdOf = (block: CachedBlock): PrefixId => block.hash.slice(0, 12) as PrefixId
+export const prefixIdOf = ({ hash }: Pick<CachedBlock, 'hash'>): PrefixId =>
+  hash.slice(0, 12) as PrefixId
 
 export class PrefixLease {
   readonly plan: Plan
@@ -187,8 +188,12 @@ export class PrefixLease {
     this.#host.ram.wake()
   }
 
+  /** Of a prompt that was stored as a whole nothing is saved: its end is where it was found. */
   get #deepest(): CachedBlock | null {
-    return this.#writer.deepest ?? this.#blocks.at(-1) ?? null
+    const found = this.#blocks.at(-1) ?? null
+    const { matchedTokens, promptTokens } = this.plan
+    const isWhole = matchedTokens === promptTokens && this.#writer.saved.length === 0
+    return isWhole && found?.gone === false ? found : (this.#writer.deepest ?? found)
   }
 
   #hold(block: CachedBlock): void {

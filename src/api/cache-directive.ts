@@ -28,12 +28,13 @@ type Header = string | readonly string[] | undefined
 
 /**
  * The stricter of body and header holds. Throws `PREFIXD_E_INVALID_VALUE` for a word of the header
- * that is not known, since a client that asks for `no-write` in a spelling of its own relies on it.
+ * that is not known, since a client that asks for `no-write` in a spelling of its own relies on it;
+ * and `PREFIXD_E_ADMIN_KEY` for a pin that others would have to make room for.
  */
 export function readCacheDirective(
   wishes: CacheWishes,
   header: Header,
-  caller: Pick<Caller, 'salt'>,
+  caller: Pick<Caller, 'salt' | 'isAdmin'>,
 ): CacheDirective {
   const words = wordsOf(header)
   const ttlWord = words.find((word) => word.startsWith('ttl='))
@@ -41,9 +42,12 @@ export function readCacheDirective(
   const isInMemory = wishes.retention === 'in_memory' || wishes.retention === 'in-memory'
   const isAllowed = wishes.cachePrompt !== false && !isOff
   const bodyTtl = wishes.ttl == null ? null : readTtl(wishes.ttl, wishes.ttlField ?? 'ttl')
+  const write = isAllowed && !words.includes('no-write')
+  if (words.includes('pin')) checkPin(write, caller)
   return {
     read: isAllowed && !words.includes('no-read'),
-    write: isAllowed && !words.includes('no-write'),
+    write,
+    ...(words.includes('pin') ? { pin: true } : {}),
     spill: !isInMemory && !words.includes('ephemeral'),
     ttlMs: ttlWord === undefined ? bodyTtl : readTtl(ttlWord.slice(4), 'x-prefixd-cache'),
     salt: saltOf(caller.salt, wishes.salt),
@@ -57,13 +61,12 @@ function wordsOf(header: Header): readonly string[] {
     .map((word) => word.trim().toLowerCase())
     .filter((word) => word !== '')
   const isKnown = (word: string) =>
-    ['no-read', 'no-write', 'ephemeral'].includes(word) || word.startsWith('ttl=')
-  if (words.includes('pin')) throw pinUnsupported()
+    ['no-read', 'no-write', 'ephemeral', 'pin'].includes(word) || word.startsWith('ttl=')
   const unknown = words.find((word) => !isKnown(word))
   if (unknown === undefined) return words
   throw invalid(
     'x-prefixd-cache',
-    'x-prefixd-cache knows "no-read", "no-write", "ephemeral" and "ttl=", not ' +
+    'x-prefixd-cache knows "no-read", "no-write", "ephemeral", "pin" and "ttl=", not ' +
       `"${unknown.slice(0, 40)}".`,
   )
 }
@@ -92,12 +95,20 @@ function saltOf(callerSalt: string, cacheSalt: string | null | undefined): strin
   )
 }
 
-/** A client that pins relies on it, and whether there is room is known when the answer is out. */
-const pinUnsupported = (): PrefixdError =>
-  new PrefixdError('PREFIXD_E_UNSUPPORTED_PARAMETER', 'x-prefixd-cache: pin is not supported.', {
-    field: 'x-prefixd-cache',
-    next: 'Ask for a time with ttl=, or pin what the reply names: PUT /v1/cache/pins/{id}.',
-  })
+/** Pins take room from everybody, so they want the key that `PUT /v1/cache/pins` wants. */
+function checkPin(write: boolean, { isAdmin }: Pick<Caller, 'isAdmin'>): void {
+  if (!isAdmin) {
+    throw new PrefixdError('PREFIXD_E_ADMIN_KEY', 'x-prefixd-cache: pin wants an admin key.', {
+      field: 'x-prefixd-cache',
+      next: 'Ask for a time with ttl=, or use a key that has the word `admin` behind it.',
+    })
+  }
+  if (write) return
+  throw invalid(
+    'x-prefixd-cache',
+    'x-prefixd-cache says "pin" of a request that is not to be stored; leave one of the two away.',
+  )
+}
 
 const invalid = (field: string, message: string): PrefixdError =>
   new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })

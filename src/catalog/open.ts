@@ -34,7 +34,7 @@ export function openCatalog({ directory, keepText, now, warn }: CatalogOptions):
   return {
     pins: pinStore(file),
     prefixes: prefixLog(file, queue),
-    requests: requestLog(file, queue),
+    requests: requestLog(file, queue, now),
     totals: totalsLog(file, queue, now),
     ghosts: ghostLog({ file, queue, now }),
     close() {

@@ -1,6 +1,6 @@
 /** The requests of the last weeks: what was planned, what the engine confirmed, and why. */
 import { limits } from '../config/limits.ts'
-import type { RequestQuery, RequestRecord } from '../pipeline/types.ts'
+import type { RequestQuery, RequestRecord, SessionName } from '../pipeline/types.ts'
 import type { CatalogFile } from './catalog-file.ts'
 import type { RequestLog } from './types.ts'
 import type { WriteQueue } from './write-queue.ts'
@@ -23,9 +23,14 @@ const insert = `
 INSERT INTO requests (id, at_ms, model, tenant, session, route, status, error, plan, receipt)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+/** Behind all that was noted of it before. */
+const end = `
+INSERT INTO ended_sessions (tenant, session, last_number, ended_ms)
+VALUES (?, ?, (SELECT coalesce(max(number), 0) FROM requests), ?)`
+
 const find = 'SELECT * FROM requests WHERE id = ? ORDER BY number DESC LIMIT 1'
 
-export function requestLog(file: CatalogFile, queue: WriteQueue): RequestLog {
+export function requestLog(file: CatalogFile, queue: WriteQueue, now: () => number): RequestLog {
   const write = (request: RequestRecord): void => {
     const { id, atMs, model, tenant, session, route, status, error, plan, receipt } = request
     const json = (value: unknown) => (value === null ? null : JSON.stringify(value))
@@ -34,6 +39,10 @@ export function requestLog(file: CatalogFile, queue: WriteQueue): RequestLog {
   }
   return {
     note: (request) => queue.push(() => write(request)),
+    endSession({ tenant, id }: SessionName) {
+      const atMs = now()
+      queue.push(() => void file.statement(end).run(tenant, id, atMs))
+    },
     async list(query) {
       await queue.settled()
       const rows = file.attempt(() => select(file, query), [])
@@ -61,6 +70,10 @@ const lastOfSessions = `
 SELECT * FROM requests WHERE number IN (
   SELECT max(number) FROM requests WHERE session IS NOT NULL AND receipt IS NOT NULL
   GROUP BY tenant, session
+) AND NOT EXISTS (
+  SELECT 1 FROM ended_sessions AS ended
+  WHERE ended.session = requests.session AND ended.tenant IS requests.tenant
+    AND ended.last_number >= requests.number
 ) ORDER BY number DESC LIMIT ?`
 
 /** One row more than the page has, if there is one. */

@@ -23,6 +23,13 @@ const bounds: readonly Bound[] = [
     ageMs: limits.catalogRequestsMs,
   },
   {
+    table: 'ended_sessions',
+    key: 'rowid',
+    time: 'ended_ms',
+    rows: limits.catalogRequests,
+    ageMs: limits.catalogRequestsMs,
+  },
+  {
     table: 'totals',
     key: 'start_ms, span_ms, model',
     time: 'start_ms',

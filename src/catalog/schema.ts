@@ -29,6 +29,14 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_by_id ON requests (id);
 CREATE INDEX IF NOT EXISTS requests_by_time ON requests (at_ms);
 
+CREATE TABLE IF NOT EXISTS ended_sessions (
+  tenant TEXT,
+  session TEXT NOT NULL,
+  last_number INTEGER NOT NULL,
+  ended_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS ended_sessions_by_name ON ended_sessions (session);
+
 CREATE TABLE IF NOT EXISTS totals (
   start_ms INTEGER NOT NULL,
   span_ms INTEGER NOT NULL,

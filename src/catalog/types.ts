@@ -7,6 +7,7 @@ import type {
   RequestQuery,
   RequestRecord,
   RequestTotals,
+  SessionName,
   Totals,
 } from '../pipeline/types.ts'
 
@@ -34,7 +35,9 @@ export interface RequestLog {
   list(query: RequestQuery): Promise<RequestPage>
   /** Null: there is none of this id, or none of this tenant's. */
   find(id: string, tenant?: string | null): Promise<RequestRecord | null>
-  /** The last answered one of each session, the latest last. */
+  /** What was noted of it so far is no reason to list it after a restart. Is written soon. */
+  endSession(session: SessionName): void
+  /** The last answered one of each session that has not ended since, the latest last. */
   lastOfSessions(): readonly RequestRecord[]
 }
 

@@ -10,6 +10,7 @@ import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
 import { missedBlocks, requestRecord, requestTotals } from './history.ts'
 import { readNote } from './namespace-note.ts'
+import { pinSaved } from './pin-saved.ts'
 import { labelOf, prefixesOf, reconcile } from './prefix-history.ts'
 import { render } from './render.ts'
 import { type ModelOptions, type ServedModel, serveModel } from './served-model.ts'
@@ -59,6 +60,17 @@ function rememberedSessions({ requests }: Catalog): Sessions {
   return sessions
 }
 
+/** What was noted of a namespace, for people. */
+function namesOf(cache: Cache) {
+  const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
+  return {
+    modelOf: (namespace: Namespace) => noteOf(namespace)?.model ?? 'unknown',
+    kindsOf: (namespace: Namespace) => noteOf(namespace)?.kinds ?? ['kv'],
+    tenantOf: (namespace: Namespace) => noteOf(namespace)?.tenant ?? null,
+    fingerprintOf: (namespace: Namespace) => noteOf(namespace)?.fingerprint ?? null,
+  }
+}
+
 export function createService(options: ServiceOptions): Service {
   const { cache, catalog, reuse, prefetch, warn, record } = options
   const tally = createTally()
@@ -103,8 +115,12 @@ export function createService(options: ServiceOptions): Service {
       const run = (ended: AbortSignal) => model.generate(limited, ended)
       for await (const event of withinDeadlines(run, signal, deadlines)) {
         if (event.type === 'planned') plan = event.plan
-        if (event.type === 'receipt') receipt = event.receipt
-        yield event
+        if (event.type !== 'receipt') {
+          yield event
+          continue
+        }
+        receipt = cache.pin === true ? pinSaved(admin.pin, cache, event.receipt) : event.receipt
+        yield { ...event, receipt }
       }
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error))
@@ -123,9 +139,33 @@ export function createService(options: ServiceOptions): Service {
     }
   }
 
-  const noteOf = (namespace: Namespace) => readNote(cache.notes.get(namespace))
-  const modelOf = (namespace: Namespace) => noteOf(namespace)?.model ?? 'unknown'
-  const kindsOf = (namespace: Namespace) => noteOf(namespace)?.kinds ?? ['kv']
+  const names = namesOf(cache)
+  const { modelOf, kindsOf } = names
+  const now = () => Date.now()
+
+  const admin = createAdmin({
+    cache,
+    catalog,
+    ...names,
+    servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
+    sessionsAt: (prefix) => sessions.at(prefix),
+    endsOf: (session) => sessions.endsOf(session),
+    pinStore: catalog.pins,
+    warn,
+    now,
+    stats: () => ({
+      version: options.version,
+      upMs: performance.now(),
+      blockTokens: cache.blockTokens,
+      reuse,
+      directory: options.directory,
+      ...tally.counted(),
+      sessions: sessions.count,
+      models: models.map((model) => model.stats()),
+    }),
+  })
+
+  const onEnded = catalog.requests.endSession
   return {
     generate: counted,
     models: () => models.map((model) => model.card()),
@@ -146,30 +186,7 @@ export function createService(options: ServiceOptions): Service {
     followCache: watchCache({ cache, catalog, modelOf }).follow,
     transfer: createTransfer({ ...options, models }),
     budgets: createBudgets(cache),
-    sessions: createSessionVerbs({ cache, sessions, kindsOf, now: () => Date.now() }),
-    cache: createAdmin({
-      cache,
-      catalog,
-      modelOf,
-      tenantOf: (namespace) => noteOf(namespace)?.tenant ?? null,
-      kindsOf,
-      fingerprintOf: (namespace) => noteOf(namespace)?.fingerprint ?? null,
-      servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
-      sessionsAt: (prefix) => sessions.at(prefix),
-      endsOf: (session) => sessions.endsOf(session),
-      pinStore: catalog.pins,
-      warn,
-      now: () => Date.now(),
-      stats: () => ({
-        version: options.version,
-        upMs: performance.now(),
-        blockTokens: cache.blockTokens,
-        reuse,
-        directory: options.directory,
-        ...tally.counted(),
-        sessions: sessions.count,
-        models: models.map((model) => model.stats()),
-      }),
-    }),
+    sessions: createSessionVerbs({ cache, sessions, kindsOf, now, onEnded }),
+    cache: admin,
   }
 }

@@ -15,13 +15,15 @@ import {
 import { limits } from '../config/limits.ts'
 import { sumBytes } from './evict.ts'
 import type { Session, Sessions } from './sessions.ts'
-import type { SessionAdmin, SessionSummary } from './types.ts'
+import type { SessionAdmin, SessionName, SessionSummary } from './types.ts'
 
 export interface SessionContext {
   readonly cache: Cache
   readonly sessions: Sessions
   readonly kindsOf: (namespace: Namespace) => readonly RecordKind[]
   readonly now: () => number
+  /** It is over, also for a later run. */
+  readonly onEnded: (session: SessionName) => void
 }
 
 export function createSessionVerbs(context: SessionContext): SessionAdmin {
@@ -99,6 +101,7 @@ export function createSessionVerbs(context: SessionContext): SessionAdmin {
       if (evict) await cache.evict(own, null)
       else cache.demote(own)
       sessions.forget(name)
+      context.onEnded(name)
       const left = sumBytes(cache, records)
       const freedBytes = { ram: there.ram - left.ram, ssd: there.ssd - left.ssd }
       return { ...summary, ownBytes: there, freedBytes }

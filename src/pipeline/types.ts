@@ -47,6 +47,8 @@ export interface CacheDirective {
   readonly spill: boolean
   /** The shortest time that the client wishes its prefix to be kept for; null: it did not say. */
   readonly ttlMs: number | null
+  /** Once it is saved no eviction takes it, for `ttlMs`, or until it is unpinned. */
+  readonly pin?: boolean
   /** Enters the namespace: only requests with the same salt share blocks. */
   readonly salt: string
 }

@@ -309,8 +309,7 @@ test('a pipeline that ends without a receipt is an error, not an empty answer', 
 test.each([
   ['no-store', 'invalid_value'],
   ['ttl=soon', 'invalid_value'],
-  // Known, and not to be had yet: whoever pins relies on it.
-  ['no-read, pin', 'unsupported_parameter'],
+  ['no-write, pin', 'invalid_value'],
 ])('x-prefixd-cache: %s is refused as %s', async (words, code) => {
   const reply = await createServer(scriptedService()).inject({
     method: 'POST',

@@ -67,3 +67,42 @@ test('a pin outlives a restart of the service, and evicting everything', async (
   expect(left.data.map((prefix) => [prefix.id, prefix.pinned])).toEqual([[id, true]])
   expect(await after.get('/v1/cache/pins')).toMatchObject({ data: [{ id, state: 'kept' }] })
 })
+
+interface Answer {
+  readonly cache: { readonly prefix: string; readonly reasons: readonly string[] }
+}
+
+const ask = (service: TestService, words: string) =>
+  fetch(`${service.url}/v1/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-prefixd-cache': words },
+    body: JSON.stringify({ prompt: [...fakeTokens(7, 600)], max_tokens: 0, model: 'fake' }),
+  })
+
+test('a request pins what it has saved, and its reply says so', async () => {
+  const service = await createServiceFolder().start()
+  const forEver = (await (await ask(service, 'pin')).json()) as Answer
+  const { prefix } = forEver.cache
+  expect(forEver.cache.reasons.at(-1)).toBe(`pinned as ${prefix} until it is unpinned`)
+  const listed = await service.get('/v1/cache/pins')
+  expect(listed).toMatchObject({ data: [{ id: prefix, state: 'kept', until_ms: null }] })
+  const forAnHour = (await (await ask(service, 'pin, ttl=1h')).json()) as Answer
+  expect(forAnHour.cache.reasons.at(-1)).toMatch(`pinned as ${prefix} until 2`)
+  const again = (await service.get('/v1/cache/pins')) as { data: { until_ms: number }[] }
+  expect(
+    again.data.map(({ until_ms: ms }) => ms > Date.now() && ms <= Date.now() + 3_600_000),
+  ).toEqual([true])
+})
+
+test('a request that finds no room to pin is answered, and says why nothing is pinned', async () => {
+  // Half of either tier is less than what the prompt takes.
+  const service = await createServiceFolder().start(
+    { engine: 'fake', ram: '64MiB', ssd: '64MiB' },
+    { bytesPerToken: 90_000 },
+  )
+  const reply = await ask(service, 'pin')
+  expect(reply.status).toBe(200)
+  const { reasons } = ((await reply.json()) as Answer).cache
+  expect(reasons.at(-1)).toMatch(/^not pinned: The prefix cannot be pinned: 0 MiB of the ssd/)
+  expect(await service.get('/v1/cache/pins')).toMatchObject({ data: [] })
+})

@@ -71,3 +71,15 @@ test('an ephemeral request is cached in RAM and never reaches the SSD', async ()
   const { tiers } = (await service.get('/v1/cache/stats')) as { tiers: object[] }
   expect(tiers[1]).toMatchObject({ tier: 'ssd', blocks: 0, written_bytes: 0 })
 })
+
+test('a session that has ended is not listed after a restart, and the others are', async () => {
+  const folder = createServiceFolder()
+  const before = await folder.start()
+  await ask(before.url, 1, { 'x-session-id': 'ended' })
+  await ask(before.url, 2, { 'x-session-id': 'goes on' })
+  await before.post('/v1/sessions/ended/end', {})
+  await before.stop()
+  const after = await folder.start()
+  const list = (await after.get('/v1/sessions')) as { data: { id: string }[] }
+  expect(list.data.map(({ id }) => id)).toEqual(['goes on'])
+})

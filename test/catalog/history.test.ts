@@ -146,3 +146,23 @@ test('when far more is noted than can be written some is lost, and one warning s
   expect(await requests.find(`${limits.catalogWaiting}`)).toBe(null)
   expect(warnings).toEqual([expect.stringContaining('some is lost')])
 })
+
+test('a session that has ended is no session of a later run, until it is used again', async () => {
+  const { open } = catalogFolder()
+  const first = open()
+  for (const tenant of ['ada', null]) {
+    first.requests.note(requestOf({ tenant, session: 'one' }))
+    first.requests.note(requestOf({ tenant, session: 'two' }))
+  }
+  first.requests.endSession({ tenant: 'ada', id: 'one' })
+  first.requests.endSession({ tenant: null, id: 'two' })
+  first.close()
+
+  const second = open()
+  const names = (sessions: readonly RequestRecord[]) =>
+    sessions.map(({ tenant, session }) => `${tenant} ${session}`)
+  expect(names(second.requests.lastOfSessions())).toEqual(['ada two', 'null one'])
+  second.requests.note(requestOf({ tenant: 'ada', session: 'one' }))
+  second.close()
+  expect(names(open().requests.lastOfSessions())).toEqual(['ada two', 'null one', 'ada one'])
+})

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { createSessionVerbs } from '../../src/pipeline/session-verbs.ts'
 import { createSessions } from '../../src/pipeline/sessions.ts'
+import type { SessionName } from '../../src/pipeline/types.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import { blockBytes, blockTokens, mebibyte, openToyCache } from '../support/open-toy-cache.ts'
 import { beginLease, serveToy, tokensOf } from '../support/toy-engine.ts'
@@ -16,7 +17,8 @@ function open({ ssdBlocks = 64, ramBlocks = 16 } = {}) {
   const ssd = ssdBlocks === 0 ? null : createMemorySsd(ssdBlocks * mebibyte)
   const { cache } = openToyCache({ ssd, ramBlocks, now })
   const sessions = createSessions(now)
-  const verbs = createSessionVerbs({ cache, sessions, kindsOf: () => ['kv'], now })
+  const onEnded = (_: SessionName) => {}
+  const verbs = createSessionVerbs({ cache, sessions, kindsOf: () => ['kv'], now, onEnded })
   const say = async (id: string, tokens: Uint32Array, tenant: string | null = null) => {
     nowMs += 1
     const { plan } = await serveToy(cache, tokens)

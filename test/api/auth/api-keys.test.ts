@@ -116,6 +116,19 @@ test.each([
   expect(reply.body).not.toContain('alice')
 })
 
+test('a request that pins what it saves wants an admin key', async () => {
+  const { server, service } = open()
+  const ask = (key: string) => {
+    const headers = { ...bearer(key), 'x-prefixd-cache': 'pin' }
+    return server.inject({ method: 'POST', url: '/v1/chat/completions', headers, payload: chat })
+  }
+  const refused = await ask(alice)
+  expect(refused.statusCode).toBe(403)
+  expect(refused.json().error).toMatchObject({ code: 'admin_key_required' })
+  expect((await ask(root)).statusCode).toBe(200)
+  expect(service.requests.map(({ cache }) => cache.pin)).toEqual([true])
+})
+
 test('what shows or changes the cache wants an admin key', async () => {
   const { server } = open()
   for (const url of ['/v1/cache/stats', '/v1/cache/prefixes', '/v1/workers']) {
