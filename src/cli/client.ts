@@ -21,6 +21,15 @@ import type {
   WorkerListJson,
 } from '../api/native/schema.ts'
 import type {
+  EndRequestJson,
+  ForkRequestJson,
+  PauseRequestJson,
+  SessionEndJson,
+  SessionJson,
+  SessionListJson,
+  SessionResumedJson,
+} from '../api/native/session-schema.ts'
+import type {
   ImportReportJson,
   VerifyEventJson,
   VerifyRequestJson,
@@ -44,6 +53,12 @@ export interface Client {
   budgets(): Promise<BudgetsJson>
   /** What the budgets are then; what is there may take longer to go. */
   changeBudgets(change: BudgetsRequestJson): Promise<BudgetsJson>
+  sessions(): Promise<SessionListJson>
+  pauseSession(id: string, request: PauseRequestJson): Promise<SessionJson>
+  /** Takes as long as reading its prefix takes. */
+  resumeSession(id: string): Promise<SessionResumedJson>
+  forkSession(id: string, request: ForkRequestJson): Promise<SessionJson>
+  endSession(id: string, request: EndRequestJson): Promise<SessionEndJson>
   workers(): Promise<WorkerListJson>
   /** The latest first. */
   requests(limit: number): Promise<RequestListJson>
@@ -93,6 +108,17 @@ export function createClient(options: ClientOptions): Client {
     budgets: async () => (await get('cache/budgets')) as BudgetsJson,
     changeBudgets: async (change) =>
       (await call(options, 'cache/budgets', sent(change, 'PATCH'))) as BudgetsJson,
+    sessions: async () => (await get('sessions')) as SessionListJson,
+    pauseSession: async (id, request) =>
+      (await call(options, sessionPath(id, 'pause'), sent(request))) as SessionJson,
+    resumeSession: async (id) => {
+      const response = await ask(options, sessionPath(id, 'resume'), { method: 'POST' })
+      return parse(await readBounded(response)) as SessionResumedJson
+    },
+    forkSession: async (id, request) =>
+      (await call(options, sessionPath(id, 'fork'), sent(request))) as SessionJson,
+    endSession: async (id, request) =>
+      (await call(options, sessionPath(id, 'end'), sent(request))) as SessionEndJson,
     workers: async () => (await get('workers')) as WorkerListJson,
     requests: async (limit) => (await get(`requests?limit=${limit}`)) as RequestListJson,
     request: async (id) => (await get(`requests/${encodeURIComponent(id)}`)) as RequestJson,
@@ -127,6 +153,9 @@ export function createClient(options: ClientOptions): Client {
     },
   }
 }
+
+const sessionPath = (id: string, verb: string): string =>
+  `sessions/${encodeURIComponent(id)}/${verb}`
 
 const sent = (request: object, method = 'POST'): RequestInit => ({
   method,

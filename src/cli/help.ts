@@ -115,6 +115,40 @@ export const commandHelp = {
       ['prefixd budget --ram 2GiB --ssd-writes-per-day 20GiB', 'several at once, or none of them'],
     ],
   },
+  'sessions ls': {
+    brief: 'List the sessions that are remembered',
+    about:
+      'One line for each id that requests came with, and where its latest prompt ended. IN RAM ' +
+      'FOR is how long a pause still keeps it there.',
+    examples: [['prefixd sessions ls', 'the latest first']],
+  },
+  'sessions pause': {
+    brief: 'Keep the prefix of a session in RAM while it waits for something',
+    arguments: '<id>',
+    about: 'Half of the RAM tier may be kept at most, for a day at most.',
+    examples: [['prefixd sessions pause 7be1 --for 20m', 'a tool of the agent runs']],
+  },
+  'sessions resume': {
+    brief: 'Bring the prefix of a session back into RAM before its next request',
+    arguments: '<id>',
+    about: 'Ends when it is there, and keeps it there for a minute.',
+    examples: [['prefixd sessions resume 7be1', 'the tool is done']],
+  },
+  'sessions fork': {
+    brief: 'Let a second session go on where this one is',
+    arguments: '<id> <new-id>',
+    about: 'The two share what they have in common, without copies. Kept for 5 minutes.',
+    examples: [['prefixd sessions fork 7be1 7be1-b', 'then send requests as 7be1-b']],
+  },
+  'sessions end': {
+    brief: 'Forget a session, and let what only it has go first',
+    arguments: '<id>',
+    about: 'What others share, what another session goes on from, and what is pinned, stays.',
+    examples: [
+      ['prefixd sessions end 7be1', 'its room is used when it is needed'],
+      ['prefixd sessions end 7be1 --evict', 'it is free at once'],
+    ],
+  },
   advise: {
     brief: 'Say what more RAM or SSD would have served',
     about:
@@ -308,6 +342,7 @@ LOOK
 
 KEEP HOUSE
   prefixd pin <id> --ttl 7d           keep a prefix from eviction
+  prefixd sessions ls|pause|end       sessions of agents: keep them ready, end them
   prefixd evict --older-than 7d       free what nobody used for a week
   prefixd budget --ssd 10GiB          change what a tier may take, while it is in use
   prefixd simulate trace.jsonl        what more memory or disk would have served

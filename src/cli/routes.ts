@@ -19,8 +19,8 @@ import type { StatsFlags } from './commands/stats.ts'
 import type { WhyFlags } from './commands/why.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
-import { parseAge } from './render/duration.ts'
-import { argument, docs, onOff, text } from './route-parts.ts'
+import { age, argument, docs, onOff, text } from './route-parts.ts'
+import { sessions } from './session-routes.ts'
 import { configFlags, serveFlags } from './setting-flags.ts'
 import {
   budget,
@@ -49,12 +49,6 @@ const count = (max: number, byDefault: number, brief: string) =>
     brief,
   }) as const
 
-function parseAgeFlag(input: string): number {
-  const ageMs = parseAge(input)
-  if (ageMs !== null) return ageMs
-  throw new Error('it must be an age such as 90s, 30m, 12h, 7d or 2w')
-}
-
 function parseSizeFlag(input: string): number {
   const sizeBytes = parseSize(input)
   if (sizeBytes !== null && sizeBytes > 0) return sizeBytes
@@ -73,9 +67,6 @@ function parsePoliciesFlag(input: string): Policy[] {
   if (known.length === named.size) return known
   throw new Error(`it must be some of ${policies.join(', ')}, with commas between them`)
 }
-
-const age = (brief: string) =>
-  ({ kind: 'parsed', parse: parseAgeFlag, optional: true, placeholder: 'age', brief }) as const
 
 const json = onOff('Print JSON')
 
@@ -343,6 +334,7 @@ export const routes = buildRouteMap<string, CliContext>({
     pin,
     unpin,
     budget,
+    sessions,
     evict,
     verify,
     export: exportPrefixes,

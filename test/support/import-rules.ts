@@ -160,7 +160,10 @@ export const importRules: readonly ImportRule[] = [
   {
     files: anyOf('src/cli/.*'),
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
-    types: anyOf(pipelineTypes, 'src/api/native/((budgets|events|history|upkeep)-)?schema\\.ts'),
+    types: anyOf(
+      pipelineTypes,
+      'src/api/native/((budgets|events|history|session|upkeep)-)?schema\\.ts',
+    ),
   },
   {
     files: anyOf('src/storage\\.ts'),

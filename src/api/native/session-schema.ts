@@ -68,6 +68,9 @@ export const SessionEndSchema = Type.Object({
   freed_bytes: perTier,
 })
 
+export type PauseRequestJson = NonNullable<Static<typeof PauseRequestSchema>>
+export type ForkRequestJson = Static<typeof ForkRequestSchema>
+export type EndRequestJson = NonNullable<Static<typeof EndRequestSchema>>
 export type SessionJson = Static<typeof SessionSchema>
 export type SessionListJson = Static<typeof SessionListSchema>
 export type SessionResumedJson = Static<typeof SessionResumedSchema>
