@@ -16,7 +16,7 @@ import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { CacheError } from './errors.ts'
-import { Keeper } from './keeper.ts'
+import { Keeper, type Standing } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, PrefixLease } from './lease.ts'
 import { type CacheListener, nobody } from './listener.ts'
@@ -214,6 +214,11 @@ export class Cache {
   /** See `readBack`. */
   readBack(block: CachedBlock, isExact: boolean, signal: AbortSignal): Promise<number> {
     return readBack(this.#host, reachOf(block, isExact, this.blockTokens), signal)
+  }
+
+  /** See `Keeper.standingOf`. */
+  standingOf(block: CachedBlock): Standing {
+    return this.#keeper.standingOf(block)
   }
 
   /** See `demote`. */

@@ -3,7 +3,13 @@
  * computing them again costs. What a parent is worth is at least what its children are: without it
  * they are garbage.
  */
-import { keepClassOf, keepWeight, msPerMebibyte, usualMsPerMebibyte } from './retention.ts'
+import {
+  freshKeepClass,
+  keepClassOf,
+  keepWeight,
+  msPerMebibyte,
+  usualMsPerMebibyte,
+} from './retention.ts'
 import { UseCounts } from './use-counts.ts'
 
 /** `lru`: what was used longest ago goes first, whatever it is worth. */
@@ -21,6 +27,13 @@ export interface Use {
   readonly sizeBytes: number
   /** What the engine would take to compute it again; null where nothing was measured yet. */
   readonly recomputeMs: number | null
+}
+
+export interface Standing {
+  /** Requests that have used it lately, also before it was evicted; 0 where nobody counts. */
+  readonly uses: number
+  /** How many times as long as a block that was used once, at the usual cost, it may lie idle. */
+  readonly weight: number
 }
 
 export class Keeper {
@@ -54,6 +67,12 @@ export class Keeper {
   /** Requests that have used the block of this name, also before it was evicted. */
   usesOf(hash: string): number {
     return this.#counts.of(useKeyOf(hash))
+  }
+
+  /** Why it goes sooner or later than others that nobody keeps. */
+  standingOf({ hash, keepClass }: { readonly hash: string; readonly keepClass: number }): Standing {
+    const weight = this.weightOf(keepClass) / this.weightOf(freshKeepClass)
+    return { uses: this.usesOf(hash), weight }
   }
 
   /** How much longer than others blocks of this class may lie idle. */

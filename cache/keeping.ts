@@ -40,6 +40,14 @@ export interface KeepingHost {
 
 type Purpose = 'pin' | 'hint' | 'ram hint'
 
+/** One of those who keep a block: by a wish for this hash, until then. */
+export interface KeepReason {
+  readonly purpose: Purpose
+  readonly hash: BlockHash
+  /** Null: until it is taken back. */
+  readonly untilMs: number | null
+}
+
 /** A block and, of an exact layout, the deepest boundary on its way; null: it has none. */
 export interface Reach {
   /** Null while it is not stored. */
@@ -148,6 +156,18 @@ export class Keeping {
   /** What is kept of a tier, and what may be at most. */
   room(tier: TierName): { readonly keptBytes: number; readonly mostBytes: number } {
     return { keptBytes: this.keptBytes(tier), mostBytes: this.#mostBytes(tier) }
+  }
+
+  /** All that keeps this block, the longest first. O(blocks that are kept). */
+  reasonsFor(block: CachedBlock): KeepReason[] {
+    this.#dropEnded()
+    const keeps = [...this.#keeps.values()].filter((keep) => {
+      for (const member of membersOf(keep)) if (member === block) return true
+      return false
+    })
+    return keeps
+      .sort((a, b) => endMsOf(b) - endMsOf(a))
+      .map(({ purpose, hash, untilMs }) => ({ purpose, hash, untilMs }))
   }
 
   /** Until when its copies in RAM are kept; null: they are not. */

@@ -192,7 +192,23 @@ export interface Mismatch {
   readonly served: string
 }
 
+/** Who keeps a prefix from eviction. */
+export interface KeptBecause {
+  /** A request uses it; a pin; a client's wish for a time; a session's for a copy in RAM. */
+  readonly reason: 'request' | 'pin' | 'lifetime' | 'session'
+  /** Id of the prefix that this was said of, which may stand behind the one that is kept. */
+  readonly prefix: string
+  /** Null: nobody knows, or until it is unpinned. */
+  readonly untilMs: number | null
+}
+
 export interface PrefixDetail extends PrefixSummary {
+  /** The longest first; empty: it goes when its room is needed. */
+  readonly keptBecause: readonly KeptBecause[]
+  /** Requests that have used it lately. */
+  readonly recentUses: number
+  /** How many times as long as others it may lie idle before it goes. */
+  readonly idleWeight: number
   /** Engine and build whose worker has computed it; null: nobody knows. */
   readonly storedBy: string | null
   /** Why the worker that serves its model now does not find it; none where it does. */

@@ -17,6 +17,7 @@ import type { Catalog, PinStore, PrefixRecord } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { countPrefixes, type EvictContext, evict } from './evict.ts'
 import { findPrefix } from './find-prefix.ts'
+import { keptBecause } from './kept-because.ts'
 import { mismatches } from './namespace-note.ts'
 import { createPins } from './pins.ts'
 import type {
@@ -145,6 +146,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
       return {
         ...summarise(info, cache.keeping.pinnedUntil()),
         ...origin(context, info.namespace),
+        ...keptBecause(cache, block),
         reclaimableBytes: info.isLeased || cache.keeping.isPinned(block) ? 0 : info.uniqueBytes,
         blocks: describeBlocks(cache.index, block, kindsOf(block.namespace)).map((item) => ({
           hash: item.block.hash,

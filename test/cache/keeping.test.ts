@@ -57,6 +57,28 @@ function open({ ssdBlocks = 16, ...more }: Kept = {}) {
 
 const whole = 4 * blockTokens
 
+it('a block is kept by all who wish for it, or for what stands behind it, the longest first', async () => {
+  const { cache, serve, pin, pass } = open()
+  await serve(1)
+  await serve(2)
+  const end = endOf(cache, promptOf(1))
+  const { hash, parent } = end
+  expect(cache.keeping.reasonsFor(end)).toEqual([])
+  cache.keeping.hint(hash, { untilMs: 5_000, isExact: false }, true)
+  cache.keeping.hint(hash, { untilMs: 9_000, isExact: false })
+  pin(1)
+  pin(2)
+  const reasons = [
+    { purpose: 'pin', hash, untilMs: null },
+    { purpose: 'hint', hash, untilMs: 9_000 },
+    { purpose: 'ram hint', hash, untilMs: 5_000 },
+  ]
+  expect(cache.keeping.reasonsFor(end)).toEqual(reasons)
+  expect(cache.keeping.reasonsFor(parent as CachedBlock)).toEqual(reasons)
+  await pass(5_000)
+  expect(cache.keeping.reasonsFor(end)).toEqual(reasons.slice(0, 2))
+})
+
 describe.each([16, 0])('a pinned prefix, with an SSD of %i blocks', (ssdBlocks) => {
   const openSmall = () => open({ ssdBlocks, ramBlocks: ssdBlocks === 0 ? 16 : 32 })
 

@@ -205,6 +205,13 @@ export const detailFixture: PrefixDetailJson = {
   ],
   stored_by: 'llamacpp: llama.cpp v0.5.0',
   mismatches: [{ name: 'build', stored: 'llama.cpp v0.5.0', served: 'llama.cpp v0.6.0' }],
+  kept_because: [
+    { reason: 'pin', prefix: '9f2c41d07ab3', until_ms: null },
+    { reason: 'lifetime', prefix: '51aa00000000', until_ms: nowMs + 60 * minuteMs },
+    { reason: 'session', prefix: '9f2c41d07ab3', until_ms: nowMs + 4 * minuteMs },
+  ],
+  recent_uses: 12,
+  idle_weight: 6.45,
   reclaimable_bytes: 332_859_965,
 }
 

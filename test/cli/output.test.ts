@@ -161,6 +161,29 @@ describe('of prefixes that rows alone do not restore', () => {
   })
 })
 
+it.each([
+  [
+    [],
+    0,
+    ['keeps      until its room is needed', 'weight     may lie idle 1.00 times as long as others'],
+  ],
+  [
+    [{ reason: 'request', prefix: '9f2c41d07ab3', until_ms: null }],
+    1,
+    [
+      'keeps      in use now',
+      'weight     may lie idle 1.00 times as long as others; 1 request used it lately',
+    ],
+  ],
+])('inspect says who keeps a prefix: %j', async (because, uses, lines) => {
+  const body = { ...detailFixture, kept_because: because, recent_uses: uses, idle_weight: 1 }
+  await using service = await startFixtureService({
+    '/v1/cache/prefixes/9f2c': { status: 200, body },
+  })
+  const { out } = await prefixd(['inspect', '9f2c', '--url', service.url])
+  expect(out.split('\n').filter((line) => /^(keeps|weight) /.test(line))).toEqual(lines)
+})
+
 it('writes out what a hostile name would do to the terminal', async () => {
   await using service = await startFixtureService()
   const ran = await prefixd(['ls', '--url', service.url], { width: 120, color: true })

@@ -269,6 +269,9 @@ const prefix: PrefixDetail = {
     },
   ],
   storedBy: 'fake: fake 1',
+  keptBecause: [{ reason: 'pin', prefix: '9f2c41d07ab3', untilMs: null }],
+  recentUses: 3,
+  idleWeight: 2.5,
   mismatches: [{ name: 'build', stored: 'fake 1', served: 'fake 2' }],
   reclaimableBytes: 16_400,
 }

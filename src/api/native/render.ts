@@ -148,6 +148,13 @@ export function toPrefixDetail(prefix: PrefixDetail): PrefixDetailJson {
     ...toPrefixSummary(prefix),
     stored_by: prefix.storedBy,
     mismatches: prefix.mismatches.map((mismatch) => ({ ...mismatch })),
+    kept_because: prefix.keptBecause.map(({ reason, prefix: id, untilMs }) => ({
+      reason,
+      prefix: id,
+      until_ms: untilMs,
+    })),
+    recent_uses: prefix.recentUses,
+    idle_weight: prefix.idleWeight,
     blocks: prefix.blocks.map((block) => ({
       hash: block.hash,
       from: block.from,

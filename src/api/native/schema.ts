@@ -4,6 +4,7 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
+import { keptFields } from './kept-schema.ts'
 import { count, milliseconds, nullable } from './values.ts'
 import { SsdDiskSchema, SsdWritesSchema } from './writes-schema.ts'
 
@@ -189,6 +190,7 @@ export const PrefixDetailSchema = Type.Object({
   mismatches: Type.Array(
     Type.Object({ name: Type.String(), stored: Type.String(), served: Type.String() }),
   ),
+  ...keptFields,
   blocks: Type.Array(PrefixBlockSchema),
   /** Freed when just this prefix is evicted. */
   reclaimable_bytes: count,

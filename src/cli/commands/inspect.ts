@@ -3,7 +3,7 @@ import type { PrefixBlockJson, PrefixDetailJson } from '../../api/native/schema.
 import { formatSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
-import { formatCount, formatPlural } from '../render/count.ts'
+import { formatCount, formatPlural, threeDigits } from '../render/count.ts'
 import { formatAge, formatDuration } from '../render/duration.ts'
 import { type Column, tableLines } from '../render/table.ts'
 import { pad, printable } from '../render/text.ts'
@@ -47,7 +47,8 @@ function facts(prefix: PrefixDetailJson, nowMs: number, withText: boolean): stri
     ['created', created],
     ...grewFrom(prefix),
     ['last used', `${used}, ${formatPlural(prefix.hits, 'hit')}`],
-    ['keeps', keeps(prefix, nowMs)],
+    ...keeps(prefix, nowMs),
+    ['weight', weight(prefix)],
     ['namespace', prefix.namespace],
     ...(prefix.stored_by === null
       ? []
@@ -68,10 +69,27 @@ const textOf = ({ label }: PrefixDetailJson): [string, string] => [
   label ?? 'not kept: see the setting keep-text',
 ]
 
-function keeps({ leased, pinned, pinned_until_ms: untilMs }: PrefixDetailJson, nowMs: number) {
-  const pin = untilMs === null ? 'pinned' : `pinned for another ${formatDuration(untilMs - nowMs)}`
-  if (leased) return pinned ? `in use now, ${pin}` : 'in use now'
-  return pinned ? pin : 'until its room is needed'
+/** A line for each who keeps it. */
+function keeps({ id, kept_because: reasons }: PrefixDetailJson, nowMs: number): [string, string][] {
+  if (reasons.length === 0) return [['keeps', 'until its room is needed']]
+  return reasons.map(({ reason, prefix, until_ms: untilMs }) => {
+    const behind = prefix === id ? '' : `, for ${prefix}`
+    const rest = untilMs === null ? '' : `, for another ${formatDuration(untilMs - nowMs)}`
+    return ['keeps', `${keepers[reason]}${behind}${rest}`]
+  })
+}
+
+const keepers = {
+  request: 'in use now',
+  pin: 'pinned',
+  lifetime: 'a client wished for a lifetime',
+  session: 'in ram: a session waits',
+} as const
+
+/** Where nobody keeps it, or no longer. */
+function weight({ idle_weight: times, recent_uses: uses }: PrefixDetailJson): string {
+  const used = uses === 0 ? '' : `; ${formatPlural(uses, 'request')} used it lately`
+  return `may lie idle ${threeDigits(times)} times as long as others${used}`
 }
 
 /** Up to where a prompt can go on, if that is not to the end. */
