@@ -1,6 +1,6 @@
 /** What must hold of the cache's books: at any time, and when nothing is under way. */
 import type { Cache } from '../../cache/index.ts'
-import { isBlock } from '../../cache/prefix-index.ts'
+import { type CachedRecord, isBlock, recordOf } from '../../cache/prefix-index.ts'
 import { slotBytes } from '../../cache/tiers/slab.ts'
 import type { ServiceLife } from './service-life.ts'
 import type { Store } from './store.ts'
@@ -18,7 +18,8 @@ export function overBudget({ cache, tier }: Pick<ServiceLife, 'cache' | 'tier'>)
 }
 
 export function leaksOf({ cache, engine }: ServiceLife, store: Store): string[] {
-  return [...holdsOf(cache), ...unbalanced(cache, store), ...busyOf(engine.status())]
+  const books = [...holdsOf(cache), ...unfoundedOf(cache), ...unbalanced(cache, store)]
+  return [...books, ...busyOf(engine.status())]
 }
 
 function busyOf({ busySequences, queuedRequests }: ReturnType<ServiceLife['engine']['status']>) {
@@ -43,6 +44,21 @@ function holdsOf({ index }: Cache): string[] {
       if (loading !== null) wrong.push(`${name} is still being read`)
       if (ssd === 'pending') wrong.push(`${name} is still on its way to the SSD`)
       if (extent === null && ssd !== 'stored') wrong.push(`${name} is nowhere: ssd ${ssd}`)
+    }
+  }
+  return wrong
+}
+
+/** What stands on the SSD on rows that are not there: the next start would find garbage. */
+function unfoundedOf({ index }: Cache): string[] {
+  const isOnSsd = (record: CachedRecord | undefined) => record?.ssd === 'stored'
+  const wrong: string[] = []
+  for (const block of index.blocks()) {
+    const { hash, parent, records } = block
+    for (const record of records.filter(isOnSsd)) {
+      const under = record.kind === 'kv' ? parent : block
+      if (!isBlock(under) || isOnSsd(recordOf(under, 'kv'))) continue
+      wrong.push(`${hash}:${record.kind} is on the SSD, and what it stands on is not`)
     }
   }
   return wrong
