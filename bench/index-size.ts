@@ -1,6 +1,8 @@
 /** What a large index costs: planning a long prompt over a million blocks, opening a full store. */
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import xxhash from 'xxhash-wasm'
 import { Cache, openCache } from '../cache/index.ts'
 import { createArena } from '../cache/tiers/arena.ts'
@@ -9,7 +11,7 @@ import { formatVersion } from '../cache/tiers/record-format.ts'
 import { openRecordIndex } from '../cache/tiers/record-index.ts'
 import { slotBytes } from '../cache/tiers/slab.ts'
 import type { SsdTier } from '../cache/tiers/tier.ts'
-import type { Hash64 } from '../cache/types.ts'
+import type { Hash64, TokenIds } from '../cache/types.ts'
 import { limits } from '../src/config/limits.ts'
 import { plainFigure } from './figures.ts'
 import { median, quantile } from './median.ts'
@@ -25,6 +27,7 @@ import {
 const boundaryTokens = 1024
 const arenaBytes = 64 * 1024 * 1024
 const commitsAtOnce = 1000
+const warmUpPrompts = 20
 
 export const indexSize: Part = async (options) => {
   const { h64Raw } = await xxhash()
@@ -57,17 +60,22 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     now: () => 0,
     warn: () => {},
   })
-  const prompts = Array.from({ length: blockCount / chainBlocks / 10 }, (_, at) =>
-    chains.prompt(at * 10),
-  )
-  const times: number[] = []
-  for (const tokens of [...prompts, ...prompts, ...prompts, ...prompts]) {
+  const planMs = (tokens: TokenIds): number => {
     const startedAt = performance.now()
     const lease = cache.lease({ namespace, tokens, layout, rates, read: true, spill: true })
-    times.push(performance.now() - startedAt)
+    const tookMs = performance.now() - startedAt
     if (lease.plan.matchedTokens !== tokens.length) throw new Error('a stored prompt was not found')
     lease.release()
+    return tookMs
   }
+  const promptsFrom = (first: number, count: number): TokenIds[] =>
+    Array.from({ length: count }, (_, at) => chains.prompt(first + at * 10))
+  const prompts = promptsFrom(0, blockCount / chainBlocks / 10)
+  // A service holds its index for hours: its code is compiled, and the collector is done with what
+  // building the index has left.
+  for (const tokens of promptsFrom(1, Math.min(warmUpPrompts, prompts.length))) planMs(tokens)
+  collectGarbage()
+  const times = [...prompts, ...prompts, ...prompts, ...prompts].map(planMs)
   arena.close()
   return plainFigure(
     {
@@ -78,6 +86,11 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     },
     quantile(times, 0.99),
   )
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
 }
 
 const layout = {

@@ -8,6 +8,7 @@
 import type { Block, BlockHash, Hash64, Namespace, TokenIds } from './types.ts'
 
 const toHex = (hash: bigint): BlockHash => hash.toString(16).padStart(16, '0') as BlockHash
+const wordOf = (hash: BlockHash): bigint => BigInt(`0x${hash}`)
 
 /** The parent of every first block: the namespace, hashed. */
 export function rootHash(hash64: Hash64, namespace: Namespace): BlockHash {
@@ -22,7 +23,7 @@ export function blockHash(
 ): BlockHash {
   const extra = extraKey === '' ? null : new TextEncoder().encode(extraKey)
   const bytes = new Uint8Array(parentBytes + tokens.byteLength + (extra?.byteLength ?? 0))
-  new BigUint64Array(bytes.buffer, 0, 1)[0] = BigInt(`0x${parent}`)
+  new BigUint64Array(bytes.buffer, 0, 1)[0] = wordOf(parent)
   new Uint32Array(bytes.buffer, parentBytes, tokens.length).set(tokens)
   if (extra !== null) bytes.set(extra, parentBytes + tokens.byteLength)
   return toHex(hash64(bytes))
@@ -46,15 +47,16 @@ export function cutBlocks(
   // One buffer for all blocks: fresh ones of a long prompt would make the collector walk the index.
   const hashed = new Uint8Array(parentBytes + 4 * Math.min(blockTokens, tokens.length))
   const hashedParent = new BigUint64Array(hashed.buffer, 0, 1)
-  const hashedTokens = new Uint32Array(hashed.buffer, parentBytes)
-  hashedParent[0] = BigInt(`0x${parent}`)
+  // As bytes, which are copied without a view of each block.
+  const source = Buffer.from(tokens.buffer, tokens.byteOffset, tokens.byteLength)
+  hashedParent[0] = wordOf(parent)
   for (let from = 0; from < tokens.length; from += blockTokens) {
-    const own = tokens.subarray(from, from + blockTokens)
-    hashedTokens.set(own)
-    const isWhole = own.length === hashedTokens.length
-    const name = hash64(isWhole ? hashed : hashed.subarray(0, parentBytes + own.byteLength))
+    const to = Math.min(from + blockTokens, tokens.length)
+    source.copy(hashed, parentBytes, 4 * from, 4 * to)
+    const lengthBytes = parentBytes + 4 * (to - from)
+    const name = hash64(lengthBytes === hashed.length ? hashed : hashed.subarray(0, lengthBytes))
     const hash = toHex(name)
-    blocks.push({ hash, parent, index: blocks.length, tokens: own })
+    blocks.push({ hash, parent, index: blocks.length, from, to })
     hashedParent[0] = name
     parent = hash
   }

@@ -50,7 +50,7 @@ export function lookUp(
   const { namespace, tokens, layout } = request
   const { blockTokens, reuse } = cuts
   const prompt = cutBlocks(memory.hash64, namespace, tokens, blockTokens)
-  const stored = whole(index.match(namespace, prompt, reuse))
+  const stored = whole(index.match(namespace, tokens, prompt, reuse))
   const last = stored.at(-1)
   const isLeft = last !== undefined && isLeftBy(tokens, last, cuts)
   const planned = (match: BlockMatch) => planMatch(match, blockTokens, match !== last || isLeft)
@@ -77,7 +77,7 @@ function evictedNext(
   if (!first) return null
   const end = next.findIndex(({ hash }) => whenEvicted(hash) === null)
   const run = end < 0 ? next : next.slice(0, end)
-  const tokenCount = run.reduce((sum, { tokens }) => sum + tokens.length, 0)
+  const tokenCount = run.reduce((sum, { from, to }) => sum + to - from, 0)
   const blocks = run.map(({ hash }) => hash)
   return { ...first, agoMs: nowMs - first.atMs, tokenCount, blocks }
 }

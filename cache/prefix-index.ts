@@ -253,29 +253,53 @@ export class PrefixIndex {
    * parent, namespace and tokens compared equal. With `token` reuse the match then goes on inside
    * the children of the last one.
    */
-  match(namespace: Namespace, prompt: readonly Block[], reuse: ReuseMode): BlockMatch[] {
+  match(
+    namespace: Namespace,
+    tokens: TokenIds,
+    prompt: readonly Block[],
+    reuse: ReuseMode,
+  ): BlockMatch[] {
     const matches: BlockMatch[] = []
     let node: CachedBlock | TreeRoot = this.root(namespace)
     for (const wanted of prompt) {
-      const block = this.#exact(node, wanted, reuse)
+      const block = this.#exact(node, tokens, wanted, reuse)
       if (block === null) break
-      matches.push({ block, sharedTokens: wanted.tokens.length })
+      matches.push({ block, sharedTokens: block.tokenCount })
       node = block
     }
     const rest = prompt[matches.length]
     if (rest === undefined || reuse === 'block') return matches
-    const partial = node.children.longest(rest.tokens)
+    const partial = node.children.longest(tokens.subarray(rest.from, rest.to))
     if (partial !== null) matches.push({ block: partial.item, sharedTokens: partial.sharedTokens })
     return matches
   }
 
-  #exact(parent: CachedBlock | TreeRoot, wanted: Block, reuse: ReuseMode): CachedBlock | null {
+  #exact(
+    parent: CachedBlock | TreeRoot,
+    tokens: TokenIds,
+    wanted: Block,
+    reuse: ReuseMode,
+  ): CachedBlock | null {
     const block = this.#blocks.get(wanted.hash)
     if (block === undefined || block.parent !== parent) return null
     if (reuse === 'block' && !block.grid) return null
-    if (block.tokenCount !== wanted.tokens.length) return null
+    if (block.tokenCount !== wanted.to - wanted.from) return null
+    return this.#holds(block, tokens, wanted) ? block : null
+  }
+
+  /** The wanted tokens make the wanted name, so whoever has both needs no hashing to show it. */
+  #holds(block: CachedBlock, tokens: TokenIds, { from, to }: Block): boolean {
+    const own = block.tokensAt === unread ? this.#readTokens(block.hash) : null
+    if (own?.length === block.tokenCount) {
+      const place = this.#tokens.add(own)
+      if (this.#tokens.holds(place, tokens, from, to)) {
+        block.tokensAt = place
+        return true
+      }
+      this.#tokens.remove(place, block.tokenCount)
+    }
     const place = this.#placeOf(block)
-    return place !== unreadable && this.#tokens.holds(place, wanted.tokens) ? block : null
+    return place !== unreadable && this.#tokens.holds(place, tokens, from, to)
   }
 
   #placeOf(block: CachedBlock): number {

@@ -38,11 +38,11 @@ export class TokenStore {
     return this.#chunkOf(place).subarray(from, from + tokenCount)
   }
 
-  /** Do these stand there? As `view` and a comparison, without any new object. */
-  holds(place: number, tokens: TokenIds): boolean {
+  /** Do these tokens [from, to) stand there? As views and a comparison, without any new object. */
+  holds(place: number, tokens: TokenIds, from = 0, to = tokens.length): boolean {
     const chunk = this.#chunkOf(place)
-    const from = place % chunkTokens
-    for (let at = 0; at < tokens.length; at++) if (chunk[from + at] !== tokens[at]) return false
+    const shift = (place % chunkTokens) - from
+    for (let at = from; at < to; at++) if (chunk[shift + at] !== tokens[at]) return false
     return true
   }
 

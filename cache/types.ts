@@ -50,13 +50,18 @@ export interface Layout {
   readonly boundaryBytes: number
 }
 
-/** One block of a prompt, before anybody looked whether it is stored. */
+/**
+ * One block of a prompt, before anybody looked whether it is stored. It says where its tokens are:
+ * a view of them would be the largest thing that planning makes.
+ */
 export interface Block {
   readonly hash: BlockHash
   readonly parent: BlockHash
-  /** 0-based position in the chain; the block starts at token `index * blockTokens`. */
+  /** 0-based position in the chain. */
   readonly index: number
-  readonly tokens: TokenIds
+  /** Its tokens in the prompt: [from, to). */
+  readonly from: number
+  readonly to: number
 }
 
 /** A contiguous piece of the arena. `generation` rises whenever the bytes change owner. */

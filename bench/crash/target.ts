@@ -70,8 +70,8 @@ async function openTier(directory: string): Promise<SsdTier> {
 function hashesOf(cache: Cache, hash64: (bytes: Uint8Array) => bigint, promise: Acknowledged) {
   const { namespace, tokens, count } = promise
   const hashes: BlockHash[] = []
-  for (const { hash, index, tokens: own } of cutBlocks(hash64, namespace, tokens, blockTokens)) {
-    if (index * blockTokens + own.length > count) break
+  for (const { hash, to } of cutBlocks(hash64, namespace, tokens, blockTokens)) {
+    if (to > count) break
     const block = cache.index.get(hash)
     if (block !== undefined && recordOf(block, 'kv')?.ssd === 'stored') hashes.push(hash)
   }

@@ -12,7 +12,11 @@ const tokens = Uint32Array.from({ length: 600 }, (_, i) => i * 7)
 describe('a chain of blocks', () => {
   it('cuts whole blocks and one shorter tail', () => {
     const blocks = cutBlocks(hash64, namespace, tokens, 256)
-    expect(blocks.map((block) => block.tokens.length)).toEqual([256, 256, 88])
+    expect(blocks.map(({ from, to }) => [from, to])).toEqual([
+      [0, 256],
+      [256, 512],
+      [512, 600],
+    ])
     expect(blocks.map((block) => block.index)).toEqual([0, 1, 2])
   })
 
