@@ -97,6 +97,12 @@ export class Budgets {
     })
   }
 
+  /** Evicts what groups have beyond their shares, as far as it may go now. */
+  async evictSurplus(): Promise<void> {
+    this.#host.ram.evictDown()
+    await this.#host.ssd?.evictDown()
+  }
+
   /** Ends what is under way; later changes are ignored. */
   async close(): Promise<void> {
     this.#isClosed = true

@@ -18,7 +18,7 @@ import { DiskGuard } from './disk-guard.ts'
 import { CacheError } from './errors.ts'
 import { Keeper, type Standing } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
-import { type LeaseHost, PrefixLease } from './lease.ts'
+import { type LeaseHost, type LeaseRequest, PrefixLease } from './lease.ts'
 import { type CacheListener, nobody } from './listener.ts'
 import { lookUp, nothingFound } from './lookup.ts'
 import { createNotes, type NamespaceNotes } from './notes.ts'
@@ -27,25 +27,13 @@ import { type CachedBlock, type CachedRecord, isGone, PrefixIndex } from './pref
 import { RamStore } from './ram-store.ts'
 import { type Refilled, type RefillRequest, refill } from './refill.ts'
 import { Removal } from './removal.ts'
+import { Shares } from './shares.ts'
 import { SsdStore } from './ssd-store.ts'
 import type { Arena, SsdTier } from './tiers/tier.ts'
-import type { BlockHash, Layout, Namespace, Rates, TierName, TierUsage, TokenIds } from './types.ts'
+import type { BlockHash, Namespace, TierName, TierUsage, TokenIds } from './types.ts'
 import type { UpkeepHost } from './upkeep.ts'
 import { tierUsage } from './usage.ts'
 import { WriteBudget, type WriteUsage } from './write-budget.ts'
-
-export interface LeaseRequest {
-  readonly namespace: Namespace
-  readonly tokens: TokenIds
-  readonly layout: Layout
-  readonly rates: Rates
-  /** False: the client asked not to read the cache. */
-  readonly read: boolean
-  /** Absent: nobody knows. Only layouts that need boundaries are worth the search. */
-  readonly marks?: PromptMarks
-  /** False: what is saved stays in RAM and is never written to the SSD. */
-  readonly spill: boolean
-}
 
 export interface CacheCounters {
   readonly corruptBlocks: number
@@ -60,6 +48,7 @@ export class Cache {
   /** What eviction by policy leaves although no request runs. */
   readonly keeping: Keeping
   readonly budgets: Budgets
+  readonly shares: Shares
   /** Null without an SSD tier. */
   readonly disk: DiskGuard | null
   readonly #options: CacheOptions
@@ -84,8 +73,9 @@ export class Cache {
     this.index = new PrefixIndex(options.hash64, (hash) => this.#readTokens(hash))
     this.keeping = this.#createKeeping()
     this.#keeper = new Keeper(options.eviction, options.rememberedBlocks)
+    this.shares = new Shares({ capacityBytes: (tier) => this.#capacityBytes(tier) })
     this.#ram = new RamStore(
-      { ...options, keeper: this.#keeper },
+      { ...options, keeper: this.#keeper, shares: this.shares },
       {
         onLastCopyGone: (record) => this.#removal.lost(record),
         onEntered: (record) => this.#listener.onStored(record, 'ram'),
@@ -138,6 +128,7 @@ export class Cache {
   /** Remembers whose blocks these are. */
   note(namespace: Namespace, text: string): void {
     this.#notes.write(namespace, text)
+    this.shares.regroup(namespace)
   }
 
   /** Chain hashes of a prompt's blocks, stored or not; the last one may be a tail's. */
@@ -271,6 +262,11 @@ export class Cache {
     this.arena.close()
   }
 
+  #capacityBytes(tier: TierName): number {
+    const { arena, ssd } = this.#options
+    return tier === 'ram' ? arena.capacityBytes : (ssd?.usage().capacityBytes ?? 0)
+  }
+
   async #withoutLeases(deadline: AbortSignal): Promise<void> {
     while (this.#openLeases > 0 && !deadline.aborted) await this.#ram.changed(deadline)
   }
@@ -283,8 +279,7 @@ export class Cache {
       share: keptShare,
       keptHints,
       now,
-      capacityBytes: (tier) =>
-        tier === 'ram' ? arena.capacityBytes : (ssd?.usage().capacityBytes ?? 0),
+      capacityBytes: (tier) => this.#capacityBytes(tier),
       allocatedBytes: (tier, sizeBytes) =>
         (tier === 'ram' ? arena : ssd)?.allocatedBytes(sizeBytes) ?? 0,
     })
@@ -326,6 +321,7 @@ export class Cache {
       onRead: ({ block, sizeBytes }) => this.#listener.onSsdRead(block.namespace, sizeBytes),
       boundaryShare: this.#options.boundaryShare,
       keeper: this.#keeper,
+      shares: this.shares,
       now: this.#options.now,
       onFailed: (error, record) => {
         this.#failedWrites++

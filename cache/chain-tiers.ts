@@ -36,13 +36,15 @@ export async function readBack(
   signal: AbortSignal,
 ): Promise<number> {
   const { ram } = host
-  const mostBytes = ram.arena.capacityBytes * backShare
+  const namespace = reach.end?.namespace
+  if (namespace === undefined) return 0
+  const mostBytes = ram.mostBytes(namespace) * backShare
   let readBytes = 0
   for (const record of [...recordsOf(reach)]) {
     if (record.extent !== null) continue
     if (signal.aborted || record.ssd !== 'stored') break
     if (readBytes + record.sizeBytes > mostBytes) break
-    if (!(await readAhead(host, record, () => ram.allocate(record)))) break
+    if (!(await readAhead(host, record, () => ram.allocate(record, namespace)))) break
     readBytes += record.sizeBytes
   }
   return readBytes

@@ -1,10 +1,6 @@
 /** The only public door of the cache library. */
 export { boundariesToSave, boundaryKindsOf, type PromptMarks, thinned } from './boundaries.ts'
-export {
-  Cache,
-  type CacheCounters,
-  type LeaseRequest,
-} from './cache.ts'
+export { Cache, type CacheCounters } from './cache.ts'
 export type { CacheOptions } from './cache-options.ts'
 export { CacheError } from './errors.ts'
 export {
@@ -19,7 +15,7 @@ export {
   withDescendants,
 } from './inventory.ts'
 export type { PinRefusal } from './keeping.ts'
-export { PrefixLease, prefixIdOf } from './lease.ts'
+export { type LeaseRequest, PrefixLease, prefixIdOf } from './lease.ts'
 export type { CacheListener, EvictedBlock } from './listener.ts'
 export type { LoadedRecord } from './loading.ts'
 export { type NamespaceParts, namespaceOf } from './namespace.ts'

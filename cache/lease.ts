@@ -2,6 +2,7 @@
  * One request's hold on the cache: what it restores may not be evicted, what it computes is saved.
  */
 
+import type { PromptMarks } from './boundaries.ts'
 import { type Keeper, type Use, useKeyOf } from './keeper.ts'
 import type { Keeping } from './keeping.ts'
 import { type LoadedRecord, type LoadingHost, loadWindows, readAhead } from './loading.ts'
@@ -20,7 +21,30 @@ import {
   type SavingHost,
 } from './saving.ts'
 import { boundariesTo, markSpare } from './spare.ts'
-import type { Crc32s, Extent, Plan, PlannedRecord, PrefixId } from './types.ts'
+import type {
+  Crc32s,
+  Extent,
+  Layout,
+  Namespace,
+  Plan,
+  PlannedRecord,
+  PrefixId,
+  Rates,
+  TokenIds,
+} from './types.ts'
+
+export interface LeaseRequest {
+  readonly namespace: Namespace
+  readonly tokens: TokenIds
+  readonly layout: Layout
+  readonly rates: Rates
+  /** False: the client asked not to read the cache. */
+  readonly read: boolean
+  /** Absent: nobody knows. Only layouts that need boundaries are worth the search. */
+  readonly marks?: PromptMarks
+  /** False: what is saved stays in RAM and is never written to the SSD. */
+  readonly spill: boolean
+}
 
 /** What a lease needs of the cache that gives it. */
 export interface LeaseHost extends LoadingHost, SavingHost {
@@ -100,7 +124,8 @@ export class PrefixLease {
    */
   async readAhead(signal: AbortSignal): Promise<void> {
     const { ram } = this.#host
-    let leftBytes = ram.arena.capacityBytes * aheadShare
+    const { namespace } = this.#place.root
+    let leftBytes = ram.mostBytes(namespace) * aheadShare
     for (const planned of this.plan.records) {
       const record = recordOf(this.#blockOf(planned), planned.kind)
       if (record === undefined || record.ssd !== 'stored') return
@@ -108,7 +133,7 @@ export class PrefixLease {
       if (signal.aborted || leftBytes < 0) return
       if (
         record.extent === null &&
-        !(await readAhead(this.#host, record, () => ram.allocate(record)))
+        !(await readAhead(this.#host, record, () => ram.allocate(record, namespace)))
       )
         return
     }

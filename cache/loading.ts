@@ -105,12 +105,14 @@ function unpin(host: LoadingHost, window: LoadedWindow): void {
  * it, which takes more for a small record than this has bytes.
  */
 function cutWindows(host: LoadingHost, wanted: readonly Wanted[]): Wanted[][] {
-  const { arena } = host.ram
-  const windowBytes = Math.min(host.restoreWindowBytes, arena.capacityBytes / 4)
+  const { ram } = host
+  const [first] = wanted
+  const mostBytes = first === undefined ? 0 : ram.mostBytes(first.block.namespace)
+  const windowBytes = Math.min(host.restoreWindowBytes, mostBytes / 4)
   const windows: Wanted[][] = []
   let sizeBytes = Number.POSITIVE_INFINITY
   for (const item of wanted) {
-    const takenBytes = arena.allocatedBytes(item.planned.sizeBytes)
+    const takenBytes = ram.arena.allocatedBytes(item.planned.sizeBytes)
     if (sizeBytes + takenBytes > windowBytes) {
       windows.push([])
       sizeBytes = 0
@@ -140,7 +142,7 @@ async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<P
   if (record.extent !== null) host.onRead(record)
   try {
     const bytes = await bytesOf(host, record, () =>
-      host.ram.allocateWithin(record, host.reserveWaitMs),
+      host.ram.allocateWithin(record, block.namespace, host.reserveWaitMs),
     )
     const storedTo = block.index * host.blockTokens + block.tokenCount
     return { record, loaded: { planned, storedTo, bytes, crc32s: record.crc32s } }
@@ -154,7 +156,8 @@ async function bringIn(host: LoadingHost, { planned, block }: Wanted): Promise<P
 export async function bringInPinned(host: LoadingHost, record: CachedRecord): Promise<Extent> {
   host.ram.pin(record)
   try {
-    const takeRoom = () => host.ram.allocateWithin(record, host.reserveWaitMs)
+    const { namespace } = record.block
+    const takeRoom = () => host.ram.allocateWithin(record, namespace, host.reserveWaitMs)
     return await bytesOf(host, record, takeRoom)
   } catch (error) {
     host.ram.unpin(record)
@@ -211,7 +214,7 @@ async function readFromSsd(
   try {
     await ssd.read(record, extent)
   } catch (error) {
-    ram.release(extent)
+    ram.release(extent, record.block.namespace)
     host.onLoadFailed(record, error)
     throw error
   }

@@ -9,8 +9,9 @@ import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone } from './prefix-index.ts'
 import { unlisted } from './recency.ts'
 import { type Incoming, nothing, TierOrder } from './record-order.ts'
+import type { Group, Shares } from './shares.ts'
 import type { Arena } from './tiers/tier.ts'
-import type { Extent } from './types.ts'
+import type { Extent, Namespace } from './types.ts'
 
 export interface RamStoreEvents {
   /** The last copy of a record went with the RAM copy. */
@@ -27,6 +28,7 @@ export interface RamStoreOptions {
   /** Part of the tier that records which are exact at a boundary may take from rows. */
   readonly boundaryShare: number
   readonly keeper: Keeper
+  readonly shares: Shares
   readonly now: () => number
 }
 
@@ -35,12 +37,15 @@ export class RamStore {
   readonly #events: RamStoreEvents
   readonly #order: TierOrder
   readonly #boundaryShare: number
+  readonly #shares: Shares
   /** Those who wait for room; woken whenever something may have become free. */
   #waiters: (() => void)[] = []
   evictedRecords = 0
 
-  constructor({ arena, boundaryShare, keeper, now }: RamStoreOptions, events: RamStoreEvents) {
+  constructor(options: RamStoreOptions, events: RamStoreEvents) {
+    const { arena, boundaryShare, keeper, shares, now } = options
     this.#arena = arena
+    this.#shares = shares
     this.#events = events
     this.#boundaryShare = boundaryShare
     this.#order = new TierOrder({
@@ -70,21 +75,39 @@ export class RamStore {
     return this.#order.boundaryBytes
   }
 
-  /** Evicts as much as it takes. Null when what has to stay leaves no contiguous room. */
-  allocate(incoming: Incoming): Extent | null {
+  /** What a namespace may have of the tier. */
+  mostBytes(namespace: Namespace): number {
+    return this.#shares.mostBytes(namespace, 'ram')
+  }
+
+  /**
+   * Evicts as much as it takes. Null when what has to stay leaves no contiguous room, or its share
+   * has none.
+   */
+  allocate(incoming: Incoming, namespace: Namespace): Extent | null {
     const { sizeBytes } = incoming
-    if (this.#arena.allocatedBytes(sizeBytes) > this.#arena.capacityBytes) return null
+    if (this.#arena.allocatedBytes(sizeBytes) > this.mostBytes(namespace)) return null
     for (;;) {
-      const extent = this.#arena.allocate(sizeBytes)
+      const group = this.#exceeded(sizeBytes, namespace)
+      const extent = group === null ? this.#take(sizeBytes, namespace) : null
       if (extent !== null) return extent
-      if (!this.#evictFor(incoming)) return null
+      if (!this.#evictFor(incoming, group)) return null
     }
   }
 
-  /** Evicts until no more is used than may be, or what is left has to stay. */
+  /** As `allocate`, and evicts nothing. */
+  allocateFree({ sizeBytes }: Incoming, namespace: Namespace): Extent | null {
+    return this.#exceeded(sizeBytes, namespace) === null ? this.#take(sizeBytes, namespace) : null
+  }
+
+  /** Evicts until nobody uses more than there may be, or what is left has to stay. */
   evictDown(): void {
     const arena = this.#arena
-    while (arena.usedBytes > arena.capacityBytes && this.#evictFor(nothing)) {}
+    for (;;) {
+      const group = this.#shares.surplus('ram')
+      if (group === null || !this.#evictOf(nothing, group)) break
+    }
+    while (arena.usedBytes > arena.capacityBytes && this.#evictOf(nothing, null)) {}
   }
 
   /** Records that lie behind the arena's capacity, and that nobody uses at this moment. */
@@ -99,8 +122,12 @@ export class RamStore {
     const from = record.extent
     if (from === null || isInUse(record) || !this.#arena.isBehind(from)) return true
     this.pin(record)
-    const to = this.allocate(record)
-    if (to !== null) {
+    const { namespace } = record.block
+    this.#count(namespace, from, -1)
+    const to = this.allocate(record, namespace)
+    if (to === null) {
+      this.#count(namespace, from, 1)
+    } else {
       this.#arena.view(to.offset, to.sizeBytes).set(this.#arena.view(from.offset, from.sizeBytes))
       record.extent = to
       this.#arena.free(from)
@@ -112,12 +139,16 @@ export class RamStore {
   /**
    * As `allocate`, but waits up to `timeoutMs` for writes and restores to give their bytes back.
    */
-  async allocateWithin(incoming: Incoming, timeoutMs: number): Promise<Extent | null> {
+  async allocateWithin(
+    incoming: Incoming,
+    namespace: Namespace,
+    timeoutMs: number,
+  ): Promise<Extent | null> {
     const deadline = AbortSignal.timeout(timeoutMs)
     for (;;) {
-      const extent = this.allocate(incoming)
+      const extent = this.allocate(incoming, namespace)
       if (extent !== null || deadline.aborted) return extent
-      if (this.#arena.allocatedBytes(incoming.sizeBytes) > this.#arena.capacityBytes) return null
+      if (this.#arena.allocatedBytes(incoming.sizeBytes) > this.mostBytes(namespace)) return null
       await this.changed(deadline)
     }
   }
@@ -159,6 +190,7 @@ export class RamStore {
   /** The record's place in the arena is another's: it is given up, and not given back. */
   disown(record: CachedRecord): void {
     this.#order.remove(record)
+    if (record.extent !== null) this.#count(record.block.namespace, record.extent, -1)
     record.extent = null
   }
 
@@ -168,8 +200,8 @@ export class RamStore {
   }
 
   /** Takes the bytes of a reservation that came to nothing. */
-  release(extent: Extent): void {
-    this.#arena.free(extent)
+  release(extent: Extent, namespace: Namespace): void {
+    this.#giveBack(extent, namespace)
     this.wake()
   }
 
@@ -179,11 +211,40 @@ export class RamStore {
     for (const resolve of waiters) resolve()
   }
 
-  /** False: all that is there has to stay. */
-  #evictFor(incoming: Incoming): boolean {
+  #exceeded(sizeBytes: number, namespace: Namespace): Group | null {
+    return this.#shares.exceeded(namespace, 'ram', this.#arena.allocatedBytes(sizeBytes))
+  }
+
+  #take(sizeBytes: number, namespace: Namespace): Extent | null {
+    const extent = this.#arena.allocate(sizeBytes)
+    if (extent !== null) this.#count(namespace, extent, 1)
+    return extent
+  }
+
+  #giveBack(extent: Extent, namespace: Namespace): void {
+    this.#count(namespace, extent, -1)
+    this.#arena.free(extent)
+  }
+
+  #count(namespace: Namespace, { sizeBytes }: Extent, sign: 1 | -1): void {
+    this.#shares.count(namespace, 'ram', sign * this.#arena.allocatedBytes(sizeBytes))
+  }
+
+  /** Of this group alone where it has used up its share, of all where it is the first to go. */
+  #evictFor(incoming: Incoming, exceeded: Group | null): boolean {
+    if (exceeded !== null) return this.#evictOf(incoming, exceeded)
+    const surplus = this.#shares.surplus('ram')
+    return (surplus !== null && this.#evictOf(incoming, surplus)) || this.#evictOf(incoming, null)
+  }
+
+  /** One record of the group, or of all. False: all that is there has to stay. */
+  #evictOf(incoming: Incoming, group: Group | null): boolean {
     const boundaryBytesMax = this.#arena.capacityBytes * this.#boundaryShare
     const boundariesYield = this.#order.boundariesYield(incoming, boundaryBytesMax)
-    const victim = ramVictim(this.#order, boundariesYield, this.#events.isKept)
+    const { isKept } = this.#events
+    const stays = (record: CachedRecord) =>
+      (group !== null && !group.has(record.block.namespace)) || isKept(record)
+    const victim = ramVictim(this.#order, boundariesYield, stays)
     if (victim === null) return false
     const before = this.#order.filledCount
     this.drop(victim)
@@ -194,7 +255,7 @@ export class RamStore {
   #free(record: CachedRecord): void {
     this.#order.remove(record)
     if (record.extent === null) return
-    this.#arena.free(record.extent)
+    this.#giveBack(record.extent, record.block.namespace)
     record.extent = null
   }
 }

@@ -52,7 +52,8 @@ export async function refill(host: LoadingHost, options: RefillOptions): Promise
       await options.turn()
       const { arena } = ram
       if (arena.usedBytes + arena.allocatedBytes(record.sizeBytes) > endBytes) break
-      if (!(await readAhead(host, record, () => arena.allocate(record.sizeBytes)))) continue
+      const takeRoom = () => ram.allocateFree(record, record.block.namespace)
+      if (!(await readAhead(host, record, takeRoom))) continue
       // What is read here is older than all that a request has used since.
       ram.order.putOldest(record)
       options.onFilled(record)

@@ -142,7 +142,7 @@ export class ChainWriter {
     if (saveable.kind === 'kv') this.#expected.add(hash)
     const { ram, reserveWaitMs } = this.#host
     const waitMs = saveable.kind === 'kv' ? reserveWaitMs : Math.min(reserveWaitMs, exactWaitMs)
-    const extent = await ram.allocateWithin(saveable, waitMs)
+    const extent = await ram.allocateWithin(saveable, this.#root.namespace, waitMs)
     if (extent === null) {
       if (saveable.kind === 'kv') this.#expected.delete(hash)
       return null
@@ -158,7 +158,7 @@ export class ChainWriter {
     const { extent } = reservation
     const record = this.#isClosed ? null : this.#store(reservation, crc32s)
     if (record === null) {
-      this.#host.ram.release(extent)
+      this.#release(extent)
       return false
     }
     this.#host.ram.hold(record, extent)
@@ -174,7 +174,7 @@ export class ChainWriter {
 
   abandon(place: Place): void {
     const reservation = this.#take(place)
-    if (reservation !== null) this.#host.ram.release(reservation.extent)
+    if (reservation !== null) this.#release(reservation.extent)
   }
 
   /**
@@ -209,11 +209,15 @@ export class ChainWriter {
    */
   close(): void {
     this.#isClosed = true
-    for (const { extent } of this.#reservations.values()) this.#host.ram.release(extent)
+    for (const { extent } of this.#reservations.values()) this.#release(extent)
     this.#reservations.clear()
     for (const { block } of this.#saved) {
       if (!block.gone && recordOf(block, 'kv') === undefined) this.#host.forgetBoundary(block)
     }
+  }
+
+  #release(extent: Extent): void {
+    this.#host.ram.release(extent, this.#root.namespace)
   }
 
   async #isSafe(block: CachedBlock, deadline: AbortSignal): Promise<boolean> {

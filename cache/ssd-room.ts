@@ -1,7 +1,12 @@
-/** Room on the SSD: which records leave it for one that comes, or for a smaller tier. */
+/**
+ * Room on the SSD: which records leave it for one that comes, for a smaller tier, or for a share of
+ * it that is used up.
+ */
+import { CacheError } from './errors.ts'
 import { ssdVictim } from './evict.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import { nothing, type TierOrder } from './record-order.ts'
+import type { Group, Shares } from './shares.ts'
 import type { SsdRemovals } from './ssd-removals.ts'
 import type { RecordKey, SsdTier } from './tiers/tier.ts'
 
@@ -16,6 +21,7 @@ export interface SsdRoomOptions {
   readonly tier: SsdTier
   readonly order: TierOrder
   readonly removals: SsdRemovals
+  readonly shares: Shares
   readonly boundaryShare: number
   readonly isKept: (record: CachedRecord) => boolean
   /** Takes it out of all but LMDB. */
@@ -39,25 +45,63 @@ export class SsdRoom {
   async make(incoming: CachedRecord | null): Promise<void> {
     const { tier, removals } = this.#options
     const neededBytes = incoming === null ? 0 : tier.allocatedBytes(incoming.sizeBytes)
+    await this.#makeShare(incoming, neededBytes)
     // What is leaving already may be enough.
     if (tier.freeBytes() < neededBytes) await removals.settled()
     const missingBytes = neededBytes - tier.freeBytes()
     if (missingBytes <= 0) return
-    const leaving = this.#takeVictims(missingBytes, incoming)
     // With what is useless without the victims.
+    const leaving = this.#takeVictims(missingBytes, incoming, null)
     await Promise.all([removals.remove(leaving), removals.settled()])
   }
 
-  #takeVictims(missingBytes: number, incoming: CachedRecord | null): RecordKey[] {
+  /** Groups that have more than their share first, also of what comes. */
+  async #makeShare(incoming: CachedRecord | null, neededBytes: number): Promise<void> {
+    const { shares, removals } = this.#options
+    const leaving: RecordKey[] = []
+    for (;;) {
+      const group = shares.surplus('ssd')
+      if (group === null) break
+      const freed = this.#takeVictims(shares.excessBytes(group, 'ssd'), incoming, group)
+      if (freed.length === 0) break
+      leaving.push(...freed)
+    }
+    const exceeded = () => this.#exceededBy(incoming, neededBytes)
+    const group = exceeded()
+    if (group !== null) {
+      const missingBytes = shares.excessBytes(group, 'ssd') + neededBytes
+      leaving.push(...this.#takeVictims(missingBytes, incoming, group))
+    }
+    if (leaving.length > 0) await removals.remove(leaving)
+    const full = exceeded()
+    if (full === null) return
+    const what = 'is used up, and what is there has to stay'
+    throw new CacheError('PREFIXD_E_CACHE_FULL', `The share of ${full.name} on the SSD ${what}.`)
+  }
+
+  /** What has bytes there already takes no more of the share. */
+  #exceededBy(incoming: CachedRecord | null, neededBytes: number): Group | null {
+    if (incoming === null || incoming.list !== null) return null
+    return this.#options.shares.exceeded(incoming.block.namespace, 'ssd', neededBytes)
+  }
+
+  /** Of the group alone, or of all. */
+  #takeVictims(
+    missingBytes: number,
+    incoming: CachedRecord | null,
+    group: Group | null,
+  ): RecordKey[] {
     const { tier, order, boundaryShare, isKept, takeOut, onEvicted } = this.#options
+    const stays = (record: CachedRecord) =>
+      (group !== null && !group.has(record.block.namespace)) || isKept(record)
     const { capacityBytes } = tier.usage()
     const shareBytes = capacityBytes * boundaryShare
-    const wantedBytes = missingBytes + Math.min(slackBytesMax, capacityBytes * slackShare)
+    const wantedBytes = missingBytes + this.#slackBytes(incoming)
     const leaving: RecordKey[] = []
     const { storedBytes, filledCount } = order
     for (let freedBytes = 0; freedBytes < wantedBytes; ) {
       const boundariesYield = order.boundariesYield(incoming ?? nothing, shareBytes)
-      const victim = ssdVictim(order, boundariesYield, incoming?.block ?? null, isKept)
+      const victim = ssdVictim(order, boundariesYield, incoming?.block ?? null, stays)
       if (victim === null) break
       const victimBytes = tier.allocatedBytes(victim.sizeBytes)
       // Slack is not worth a record that is larger than it.
@@ -69,5 +113,12 @@ export class SsdRoom {
     }
     this.evictedRecords += filledCount - order.filledCount
     return leaving
+  }
+
+  /** Where nothing comes nothing will follow it. */
+  #slackBytes(incoming: CachedRecord | null): number {
+    if (incoming === null) return 0
+    const mostBytes = this.#options.shares.mostBytes(incoming.block.namespace, 'ssd')
+    return Math.min(slackBytesMax, mostBytes * slackShare)
   }
 }

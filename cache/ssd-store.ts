@@ -8,6 +8,7 @@ import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
+import type { Shares } from './shares.ts'
 import { SsdRemovals } from './ssd-removals.ts'
 import { SsdRoom } from './ssd-room.ts'
 import { createInFlight } from './tiers/in-flight.ts'
@@ -36,6 +37,7 @@ export interface SsdStoreOptions {
   /** See `Keeping.isKept`. */
   readonly isKept: (record: CachedRecord) => boolean
   readonly keeper: Keeper
+  readonly shares: Shares
   readonly now: () => number
   /** See `OrderOptions`. */
   readonly onEntered: (record: CachedRecord) => void
@@ -117,6 +119,7 @@ export class SsdStore {
   /** A record that LMDB already has, found at start. */
   adopt(record: CachedRecord): void {
     record.ssd = 'stored'
+    this.#count(record, 1)
     this.#order.touch(record)
   }
 
@@ -267,8 +270,15 @@ export class SsdStore {
     return this.#options.ram.arena.view(extent.offset, writtenBytes(extent))
   }
 
+  /** Of the shares: what has no bytes here yet, or none any more. */
+  #count(record: CachedRecord, sign: 1 | -1): void {
+    const takenBytes = this.tier.allocatedBytes(record.sizeBytes)
+    this.#options.shares.count(record.block.namespace, 'ssd', sign * takenBytes)
+  }
+
   #takeOut(record: CachedRecord): void {
     record.ssd = 'none'
+    if (record.list !== null) this.#count(record, -1)
     this.#order.remove(record)
     this.#older.delete(record)
   }
@@ -335,7 +345,14 @@ export class SsdStore {
   }
 
   async #store(record: CachedRecord): Promise<void> {
-    await this.#put(record)
+    const isNew = record.list === null
+    if (isNew) this.#count(record, 1)
+    try {
+      await this.#put(record)
+    } catch (error) {
+      if (isNew) this.#count(record, -1)
+      throw error
+    }
     record.ssd = 'stored'
     this.#order.touch(record)
   }

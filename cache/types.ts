@@ -172,6 +172,20 @@ export interface TierBudget {
   readonly waitsFor: WaitsFor | null
 }
 
+/** Bytes, or a part of whatever the tier may take. */
+export type ShareAmount = { readonly bytes: number } | { readonly part: number }
+
+/** What a group of namespaces may hold of each tier; null: as much as there is. */
+export type ShareLimits = Readonly<Record<TierName, ShareAmount | null>>
+
+export interface ShareUsage {
+  /** `kind:name`, as `model:smollm2-135m`. */
+  readonly name: string
+  readonly usedBytes: Readonly<Record<TierName, number>>
+  /** Null: there is no limit. */
+  readonly mostBytes: Readonly<Record<TierName, number | null>>
+}
+
 /**
  * The file system of the SSD tier: with little room the tier grows no further, with nearly none
  * nothing is written to it.

@@ -21,6 +21,7 @@ import { limits } from './config/limits.ts'
 import { machineMemory } from './config/machine-memory.ts'
 import { currentSurroundings } from './config/paths.ts'
 import type { Config, EngineName } from './config/schema.ts'
+import { readShare } from './config/shares.ts'
 import { type MlxComputer, mlxEnvironment, mlxRuntime, useMlx } from './environment/index.ts'
 import { PrefixdError } from './errors.ts'
 import {
@@ -292,6 +293,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     save: config.save,
     keepText: config.keepText,
     prefetch: config.prefetch,
+    shares: config.shares.flatMap((share) => readShare(share) ?? []),
     maxAnswerTokens: config.maxAnswerTokens === 0 ? null : config.maxAnswerTokens,
     models,
     cache,

@@ -27,6 +27,8 @@ export const limits = {
   keptHints: 1024,
   /** About so many blocks are stored at most; uses are remembered of four times as many: 5 MB. */
   rememberedBlocks: 262_144,
+  /** Shares of the tiers that models and tenants are given. */
+  shares: 1000,
   /** Prefixes that are pinned at most. */
   pins: 1000,
   /** Breakpoints of one prompt that are heeded, and renderings that look for them at most. */

@@ -3,6 +3,7 @@
  * docs/config.md are all made from this table.
  */
 import { limits } from './limits.ts'
+import { shares } from './shares.ts'
 import {
   auto,
   autoOr,
@@ -150,6 +151,14 @@ export const settings = {
     ),
     () => 0,
     '0, no limit',
+  ),
+  shares: setting<readonly string[]>(
+    'share',
+    'Most that one model, or one tenant (an API key or its group), may hold of the RAM tier and ' +
+      'of the SSD tier. Who is at it makes room for more from what is its own, never from others.',
+    shares(),
+    () => [],
+    'none',
   ),
   blockTokens: setting<number>(
     'block-tokens',

@@ -1,5 +1,5 @@
 /** How much the tiers may take and the SSD may be written, and changing it. Types only. */
-import type { DiskUsage, TierBudget } from '../../cache/types.ts'
+import type { DiskUsage, ShareAmount, ShareUsage, TierBudget, TierName } from '../../cache/types.ts'
 
 export interface Budgets {
   readonly ram: TierBudget & {
@@ -9,6 +9,25 @@ export interface Budgets {
   /** These two are null without an SSD tier. */
   readonly ssd: TierBudget | null
   readonly ssdWrites: WritesBudget | null
+  /** Of each model and tenant that has one. */
+  readonly shares: readonly ShareUsage[]
+  /** Who holds what, those with most first. */
+  readonly holders: readonly Holder[]
+}
+
+/** What one of the tenants holds of one model; null: no keys were in use. */
+export interface Holder {
+  readonly model: string
+  readonly tenant: string | null
+  readonly bytes: Readonly<Record<TierName, number>>
+}
+
+/** What one model, or one tenant, may hold of the tiers. */
+export interface Share {
+  /** `model:NAME`, `tenant:NAME`, or with `*` for each of them alone. */
+  readonly name: string
+  readonly ram: ShareAmount
+  readonly ssd: ShareAmount
 }
 
 export interface WritesBudget {
@@ -25,6 +44,8 @@ export interface BudgetChange {
   readonly ssdBytes?: number
   /** Null or 0: no limit. */
   readonly ssdWritesPerDayBytes?: number | null
+  /** In place of all that there were. */
+  readonly shares?: readonly Share[]
 }
 
 export interface BudgetAdmin {

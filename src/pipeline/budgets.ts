@@ -1,11 +1,35 @@
 /** What may be asked of the budgets while the service runs, and what has to wait for a restart. */
-import type { Cache } from '../../cache/index.ts'
+import type { Cache, Namespace } from '../../cache/index.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
-import type { BudgetAdmin, BudgetChange, Budgets } from './budget-types.ts'
+import type { BudgetAdmin, BudgetChange, Budgets, Holder, Share } from './budget-types.ts'
 
-export function createBudgets(cache: Cache): BudgetAdmin {
+export interface BudgetsContext {
+  readonly cache: Cache
+  readonly shares: readonly Share[]
+  /** Name of the model that a namespace belongs to, and of the tenant whose key stored it. */
+  readonly modelOf: (namespace: Namespace) => string
+  readonly tenantOf: (namespace: Namespace) => string | null
+  /** The name of the model that answers to this one; null: none that is served. */
+  readonly servedAs: (name: string) => string | null
+  readonly warn: (message: string, error: unknown) => void
+}
+
+export function createBudgets(context: BudgetsContext): BudgetAdmin {
+  const { cache, modelOf, tenantOf, warn } = context
   const openedWithBytes = cache.ssdWrites()?.perDayBytes ?? null
+  cache.shares.groupBy((namespace) => {
+    const tenant = tenantOf(namespace)
+    const model = `model:${modelOf(namespace)}`
+    return tenant === null ? [model] : [model, `tenant:${tenant}`]
+  })
+  divide(context.shares)
+
+  function divide(shares: readonly Share[]): void {
+    const named = shares.map(({ name, ...share }) => [groupNamed(context, name), share] as const)
+    cache.shares.limit(new Map(named))
+    cache.budgets.evictSurplus().catch((error) => warn('a share could not be enforced', error))
+  }
 
   function read(): Budgets {
     const { budgets, arena } = cache
@@ -18,6 +42,8 @@ export function createBudgets(cache: Cache): BudgetAdmin {
         openedWithBytes,
         todayBytes: writes.todayBytes,
       },
+      shares: cache.shares.usage(),
+      holders: holdersOf(context),
     }
   }
 
@@ -26,13 +52,41 @@ export function createBudgets(cache: Cache): BudgetAdmin {
     disk: () => cache.disk?.usage ?? null,
     async change(change) {
       check(change, read())
-      const { ramBytes, ssdBytes, ssdWritesPerDayBytes: perDayBytes } = change
+      const { ramBytes, ssdBytes, ssdWritesPerDayBytes: perDayBytes, shares } = change
       if (ramBytes !== undefined) await cache.budgets.resizeRam(ramBytes)
       if (ssdBytes !== undefined) await cache.budgets.resizeSsd(ssdBytes)
       if (perDayBytes !== undefined) cache.changeSsdWrites(perDayBytes === 0 ? null : perDayBytes)
+      if (shares !== undefined) divide(shares)
       return read()
     },
   }
+}
+
+/** Models go by the names that they are served under. */
+function groupNamed({ servedAs, warn }: BudgetsContext, name: string): string {
+  const model = /^model:(.+)$/.exec(name)?.[1]
+  if (model === undefined || model === '*') return name
+  const served = servedAs(model)
+  if (served === null) {
+    warn(
+      `a share names the model ${model}, which is not served: it is for what it has stored`,
+      null,
+    )
+  }
+  return `model:${served ?? model}`
+}
+
+/** Namespaces of one model and one tenant, with other engines or salts, count together. */
+function holdersOf({ cache, modelOf, tenantOf }: BudgetsContext): Holder[] {
+  const holders = new Map<string, Holder & { bytes: { ram: number; ssd: number } }>()
+  for (const [namespace, { ram, ssd }] of cache.shares.held()) {
+    const [model, tenant] = [modelOf(namespace), tenantOf(namespace)]
+    const name = JSON.stringify([model, tenant])
+    const { bytes } = holders.get(name) ?? { bytes: { ram: 0, ssd: 0 } }
+    holders.set(name, { model, tenant, bytes: { ram: bytes.ram + ram, ssd: bytes.ssd + ssd } })
+  }
+  const sumOf = ({ bytes }: Holder) => bytes.ram + bytes.ssd
+  return [...holders.values()].sort((a, b) => sumOf(b) - sumOf(a))
 }
 
 function check(change: BudgetChange, { ram, ssd }: Budgets): void {

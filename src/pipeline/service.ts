@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { createAdmin } from './admin.ts'
+import type { Share } from './budget-types.ts'
 import { createBudgets } from './budgets.ts'
 import { withinDeadlines } from './deadline.ts'
 import { embed } from './embed.ts'
@@ -30,6 +31,8 @@ export interface ServiceOptions {
   readonly save: boolean
   /** Prefixes are known by their first words, too; see the setting `keep-text`. */
   readonly keepText: boolean
+  /** What single models and tenants may hold. */
+  readonly shares?: readonly Share[]
   /** See `SharedByModels.prefetch`. */
   readonly prefetch: boolean
   /** Most tokens of one answer, whatever was asked for; null: no limit of the service's own. */
@@ -142,6 +145,7 @@ export function createService(options: ServiceOptions): Service {
   const names = namesOf(cache)
   const { modelOf, kindsOf } = names
   const now = () => Date.now()
+  const servedAs = (name: string) => models.find((model) => model.answersTo(name))?.id ?? null
 
   const admin = createAdmin({
     cache,
@@ -185,7 +189,7 @@ export function createService(options: ServiceOptions): Service {
     history: catalog.requests,
     followCache: watchCache({ cache, catalog, modelOf }).follow,
     transfer: createTransfer({ ...options, models }),
-    budgets: createBudgets(cache),
+    budgets: createBudgets({ ...names, cache, shares: options.shares ?? [], servedAs, warn }),
     sessions: createSessionVerbs({ cache, sessions, kindsOf, now, onEnded }),
     cache: admin,
   }

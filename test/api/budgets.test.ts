@@ -1,4 +1,6 @@
 /** Budgets over HTTP, and on the real service while it runs. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Value from 'typebox/value'
 import { expect, test } from 'vitest'
 import { type BudgetsJson, BudgetsSchema } from '../../src/api/native/budgets-schema.ts'
@@ -28,6 +30,26 @@ test('every answer keeps to its schema, and what is absent stays as it is', asyn
     { ramBytes: 1e8 },
     { ssdBytes: 1e9, ssdWritesPerDayBytes: null },
   ])
+})
+
+test('shares are read as the setting has them, and one that is none is named', async () => {
+  const budgets = scriptedBudgets()
+  const server = createServer({ ...scriptedService(), budgets })
+  const change = (shares: string[]) => server.inject({ method: 'PATCH', url, payload: { shares } })
+  await change(['model:a/b:c=50%', 'tenant:*=1GiB/10%'])
+  await change([])
+  expect(budgets.changes).toEqual([
+    {
+      shares: [
+        { name: 'model:a/b:c', ram: { part: 0.5 }, ssd: { part: 0.5 } },
+        { name: 'tenant:*', ram: { bytes: 2 ** 30 }, ssd: { part: 0.1 } },
+      ],
+    },
+    { shares: [] },
+  ])
+  const refused = await change(['tenant:a=10%', 'somebody=10%'])
+  expect(refused.statusCode).toBe(400)
+  expect(refused.json().error.param).toBe('shares[1]')
 })
 
 test.each([
@@ -104,4 +126,36 @@ test('without an SSD tier its budgets are null, and cannot be set', async () => 
       error: { message: expect.stringContaining('Restart with --ssd SIZE') },
     })
   }
+})
+
+test('two keys have a share each, and neither makes room for the other', async () => {
+  const folder = createServiceFolder()
+  const keysFile = join(folder.path, 'keys')
+  const [admin, one, two] = ['admin-key-0123456789', 'one-key-0123456789', 'two-key-0123456789']
+  writeFileSync(keysFile, `${admin} all admin\n${one} one\n${two} two\n`, { mode: 0o600 })
+  const flags = { engine: 'fake', ssd: '256MiB', share: 'tenant:*=25%', 'api-keys': keysFile }
+  const service = await folder.start(flags, { bytesPerToken: 16_000 }, admin)
+  const ask = async (key: string, start: number) => {
+    const body = JSON.stringify({ prompt: [...fakeTokens(start, 600)], max_tokens: 1 })
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+    const reply = await fetch(`${service.url}/v1/completions`, { method: 'POST', headers, body })
+    expect(reply.status).toBe(200)
+    return ((await reply.json()) as { cache: { tokens: { restored: number } } }).cache.tokens
+  }
+  await ask(two, 50)
+  for (let start = 1; start <= 12; start++) await ask(one, start)
+  expect((await ask(two, 50)).restored).toBe(599)
+  const headers = { authorization: `Bearer ${admin}` }
+  const shown = (await (await fetch(service.url + url, { headers })).json()) as BudgetsJson
+  const [quarterOfRam, quarterOfSsd] = [16 * mebibyte, 64 * mebibyte]
+  expect(shown.shares.map(({ name }) => name).sort()).toEqual(['tenant:one', 'tenant:two'])
+  for (const { ram, ssd } of shown.shares) {
+    expect([ram.most_bytes, ssd.most_bytes]).toEqual([quarterOfRam, quarterOfSsd])
+    expect(ram.used_bytes).toBeLessThanOrEqual(quarterOfRam)
+    expect(ssd.used_bytes).toBeLessThanOrEqual(quarterOfSsd)
+  }
+  expect(shown.holders.map(({ model, tenant }) => [model, tenant])).toEqual([
+    ['fake', 'one'],
+    ['fake', 'two'],
+  ])
 })

@@ -27,4 +27,20 @@ export const budgetsFixture: BudgetsJson = {
     at_start_bytes: 50 * gibibyte,
     used_bytes: 21.4 * gibibyte,
   },
+  shares: [
+    {
+      name: 'tenant:ci',
+      ram: { used_bytes: 0.8 * gibibyte, most_bytes: 0.8 * gibibyte },
+      ssd: { used_bytes: 12 * gibibyte, most_bytes: 20 * gibibyte },
+    },
+  ],
+  holders: [
+    {
+      model: 'smollm2-135m',
+      tenant: null,
+      ram_bytes: 8.7 * gibibyte,
+      ssd_bytes: 136 * gibibyte,
+    },
+    { model: 'smollm2-135m', tenant: 'ci', ram_bytes: 0.8 * gibibyte, ssd_bytes: 12 * gibibyte },
+  ],
 }

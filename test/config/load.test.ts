@@ -55,6 +55,7 @@ describe('the configuration', () => {
       ramBytes: 4 * gibibyte,
       ssdBytes: 20 * gibibyte,
       ssdWritesPerDayBytes: 0,
+      shares: [],
       blockTokens: 256,
       boundaryTokens: 1024,
       reuse: 'token',

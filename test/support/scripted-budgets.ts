@@ -16,6 +16,10 @@ export function scriptedBudgets(): ScriptedBudgets {
     },
     ssd: { budgetBytes: 2e9, openedWithBytes: 2e9, usedBytes: 1e6, heldBytes: 2e6, ...steady },
     ssdWrites: { perDayBytes: null, openedWithBytes: null, todayBytes: 1e6 },
+    shares: [
+      { name: 'tenant:ci', usedBytes: { ram: 1e6, ssd: 0 }, mostBytes: { ram: 2e6, ssd: null } },
+    ],
+    holders: [{ model: 'fake', tenant: 'ci', bytes: { ram: 1e6, ssd: 1e6 } }],
   })
   return {
     changes,

@@ -1,5 +1,6 @@
 /** The JSON of `/v1/cache/budgets`. */
 import { type Static, Type } from 'typebox'
+import { limits } from '../../config/limits.ts'
 import { count, nullable } from './values.ts'
 
 const tier = {
@@ -17,6 +18,12 @@ const tier = {
   ),
 }
 
+const shareOf = Type.Object({
+  used_bytes: count,
+  /** Null: there is no limit. */
+  most_bytes: nullable(count),
+})
+
 export const BudgetsSchema = Type.Object({
   object: Type.Literal('cache.budgets'),
   /** `most_bytes`: its memory was taken at the start, and never becomes more. */
@@ -32,6 +39,17 @@ export const BudgetsSchema = Type.Object({
       used_bytes: count,
     }),
   ),
+  /** Of each model and tenant that has one. */
+  shares: Type.Array(Type.Object({ name: Type.String(), ram: shareOf, ssd: shareOf })),
+  /** Who holds what, those with most first; without a tenant where no keys were in use. */
+  holders: Type.Array(
+    Type.Object({
+      model: Type.String(),
+      tenant: nullable(Type.String()),
+      ram_bytes: count,
+      ssd_bytes: count,
+    }),
+  ),
 })
 
 /** What is absent stays as it is. */
@@ -41,6 +59,8 @@ export const BudgetsRequestSchema = Type.Object(
     ssd_bytes: Type.Optional(count),
     /** Null or 0: no limit. */
     ssd_writes_per_day_bytes: Type.Optional(nullable(count)),
+    /** As the setting `share` has them, in place of all that there were. */
+    shares: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: limits.shares })),
   },
   { minProperties: 1 },
 )

@@ -1,6 +1,8 @@
 /** `/v1/cache/budgets`: how much the tiers may take, and changing it until the service ends. */
 import type { TierBudget } from '../../../cache/types.ts'
-import type { BudgetChange, Budgets } from '../../pipeline/budget-types.ts'
+import { readShare, shareForm } from '../../config/shares.ts'
+import { PrefixdError } from '../../errors.ts'
+import type { BudgetChange, Budgets, Share } from '../../pipeline/budget-types.ts'
 import type { ApiContext, Server } from '../context.ts'
 import {
   type BudgetsJson,
@@ -24,9 +26,19 @@ const readChange = (body: BudgetsRequestJson): BudgetChange => ({
   ...(body.ssd_writes_per_day_bytes === undefined
     ? {}
     : { ssdWritesPerDayBytes: body.ssd_writes_per_day_bytes }),
+  ...(body.shares === undefined ? {} : { shares: body.shares.map(toShare) }),
 })
 
-const toBudgets = ({ ram, ssd, ssdWrites }: Budgets): BudgetsJson => ({
+function toShare(text: string, at: number): Share {
+  const share = readShare(text)
+  if (share !== null) return share
+  throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `A share must be ${shareForm}.`, {
+    field: `shares[${at}]`,
+    next: 'An empty list lifts all of them.',
+  })
+}
+
+const toBudgets = ({ ram, ssd, ssdWrites, shares, holders }: Budgets): BudgetsJson => ({
   object: 'cache.budgets',
   ram: { ...toTier(ram), most_bytes: ram.mostBytes },
   ssd: ssd && toTier(ssd),
@@ -35,6 +47,17 @@ const toBudgets = ({ ram, ssd, ssdWrites }: Budgets): BudgetsJson => ({
     at_start_bytes: ssdWrites.openedWithBytes,
     used_bytes: ssdWrites.todayBytes,
   },
+  shares: shares.map(({ name, usedBytes, mostBytes }) => ({
+    name,
+    ram: { used_bytes: usedBytes.ram, most_bytes: mostBytes.ram },
+    ssd: { used_bytes: usedBytes.ssd, most_bytes: mostBytes.ssd },
+  })),
+  holders: holders.map(({ model, tenant, bytes }) => ({
+    model,
+    tenant,
+    ram_bytes: bytes.ram,
+    ssd_bytes: bytes.ssd,
+  })),
 })
 
 const toTier = (tier: TierBudget): NonNullable<BudgetsJson['ssd']> => ({

@@ -3,6 +3,7 @@ import type { BudgetsJson, BudgetsRequestJson } from '../../api/native/budgets-s
 import { formatSize, writeSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { sharesPage } from '../render/shares-page.ts'
 import { type Column, tableLines } from '../render/table.ts'
 
 export interface BudgetFlags extends ClientFlags {
@@ -21,7 +22,8 @@ export async function budget(this: CliContext, flags: BudgetFlags): Promise<void
   if (flags.json) return writeJson(this.out, budgets)
   const rows = rowsOf(budgets)
   const lines = tableLines(columns, rows, this.out.width, (line) => style(this.out, 'bold', line))
-  writeLines(this.out, [...lines, ...hintsOf(budgets), ...toWriteDown(rows)])
+  const shares = sharesPage(budgets, this.out)
+  writeLines(this.out, [...lines, ...hintsOf(budgets), ...shares, ...toWriteDown(rows)])
 }
 
 const changeOf = ({ ram, ssd, ssdWritesPerDay }: BudgetFlags): BudgetsRequestJson => ({

@@ -1,0 +1,36 @@
+/** Who holds what of the tiers, and what they may: a part of `prefixd budget`. */
+import type { BudgetsJson } from '../../api/native/budgets-schema.ts'
+import { formatSize } from '../../config/sizes.ts'
+import { style, type Terminal } from '../context.ts'
+import { type Column, tableLines } from './table.ts'
+
+type Share = BudgetsJson['shares'][number]
+type Holder = BudgetsJson['holders'][number]
+
+/** One who holds all of it stands in the table of the tiers already. */
+export function sharesPage({ shares, holders }: BudgetsJson, terminal: Terminal): string[] {
+  const bold = (line: string) => style(terminal, 'bold', line)
+  const isShared = holders.length > 1 || shares.length > 0
+  return [
+    ...(isShared ? ['', ...tableLines(holderColumns, holders, terminal.width, bold)] : []),
+    ...(shares.length > 0 ? ['', ...tableLines(shareColumns, shares, terminal.width, bold)] : []),
+  ]
+}
+
+const holderColumns: readonly Column<Holder>[] = [
+  { title: 'MODEL', priority: 0, maxCells: 32, minCells: 12, value: ({ model }) => model },
+  { title: 'TENANT', priority: 0, maxCells: 32, minCells: 8, value: ({ tenant }) => tenant ?? '-' },
+  { title: 'RAM', priority: 0, align: 'right', value: (held) => formatSize(held.ram_bytes) },
+  { title: 'SSD', priority: 0, align: 'right', value: (held) => formatSize(held.ssd_bytes) },
+]
+
+const ofMost = (used: Share['ram']): string => {
+  const { used_bytes: usedBytes, most_bytes: mostBytes } = used
+  return `${formatSize(usedBytes)} of ${mostBytes === null ? 'all' : formatSize(mostBytes)}`
+}
+
+const shareColumns: readonly Column<Share>[] = [
+  { title: 'SHARE', priority: 0, maxCells: 40, minCells: 12, value: ({ name }) => name },
+  { title: 'RAM', priority: 0, align: 'right', value: ({ ram }) => ofMost(ram) },
+  { title: 'SSD', priority: 0, align: 'right', value: ({ ssd }) => ofMost(ssd) },
+]
