@@ -31,6 +31,8 @@ export class Admission {
 
   /** Puts a record on its way to the SSD, with all that it stands on, or marks it as waiting. */
   enter(record: CachedRecord, urgency = this.#urgencyOf(record)): void {
+    // What takes the place of refused bytes was among those that were tried again.
+    if (record.ssd === 'pending') return
     const { ssd } = this.#host
     const below = missingBelow(record)
     if (below === null) ssd.leaveOff(record)

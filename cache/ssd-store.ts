@@ -299,24 +299,19 @@ export class SsdStore {
       const { stored } = await this.#entrance.run(() => this.#enter(record))
       await stored
     } catch (error) {
-      this.#fail(record)
+      if (!this.#keptOlder(record)) this.leaveOff(record)
       onFailed(error, record)
     }
     // What it stands on may have failed meanwhile.
     if (!isGone(record) && isUnfounded(record)) this.leaveOff(record)
+    // LMDB may have one of its name that it refused to let go.
+    if (record.ssd !== 'stored') this.#removals.refuse(keyOf(record))
     ram.unpin(record)
     if (isGone(record)) await this.forget([record])
     else if (record.ssd === 'stored') onDurable(record)
     this.#inFlight--
     this.#pump()
     if (this.#inFlight === 0 && this.#queue.length === 0) this.#wakeIdle()
-  }
-
-  #fail(record: CachedRecord): void {
-    if (this.#keptOlder(record)) return
-    this.leaveOff(record)
-    // LMDB may have one of its name that it refused to let go.
-    this.#removals.refuse(keyOf(record))
   }
 
   /** The bytes that were to be replaced are still there: others may stand on them. */

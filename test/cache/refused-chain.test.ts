@@ -11,8 +11,8 @@ const chat = (at: number) => tokensOf([at * 100_000, chatTokens])
 const prompt = chat(0)
 
 /** A tier that refuses the rows of some blocks; others are written meanwhile. */
-function createPicky() {
-  const ssd = createMemorySsd(256 * mebibyte)
+function createPicky(capacityBytes = 256 * mebibyte) {
+  const ssd = createMemorySsd(capacityBytes)
   const picky = {
     ssd,
     refusedBlocks: [0] as readonly number[],
@@ -91,6 +91,42 @@ describe('a block that the disk refuses', () => {
     expect(later).toMatchObject({ restored: chatTokens, savedTokens: 300 })
     const { cache: restarted } = openToyCache({ ssd: picky.ssd.reopen() })
     expect((await serveToy(restarted, prompt)).restored).toBe(chatTokens - 1)
+  })
+
+  it('leaves nothing there of an earlier time, whose removal was refused meanwhile', async () => {
+    // With room for this chat alone, so that what is saved again waits for the removal.
+    const picky = createPicky(3 * mebibyte)
+    picky.refusedBlocks = []
+    const removal = Promise.withResolvers<number>()
+    let isRefusing = true
+    const remove: SsdTier['remove'] = (keys) =>
+      isRefusing ? removal.promise : picky.ssd.remove(keys)
+    const { cache } = openToyCache({ ssd: { ...picky.tier, remove } })
+    await serveToy(cache, prompt)
+    const eviction = cache.evict([...cache.index.blocks()].reverse(), null)
+    picky.refusedBlocks = [0]
+    const lease = beginLease(cache, prompt)
+    await saveAll(cache, lease, prompt, 0)
+    isRefusing = false
+    removal.reject(new Error('EIO'))
+    await eviction
+    await lease.settle(5_000)
+    lease.release()
+    await cache.flush()
+    expect(namesOn(picky.ssd)).toEqual([])
+  })
+
+  it('is asked for once when better bytes take its place', async () => {
+    const picky = createPicky()
+    const { cache } = openToyCache({ ssd: picky.tier })
+    const lease = beginLease(cache, prompt)
+    await saveAll(cache, lease, prompt, 0, false)
+    lease.release()
+    await cache.flush()
+    picky.tried = []
+    picky.refusedBlocks = []
+    await serveToy(cache, prompt, { read: false })
+    expect(picky.tried.toSorted()).toEqual([0, 1, 2])
   })
 
   it('takes windows and states off the disk with the rows that it has not', async () => {
