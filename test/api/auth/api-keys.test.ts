@@ -21,6 +21,8 @@ ${root} admin
 
 function open(content = text, pollMs = 60_000) {
   const folder = mkdtempSync(join(tmpdir(), 'prefixd-keys-'))
+  // Also of a file that is refused.
+  onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'keys')
   writeFileSync(path, content)
   const reloads: number[] = []
@@ -36,10 +38,7 @@ function open(content = text, pollMs = 60_000) {
     },
     onRefused: (error) => refusals.push(error),
   })
-  onTestFinished(() => {
-    keys.close()
-    rmSync(folder, { recursive: true })
-  })
+  onTestFinished(() => keys.close())
   const service = scriptedService()
   return {
     path,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlx_families.folder import write_family
@@ -42,13 +42,13 @@ def forced(tokens: list[int], token: int, **changes: Any) -> Generate:
 
 @lru_cache
 def family_model(name: str) -> Model:
-    folder = Path(mkdtemp(prefix='prefixd-mlx-family-'))
-    write_family(name, 'float32', folder)
-    options = {
-        'modelPath': str(folder), 'contextTokens': context_tokens, 'sequences': 3, 'threads': 1,
-        'blockTokens': block_tokens, 'reuse': 'token', 'engine': {},
-    }  # fmt: skip
-    return Model(read_options(options), lambda fraction: None)
+    with TemporaryDirectory(prefix='prefixd-mlx-family-') as folder:
+        write_family(name, 'float32', Path(folder))
+        options = {
+            'modelPath': folder, 'contextTokens': context_tokens, 'sequences': 3, 'threads': 1,
+            'blockTokens': block_tokens, 'reuse': 'token', 'engine': {},
+        }  # fmt: skip
+        return Model(read_options(options), lambda fraction: None)
 
 
 class Service:
