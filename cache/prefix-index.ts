@@ -248,6 +248,11 @@ export class PrefixIndex {
     for (let i = order.length - 1; i >= 0; i--) yield order[i] as CachedBlock
   }
 
+  /** False: its token ids on the SSD are damaged, so that no prompt will ever match it. */
+  isReadable(block: CachedBlock): boolean {
+    return this.#placeOf(block) !== unreadable
+  }
+
   /**
    * The longest stored beginning of a prompt. Full blocks are found by hash and trusted after their
    * parent, namespace and tokens compared equal. With `token` reuse the match then goes on inside

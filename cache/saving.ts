@@ -33,6 +33,8 @@ export interface SavingHost {
   readonly reserveWaitMs: number
   now(): number
   onSaved(record: CachedRecord): void
+  /** See `Removal.discard`. */
+  discard(record: CachedRecord): void
   /** Takes what is exact at this block's end out, or the whole block where it has no rows. */
   forgetBoundary(block: CachedBlock): void
 }
@@ -273,7 +275,7 @@ export class ChainWriter {
 
   /** A block that is stored already is gone over, unless this one is more exact. */
   #isWanted(hash: BlockHash, parent: BlockHash, saveable: Saveable): boolean {
-    const existing = this.#host.index.get(hash)
+    const existing = this.#sound(hash)
     if (existing === undefined) return this.#isNew(hash, parent, saveable)
     if (!this.#isSameBlock(existing, parent, saveable)) return false
     const isStored = recordOf(existing, saveable.kind) !== undefined
@@ -283,6 +285,16 @@ export class ChainWriter {
     if (!isStored || (saveable.grid && !existing.grid)) return true
     if (this.#isFull(saveable)) this.continueBehind(existing)
     return false
+  }
+
+  /** The block of this name. One whose token ids are damaged matches nobody, and makes room. */
+  #sound(hash: BlockHash): CachedBlock | undefined {
+    const { index, discard } = this.#host
+    const block = index.get(hash)
+    const rows = block && recordOf(block, 'kv')
+    if (rows === undefined || index.isReadable(rows.block)) return block
+    discard(rows)
+    return index.get(hash)
   }
 
   #isNew(hash: BlockHash, parent: BlockHash, saveable: Saveable): boolean {

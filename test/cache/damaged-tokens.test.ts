@@ -32,3 +32,10 @@ test('a block whose token ids have changed on the disk is computed again, and wh
   const { cache } = openToyCache({ ssd: await storeAndRot() })
   expect((await serveToy(cache, stored)).restored).toBe(blockTokens)
 })
+
+test('a block whose token ids have changed on the disk is stored anew with the next prompt', async () => {
+  const { cache } = openToyCache({ ssd: await storeAndRot() })
+  await serveToy(cache, stored)
+  expect((await serveToy(cache, stored)).restored).toBe(stored.length - 1)
+  expect(cache.counters.corruptBlocks).toBe(1)
+})
