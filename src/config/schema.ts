@@ -282,7 +282,8 @@ export const settings = {
     'encrypt-key-file',
     'File with a key of 32 bytes, as 64 hex digits or base64, that only you may read; or put the ' +
       'key itself into `PREFIXD_ENCRYPT_KEY`. What is stored on the SSD is then encrypted with ' +
-      'AES-256-GCM: KV state and token ids. A directory is encrypted from its beginning or never.',
+      'AES-256-GCM: KV state and token ids. A directory is encrypted from its beginning or ' +
+      'never. Not together with `keep-text`, whose words would not be encrypted.',
     path('file', 'a file that only you may read'),
     () => null,
     'nothing is encrypted',
