@@ -28,6 +28,7 @@ function summaryOf({ steps, episodes, events, counts, digest }: SimulationReport
     [counts.powerCuts, 'power cuts'],
     [counts.workerDeaths, 'worker deaths'],
     [counts.damages, 'flipped bits'],
+    [counts.resizes, 'changed budgets'],
     [counts.audits, 'audits'],
     [counts.asked, 'acknowledged prefixes asked for'],
     [counts.askedWhole, 'of them owed whole'],

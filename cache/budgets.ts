@@ -6,7 +6,7 @@
  * A process that dies meanwhile loses nothing: a record on the SSD is written to its new place
  * before LMDB forgets the old one.
  */
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { mayLeaveRam } from './evict.ts'
 import type { Keeping } from './keeping.ts'
 import { bringInPinned, type LoadingHost } from './loading.ts'
@@ -237,11 +237,18 @@ const isDownTo = ({ usedBytes, budgetBytes, fileBytes }: SsdUsage): boolean =>
   usedBytes <= budgetBytes && fileBytes <= budgetBytes
 
 /** False: the signal came first. */
-async function passes(ms: number, signal: AbortSignal): Promise<boolean> {
-  try {
-    await pause(ms, undefined, { signal, ref: false })
-    return true
-  } catch {
-    return false
-  }
+function passes(ms: number, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const stop = () => {
+      clearTimeout(timer)
+      resolve(false)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop)
+      resolve(true)
+    }, ms)
+    timer.unref()
+    signal.addEventListener('abort', stop, { once: true })
+  })
 }

@@ -6,6 +6,8 @@ export interface EpisodeCounts {
   powerCuts: number
   workerDeaths: number
   damages: number
+  /** Changes of a tier's budget. */
+  resizes: number
   audits: number
   /** Acknowledged prefixes that an audit asked for, and of how many all of it was owed. */
   asked: number
@@ -19,6 +21,7 @@ export const noCounts: Readonly<EpisodeCounts> = {
   powerCuts: 0,
   workerDeaths: 0,
   damages: 0,
+  resizes: 0,
   audits: 0,
   asked: 0,
   askedWhole: 0,

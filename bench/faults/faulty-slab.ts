@@ -133,6 +133,10 @@ export function createFaultySlab(options: FaultySlabOptions): FaultySlab {
     truncate(_fd, toBytes) {
       sizeBytes = toBytes
     },
+    async shorten(_fd, toBytes) {
+      await clock.pass(latencyMs())
+      sizeBytes = toBytes
+    },
     async extend(_fd, fromBytes, byBytes) {
       await clock.pass(latencyMs())
       if (fromBytes !== sizeBytes) journal.broken('the slab grows from where it does not end')

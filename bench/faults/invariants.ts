@@ -7,14 +7,19 @@ import type { Store } from './store.ts'
 
 /** Sentences about what is wrong; none when all is well. */
 export function overBudget({ cache, tier }: Pick<ServiceLife, 'cache' | 'tier'>): string[] {
-  const { arena } = cache
+  const { arena, budgets } = cache
+  const ssd = tier.usage()
   const tiers = {
-    ram: { usedBytes: arena.usedBytes, capacityBytes: arena.sizeBytes },
-    ssd: tier.usage(),
+    ram: { usedBytes: arena.usedBytes, mostBytes: arena.capacityBytes, budget: budgets.ram() },
+    ssd: { usedBytes: ssd.usedBytes, mostBytes: ssd.capacityBytes, budget: budgets.ssd() },
   }
   return Object.entries(tiers)
-    .filter(([, { usedBytes, capacityBytes }]) => usedBytes > capacityBytes)
-    .map(([name, it]) => `${name} has ${it.usedBytes} of ${it.capacityBytes} bytes`)
+    .filter(([, { usedBytes, mostBytes, budget }]) => {
+      // What has to stay is waited for.
+      const isShrinking = budget?.isShrinking === true
+      return usedBytes > (isShrinking ? budget.openedWithBytes : mostBytes)
+    })
+    .map(([name, it]) => `${name} has ${it.usedBytes} of ${it.mostBytes} bytes`)
 }
 
 export function leaksOf({ cache, engine }: ServiceLife, store: Store): string[] {

@@ -60,6 +60,8 @@ const weightsDigest = createHash('sha256').update('weights').digest('hex')
 export async function openService(world: World): Promise<ServiceLife> {
   const { clock, journal, profile } = world
   const arena = createArena({ sizeBytes: profile.ramBytes, shared: false })
+  // The kernel's part of it takes real time.
+  Object.assign(arena, { giveBack: async () => true, async *warmUp() {} })
   const warn = (message: string, error: unknown) =>
     journal.note(`warn: ${message}${error instanceof Error ? `: ${error.message}` : ''}`)
   const tier = await world.openTier((message) => warn(message, null))

@@ -117,16 +117,20 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
   /** Where the last failed write ended: the lowest free slots must not fail for ever. */
   let allocateFrom = 0
 
+  /** Nothing grows while the end of the file leaves. */
+  let cutting: Promise<void> | null = null
+
   /** True when it is worth looking again. One growth at a time; who comes later waits for it. */
   async function grow(count: number): Promise<boolean> {
+    while (cutting !== null) await cutting
     if (growing !== null) return (await growing) > 0
     growing = growth.grow(count * slotBytes)
     try {
-      const byBytes = await growing
+      await growing
       // The capacity may have become smaller meanwhile.
-      const addedSlots = Math.min(byBytes / slotBytes, Math.max(0, capacitySlots - slots.size))
+      const fileSlots = Math.min(capacitySlots, growth.sizeBytes / slotBytes)
+      const addedSlots = Math.max(0, fileSlots - slots.size)
       slots.grow(addedSlots)
-      if (addedSlots * slotBytes < byBytes) growth.cut(slots.size * slotBytes)
       return addedSlots > 0
     } finally {
       growing = null
@@ -136,12 +140,18 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
 
   /** In steps: each cut is a change of the file's metadata. */
   function cutFreeEnd(): void {
-    if (growing !== null || slots.size <= capacitySlots) return
+    if (growing !== null || cutting !== null) return
+    const fileSlots = growth.sizeBytes / slotBytes
+    if (fileSlots <= capacitySlots) return
     const { size, neededSize } = slots
-    const isStep = (size - neededSize) * slotBytes >= options.stepBytes
-    if (neededSize === size || (!isStep && neededSize > capacitySlots)) return
-    growth.cut(neededSize * slotBytes)
-    slots.cut(neededSize)
+    const isStep = (fileSlots - neededSize) * slotBytes >= options.stepBytes
+    if (neededSize === fileSlots || (!isStep && neededSize > capacitySlots)) return
+    if (neededSize < size) slots.cut(neededSize)
+    cutting = growth.cut(neededSize * slotBytes).then((isCut) => {
+      cutting = null
+      // More may have become free meanwhile.
+      if (isCut) cutFreeEnd()
+    })
   }
 
   const capacityNow = () =>
@@ -196,7 +206,10 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
       allocateFrom = slot + 1
       if (isFull) room.refuseWrites()
     }),
-    close: () => io.close(fd),
+    async close() {
+      await cutting
+      await io.close(fd)
+    },
   }
 }
 
