@@ -55,6 +55,12 @@ export class Budgets {
     this.#ramHeldBytes = ramBytes
   }
 
+  /** A store that had more room before goes down to what it has now. */
+  begin(): void {
+    const usage = this.#host.ssd?.tier.usage()
+    if (usage !== undefined && !isDownTo(usage)) void this.resizeSsd(usage.budgetBytes)
+  }
+
   ram(): TierBudget {
     const { capacityBytes, usedBytes } = this.#host.ram.arena
     const sizes = { budgetBytes: capacityBytes, usedBytes, heldBytes: this.#ramHeldBytes }

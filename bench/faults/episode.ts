@@ -8,7 +8,7 @@ import { createColdEngine, createConversations } from './conversations.ts'
 import { type EpisodeCounts, noCounts } from './counts.ts'
 import { leaksOf, overBudget } from './invariants.ts'
 import type { Journal } from './journal.ts'
-import { createMishaps } from './mishaps.ts'
+import { createMishaps, pressureBytes } from './mishaps.ts'
 import { type Profile, pickProfile } from './profile.ts'
 import { type Acknowledged, createPromises } from './promises.ts'
 import { createDesk, type Wanted } from './requests.ts'
@@ -36,11 +36,7 @@ export interface Episode {
 /** Nothing takes so many events unless it never ends. */
 const patienceEvents = 100_000
 const requestsMax = 6
-/** So near to full, records may be evicted. */
-const pressureBytes = 24 * 1024 * 1024
 const auditedPromises = 6
-/** See `pickProfile`. */
-const leastRamBytes = 3 * 1024 * 1024
 
 export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
   const { clock, random, journal } = options
@@ -205,24 +201,6 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     await until(life.cache.evict(leaving, tier), 'an eviction')
   }
 
-  /** A budget changes: mostly to less, and whatever it is to, it takes its time. */
-  function resize(): void {
-    if (life === null) return
-    counts.resizes += 1
-    const { budgets } = life.cache
-    const part = random.pick([0.3, 0.6, 0.9, 1])
-    if (random.next() < 0.5) {
-      const sizeBytes = Math.max(leastRamBytes, Math.floor(profile.ramBytes * part))
-      journal.note(`the RAM tier may take ${sizeBytes} bytes`)
-      void budgets.resizeRam(sizeBytes)
-    } else {
-      const sizeBytes = Math.floor(profile.ssdBytes * part)
-      journal.note(`the SSD tier may take ${sizeBytes} bytes`)
-      if (life.tier.usage().usedBytes + pressureBytes > sizeBytes) store.mayEvict = true
-      void budgets.resizeSsd(sizeBytes)
-    }
-  }
-
   async function resizeBack({ cache: { budgets } }: ServiceLife): Promise<void> {
     await until(budgets.resizeRam(profile.ramBytes), 'the RAM tier’s old size')
     await until(budgets.resizeSsd(profile.ssdBytes), 'the SSD tier’s old size')
@@ -249,7 +227,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     [4, mishaps.worsen],
     [6, () => void store.heal()],
     [2, evict],
-    [2, resize],
+    [2, () => mishaps.resize(life)],
     [1, restart],
     [3, audit],
   ]

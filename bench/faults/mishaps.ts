@@ -24,7 +24,14 @@ export interface Mishaps {
   killWorker(life: ServiceLife | null): void
   /** The disk fails in other ways than before. */
   worsen(): void
+  /** A tier's budget changes, mostly to less; what is there takes its time. */
+  resize(life: ServiceLife | null): void
 }
+
+/** So near to full, records may be evicted. */
+export const pressureBytes = 24 * 1024 * 1024
+/** See `pickProfile`. */
+const leastRamBytes = 3 * 1024 * 1024
 
 export function createMishaps(options: MishapOptions): Mishaps {
   const { random, journal, profile, store, desk, counts } = options
@@ -57,6 +64,23 @@ export function createMishaps(options: MishapOptions): Mishaps {
       faults.lyingWrites = profile.rots ? random.pick([0, 0, 0.02]) : 0
       faults.stalls = random.pick([0, 0.02, 0.2])
       journal.note(`faults: ${JSON.stringify(faults)}`)
+    },
+
+    resize(life) {
+      if (life === null) return
+      counts.resizes += 1
+      const { budgets } = life.cache
+      const part = random.pick([0.3, 0.6, 0.9, 1])
+      if (random.next() < 0.5) {
+        const sizeBytes = Math.max(leastRamBytes, Math.floor(profile.ramBytes * part))
+        journal.note(`the RAM tier may take ${sizeBytes} bytes`)
+        void budgets.resizeRam(sizeBytes)
+      } else {
+        const sizeBytes = Math.floor(profile.ssdBytes * part)
+        journal.note(`the SSD tier may take ${sizeBytes} bytes`)
+        if (life.tier.usage().usedBytes + pressureBytes > sizeBytes) store.mayEvict = true
+        void budgets.resizeSsd(sizeBytes)
+      }
     },
   }
 }

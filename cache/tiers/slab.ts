@@ -14,13 +14,16 @@ import {
   isNoSpace,
   type SlabIo,
 } from './slab-file.ts'
-import { createSlotMap, type SlotRun } from './slots.ts'
+import { createSlotMap, type SlotMap, type SlotRun } from './slots.ts'
 
 export const slotBytes = 1024 * 1024
 
 export interface SlabOptions {
   readonly path: string
-  /** The file never gets longer; a longer one is cut at open. At least one slot. */
+  /**
+   * The file never gets longer. What is claimed of a longer one stays until it is released, and its
+   * free end is cut at the next `resize` or release. At least one slot.
+   */
   readonly capacityBytes: number
   readonly stepBytes: number
   /** Free bytes of the file system that are left to others. */
@@ -87,12 +90,16 @@ const pieceBytes = 4 * slotBytes
 /** Rejects with `PREFIXD_E_CACHE_DIRECTORY` when the file cannot be used. */
 export async function openSlab(options: SlabOptions): Promise<Slab> {
   let capacitySlots = slotsIn(options.capacityBytes)
-  const slots = createSlotMap(capacitySlots)
   const io = { ...fileIo, ...options.io }
   const { fd, directIo } = await io.open(options.path)
+  let slots: SlotMap
   try {
     if (options.startsEmpty === true) io.truncate(fd, 0)
-    slots.grow(slotsOfFile(io, fd, capacitySlots))
+    // A slot that the end of the file cuts is counted: its record may be shorter than the slot.
+    const fileSlots = Math.ceil(io.sizeOf(fd) / slotBytes)
+    slots = createSlotMap(Math.max(fileSlots, capacitySlots))
+    slots.grow(fileSlots)
+    slots.limit(capacitySlots)
   } catch (cause) {
     await io.close(fd)
     throw cannotUse(options.path, cause)
@@ -217,13 +224,6 @@ function slotsIn(capacityBytes: number): number {
   const count = Math.floor(capacityBytes / slotBytes)
   if (count >= 1) return count
   throw new RangeError(`capacityBytes is ${capacityBytes}; a slab has at least one slot`)
-}
-
-/** A slot that the end of the file cuts is counted: its record may be shorter than the slot. */
-function slotsOfFile(io: SlabIo, fd: number, capacitySlots: number): number {
-  const size = io.sizeOf(fd)
-  if (size > capacitySlots * slotBytes) io.truncate(fd, capacitySlots * slotBytes)
-  return Math.min(Math.ceil(size / slotBytes), capacitySlots)
 }
 
 function createMoves(

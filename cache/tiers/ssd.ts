@@ -73,6 +73,8 @@ export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
     const startsEmpty = index.sealing !== null && index.recordCount === 0
     slab = await openSlab({ ...options, startsEmpty, path: join(lock.directory, 'spill.slab') })
     const loaded = await loadEntries(index, slab, onWarning)
+    // A file that was larger before loses its free end.
+    slab.resize(options.capacityBytes)
     return createTier({ options, index, slab, ...loaded, releaseLock, onWarning })
   } catch (error) {
     await slab?.close()

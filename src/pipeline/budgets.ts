@@ -24,6 +24,8 @@ export function createBudgets(context: BudgetsContext): BudgetAdmin {
     return tenant === null ? [model] : [model, `tenant:${tenant}`]
   })
   divide(context.shares)
+  // Pins are known by now.
+  cache.budgets.begin()
 
   function divide(shares: readonly Share[]): void {
     const named = shares.map(({ name, ...share }) => [groupNamed(context, name), share] as const)

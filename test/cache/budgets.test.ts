@@ -131,7 +131,8 @@ describe('an SSD tier that becomes smaller', () => {
     const directory = makeDirectory()
     cleanUps.push(() => directory.remove())
     const given = { capacityBytes: 32 * mebibyte, ...options }
-    const openTier = (): Promise<SsdTier> => openTestTier(directory.path, given)
+    const openTier = (capacityBytes = given.capacityBytes): Promise<SsdTier> =>
+      openTestTier(directory.path, { ...given, capacityBytes })
     const ssd = await openTier()
     const opened = openToyCache({ ssd, ramBlocks: 8, ...more })
     const fileBytes = () => statSync(join(directory.path, 'spill.slab')).size
@@ -224,6 +225,26 @@ describe('an SSD tier that becomes smaller', () => {
     expect(fileBytes()).toBe(16 * mebibyte)
     expect(storedOf(cache, eight)).toEqual([5, 6, 7, 8])
     await cache.close()
+  })
+
+  it('goes down to what a restart has given it, and loses nothing of what fits', async () => {
+    let nowMs = 0
+    const now = () => ++nowMs
+    const { cache, openTier, fileBytes } = await openDisk({}, { now })
+    await serveChats(cache, eight)
+    // What was used last lies at the end of the file.
+    await cache.close()
+    const ssd = await openTier(12 * mebibyte)
+    const reopened = openToyCache({ ssd, ramBlocks: 8, now })
+    reopened.cache.budgets.begin()
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    await settled(reopened.cache)
+    expect(fileBytes()).toBe(12 * mebibyte)
+    for (const chat of [6, 7, 8]) {
+      expect((await serveToy(reopened.cache, chatOf(chat))).restored).toBe(whole())
+    }
+    expect(reopened.warnings).toEqual([])
+    await reopened.cache.close()
   })
 
   it('ends with the service although it has not come to its end', async () => {

@@ -119,12 +119,17 @@ describe('a slab', () => {
     expect(slab.capacityBytes).toBe(12 * MiB)
   })
 
-  test('cuts a file that is longer than the capacity', async () => {
+  test('cuts a file that is longer than the capacity behind the last slot that is claimed', async () => {
     writeFileSync(path, Buffer.alloc(20 * MiB))
     const slab = await open()
+    expect(slab.claim([{ first: 15, count: 1 }])).toBe(true)
+    expect(slab.claim([{ first: 20, count: 1 }])).toBe(false)
+    expect([slab.usedBytes, slab.capacityBytes]).toEqual([MiB, 12 * MiB])
+    slab.resize(12 * MiB)
+    await until(() => slab.fileBytes === 16 * MiB)
+    slab.release([{ first: 15, count: 1 }])
+    await until(() => slab.fileBytes === 12 * MiB)
     expect(statSync(path).size).toBe(12 * MiB)
-    expect(slab.claim([{ first: 11, count: 1 }])).toBe(true)
-    expect(slab.claim([{ first: 12, count: 1 }])).toBe(false)
   })
 
   test('gets shorter as its end is free, in steps, and grows again', async () => {

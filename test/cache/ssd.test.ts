@@ -286,15 +286,20 @@ describe('the format', () => {
 })
 
 describe('limits', () => {
-  test('a lower capacity drops the records beyond it and cuts the file', async () => {
+  test('a lower capacity keeps the records behind it, and cuts the file when they have gone', async () => {
     const tier = await open()
     const kept = await store(tier, 1, 4 * MiB)
-    await store(tier, 2, 8 * MiB)
+    const behind = await store(tier, 2, 8 * MiB)
     const smaller = await open({ capacityBytes: 5 * MiB })
-    expect([...smaller.records()]).toEqual([kept])
+    expect([...smaller.records()]).toHaveLength(2)
+    expect(smaller.usage()).toMatchObject({ usedBytes: 12 * MiB, capacityBytes: 5 * MiB })
+    expect([smaller.isBehind(kept), smaller.isBehind(behind)]).toEqual([false, true])
+    await expectStored(smaller, behind)
+    await expect(store(smaller, 3, 4096)).rejects.toMatchObject(isCode('FULL'))
+    await smaller.remove([behind])
+    await smaller.close()
     expect(statSync(slabPath()).size).toBe(5 * MiB)
-    expect(smaller.usage()).toMatchObject({ usedBytes: 4 * MiB, capacityBytes: 5 * MiB })
-    await expectStored(smaller, kept)
+    await expectStored(await open({ capacityBytes: 5 * MiB }), kept)
   })
 
   test('a full tier rejects a write, changes nothing, and takes it after a removal', async () => {
