@@ -33,6 +33,7 @@ const surroundings = `## Surroundings
 | variable | what it does |
 |---|---|
 | \`PREFIXD_CONFIG\` | the TOML file, as \`--config\` |
+| \`PREFIXD_ENCRYPT_KEY\` | key of an encrypted store, as in \`encrypt-key-file\` |
 | \`PREFIXD_API_KEY\` | key that the other commands send to a service that wants one |
 | \`PREFIXD_MODELS_DIR\` | folder of pulled models; else \`prefixd/models\` in the cache folder |
 | \`PREFIXD_ENGINES_DIR\` | folder of installed engines; else \`prefixd/engines\` there |
