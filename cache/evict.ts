@@ -68,7 +68,7 @@ function candidates(
 }
 
 /** Whoever has been idle longer for what it is worth. */
-function idler(
+export function idler(
   order: RecordOrder,
   boundary: CachedRecord | null,
   row: CachedRecord | null,

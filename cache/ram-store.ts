@@ -4,7 +4,8 @@
  * A copy is recycled only when no lease, no reader and no write holds it; the arena then raises the
  * generation, so that a late frame cannot touch the next owner's bytes.
  */
-import { isInUse, ramVictim } from './evict.ts'
+import { isInUse, mayLeaveRam, ramVictim } from './evict.ts'
+import { GroupOrder } from './group-order.ts'
 import type { Keeper } from './keeper.ts'
 import { type CachedRecord, isGone } from './prefix-index.ts'
 import { unlisted } from './recency.ts'
@@ -38,6 +39,7 @@ export class RamStore {
   readonly #order: TierOrder
   readonly #boundaryShare: number
   readonly #shares: Shares
+  readonly #groupOrder: GroupOrder
   /** Those who wait for room; woken whenever something may have become free. */
   #waiters: (() => void)[] = []
   evictedRecords = 0
@@ -56,6 +58,7 @@ export class RamStore {
       onEntered: (record) => events.onEntered(record),
       onLeft: (record) => events.onLeft(record),
     })
+    this.#groupOrder = new GroupOrder({ order: this.#order, now })
   }
 
   get arena(): Arena {
@@ -241,15 +244,22 @@ export class RamStore {
   #evictOf(incoming: Incoming, group: Group | null): boolean {
     const boundaryBytesMax = this.#arena.capacityBytes * this.#boundaryShare
     const boundariesYield = this.#order.boundariesYield(incoming, boundaryBytesMax)
-    const { isKept } = this.#events
-    const stays = (record: CachedRecord) =>
-      (group !== null && !group.has(record.block.namespace)) || isKept(record)
-    const victim = ramVictim(this.#order, boundariesYield, stays)
+    const victim = this.#victim(boundariesYield, group)
     if (victim === null) return false
     const before = this.#order.filledCount
     this.drop(victim)
     this.evictedRecords += before - this.#order.filledCount
     return true
+  }
+
+  #victim(boundariesYield: boolean, group: Group | null): CachedRecord | null {
+    const { isKept } = this.#events
+    if (group === null) return ramVictim(this.#order, boundariesYield, isKept)
+    const mayGo = (record: CachedRecord) => mayLeaveRam(record) && !isKept(record)
+    const own = this.#groupOrder.victim(group, boundariesYield, mayGo)
+    if (own !== null) return own
+    const stays = (record: CachedRecord) => !group.has(record.block.namespace) || isKept(record)
+    return ramVictim(this.#order, boundariesYield, stays)
   }
 
   #free(record: CachedRecord): void {

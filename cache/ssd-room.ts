@@ -3,8 +3,9 @@
  * it that is used up.
  */
 import { CacheError } from './errors.ts'
-import { ssdVictim } from './evict.ts'
-import type { CachedRecord } from './prefix-index.ts'
+import { mayLeaveSsd, ssdVictim } from './evict.ts'
+import { GroupOrder } from './group-order.ts'
+import type { CachedBlock, CachedRecord } from './prefix-index.ts'
 import { nothing, type TierOrder } from './record-order.ts'
 import type { Group, Shares } from './shares.ts'
 import type { SsdRemovals } from './ssd-removals.ts'
@@ -24,6 +25,7 @@ export interface SsdRoomOptions {
   readonly shares: Shares
   readonly boundaryShare: number
   readonly isKept: (record: CachedRecord) => boolean
+  readonly now: () => number
   /** Takes it out of all but LMDB. */
   readonly takeOut: (record: CachedRecord) => void
   /** It was taken out; others may go along with it. */
@@ -32,10 +34,12 @@ export interface SsdRoomOptions {
 
 export class SsdRoom {
   readonly #options: SsdRoomOptions
+  readonly #groupOrder: GroupOrder
   evictedRecords = 0
 
   constructor(options: SsdRoomOptions) {
     this.#options = options
+    this.#groupOrder = new GroupOrder(options)
   }
 
   /**
@@ -91,9 +95,7 @@ export class SsdRoom {
     incoming: CachedRecord | null,
     group: Group | null,
   ): RecordKey[] {
-    const { tier, order, boundaryShare, isKept, takeOut, onEvicted } = this.#options
-    const stays = (record: CachedRecord) =>
-      (group !== null && !group.has(record.block.namespace)) || isKept(record)
+    const { tier, order, boundaryShare, takeOut, onEvicted } = this.#options
     const { capacityBytes } = tier.usage()
     const shareBytes = capacityBytes * boundaryShare
     const wantedBytes = missingBytes + this.#slackBytes(incoming)
@@ -101,7 +103,7 @@ export class SsdRoom {
     const { storedBytes, filledCount } = order
     for (let freedBytes = 0; freedBytes < wantedBytes; ) {
       const boundariesYield = order.boundariesYield(incoming ?? nothing, shareBytes)
-      const victim = ssdVictim(order, boundariesYield, incoming?.block ?? null, stays)
+      const victim = this.#victim(boundariesYield, incoming?.block ?? null, group)
       if (victim === null) break
       const victimBytes = tier.allocatedBytes(victim.sizeBytes)
       // Slack is not worth a record that is larger than it.
@@ -113,6 +115,21 @@ export class SsdRoom {
     }
     this.evictedRecords += filledCount - order.filledCount
     return leaving
+  }
+
+  #victim(
+    boundariesYield: boolean,
+    newest: CachedBlock | null,
+    group: Group | null,
+  ): CachedRecord | null {
+    const { order, isKept } = this.#options
+    if (group === null) return ssdVictim(order, boundariesYield, newest, isKept)
+    const mayGo = (record: CachedRecord) =>
+      record.block !== newest && mayLeaveSsd(record) && !isKept(record)
+    const own = this.#groupOrder.victim(group, boundariesYield, mayGo)
+    if (own !== null) return own
+    const stays = (record: CachedRecord) => !group.has(record.block.namespace) || isKept(record)
+    return ssdVictim(order, boundariesYield, newest, stays)
   }
 
   /** Where nothing comes nothing will follow it. */

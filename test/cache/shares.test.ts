@@ -76,6 +76,14 @@ describe('whoever has a share of the RAM tier', () => {
     expect(heldInRam(cache, 'a')).toBe(16 * blockBytes)
   })
 
+  it('keeps what was used since it last had to make room', async () => {
+    const { serve, stored } = open()
+    for (const chat of [11, 12, 13, 14, 15]) await serve('a', chat)
+    expect((await serve('a', 12)).restored).toBe(4 * blockTokens - 1)
+    await serve('a', 16)
+    expect(stored('a', [11, 12, 13, 14, 15, 16])).toEqual([12, 14, 15, 16])
+  })
+
   it('never has more, also while many of its requests run at once', async () => {
     const { cache } = open()
     const most = 16 * blockBytes
