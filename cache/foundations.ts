@@ -1,8 +1,7 @@
 /**
  * What stands on what: rows on the rows of the block before, what is exact at a boundary on the
- * rows of its own block. Nothing is on the SSD, or on its way there, while the disk refuses what it
- * stands on: a restart would find garbage, and the one copy of what is missing could not leave the
- * RAM before it.
+ * rows of its own block. Nothing stays on the SSD without what it stands on: a restart would find
+ * garbage, and the one copy of what is missing could not leave the RAM before it.
  */
 import {
   type CachedBlock,
@@ -12,15 +11,18 @@ import {
   type TreeRoot,
 } from './prefix-index.ts'
 
-const isRefused = (node: CachedBlock | TreeRoot): boolean =>
-  isBlock(node) && recordOf(node, 'kv')?.ssd === 'failed'
+const rowsOf = (node: CachedBlock | TreeRoot): CachedRecord | undefined =>
+  isBlock(node) ? recordOf(node, 'kv') : undefined
 
 /** The block, or the root, whose rows it stands on; its own may be still to come. */
 const groundOf = ({ block, kind }: CachedRecord): CachedBlock | TreeRoot =>
   kind === 'kv' ? block.parent : block
 
-/** Has the disk refused what it stands on? */
-export const isUnfounded = (record: CachedRecord): boolean => isRefused(groundOf(record))
+/** Is what it stands on neither on the SSD nor on its way there? */
+export function isUnfounded(record: CachedRecord): boolean {
+  const rows = rowsOf(groundOf(record))
+  return rows !== undefined && rows.ssd !== 'stored' && rows.ssd !== 'pending'
+}
 
 /**
  * What it stands on and the SSD does not have, parents first. Null: the disk has refused some of
@@ -30,7 +32,7 @@ export function missingBelow(record: CachedRecord): CachedRecord[] | null {
   const found: CachedRecord[] = []
   let node = groundOf(record)
   while (isBlock(node)) {
-    if (isRefused(node)) return null
+    if (rowsOf(node)?.ssd === 'failed') return null
     const members = node.records.filter((member) => member !== record && isMissed(member))
     if (members.length === 0) break
     found.push(...members)

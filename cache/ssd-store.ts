@@ -137,14 +137,14 @@ export class SsdStore {
   enqueue(record: CachedRecord, behind: readonly CachedRecord[], urgency: Urgency): void {
     const { budget, now } = this.#options
     if (this.#isDiskFull) {
-      record.ssd = 'waiting'
+      this.#putOff(record)
       return
     }
     const records = [...behind, record]
     const sizeBytes = records.reduce((sum, each) => sum + writtenBytes(each), 0)
     if (!budget.take(sizeBytes, urgency, now())) {
       if (record.ssd !== 'waiting') budget.refuse(writtenBytes(record), now())
-      record.ssd = 'waiting'
+      this.#putOff(record)
       return
     }
     for (const each of records) {
@@ -174,10 +174,10 @@ export class SsdStore {
   }
 
   /**
-   * The disk has refused this record, or what it stands on. What stands on it was not acknowledged,
-   * and leaves the disk with it.
+   * The disk has refused this record, or what it stands on, or it has to wait. What stands on it
+   * was not acknowledged, and leaves the disk with it.
    */
-  leaveOff(record: CachedRecord): void {
+  leaveOff(record: CachedRecord, as: 'failed' | 'waiting' = 'failed'): void {
     const { onLeftOff, onUnfounded } = this.#options
     const leaving = [record, ...standingOn(record).filter(({ ssd }) => ssd === 'stored')]
     void this.forget(leaving)
@@ -186,7 +186,7 @@ export class SsdStore {
         if (!isGone(each)) onUnfounded(each)
         continue
       }
-      each.ssd = 'failed'
+      each.ssd = each === record ? as : 'failed'
       onLeftOff(each)
     }
   }
@@ -312,6 +312,10 @@ export class SsdStore {
     this.#inFlight--
     this.#pump()
     if (this.#inFlight === 0 && this.#queue.length === 0) this.#wakeIdle()
+  }
+
+  #putOff(record: CachedRecord): void {
+    if (!this.#keptOlder(record)) this.leaveOff(record, 'waiting')
   }
 
   /** The bytes that were to be replaced are still there: others may stand on them. */

@@ -129,6 +129,31 @@ describe('a block that the disk refuses', () => {
     expect(picky.tried.toSorted()).toEqual([0, 1, 2])
   })
 
+  it('takes along what is written while it waits for a disk that is full', async () => {
+    const picky = createPicky()
+    const usage: SsdTier['usage'] = () => {
+      const disk = { state: isFull ? 'no_writes' : 'enough', freeBytes: null } as const
+      return { ...picky.ssd.usage(), disk }
+    }
+    let isFull = false
+    const { cache } = openToyCache({ ssd: { ...picky.tier, usage } })
+    const refusal = Promise.withResolvers<void>()
+    picky.until = refusal.promise
+    const release = picky.ssd.hold()
+    const lease = beginLease(cache, prompt)
+    await saveAll(cache, lease, prompt, 0)
+    await lease.settle(50)
+    refusal.resolve()
+    expect(await lease.settle(5_000)).toBe(0)
+    isFull = true
+    // Has the refused block tried again, which then waits.
+    await serveToy(cache, tokensOf([0, chatTokens], [5_000, 300]))
+    release()
+    lease.release()
+    await cache.flush()
+    expect(namesOn(picky.ssd)).toEqual([])
+  })
+
   it('takes windows and states off the disk with the rows that it has not', async () => {
     const { ssd, tier } = createPicky()
     const { cache } = openToyCache({ ssd: tier })
