@@ -31,6 +31,7 @@ interface Adjusting {
   readonly isShrinking: boolean
   ended: Promise<void>
   waitsFor: WaitsFor | null
+  wasRefused: boolean
 }
 
 /** Null: nothing is left to do. */
@@ -139,7 +140,8 @@ export class Budgets {
 
   #begin(tier: TierName, { isShrinking, run }: NonNullable<Follow>): void {
     const stop = new AbortController()
-    const adjusting: Adjusting = { stop, isShrinking, ended: Promise.resolve(), waitsFor: null }
+    const ended = Promise.resolve()
+    const adjusting: Adjusting = { stop, isShrinking, ended, waitsFor: null, wasRefused: false }
     this.#adjusting[tier] = adjusting
     adjusting.ended = run(adjusting)
       .catch((error) => this.#host.warn(`the ${tier} tier did not get to its new size`, error))
@@ -190,13 +192,25 @@ export class Budgets {
   async #shrinkSsd(ssd: SsdStore, adjusting: Adjusting): Promise<void> {
     const { signal } = adjusting.stop
     for (;;) {
-      await ssd.evictDown()
-      const hasMoved = await this.#moveOnSsd(ssd, signal)
+      const isLeaving = await this.#evictOnSsd(ssd, adjusting)
+      const hasMoved = isLeaving && (await this.#moveOnSsd(ssd, signal))
       const usage = ssd.tier.usage()
       if (isDownTo(usage)) return
       const room = { capacityBytes: usage.budgetBytes, usedBytes: usage.usedBytes }
       adjusting.waitsFor = hasMoved ? this.#reason('ssd', room) : 'writes'
       if (!(await passes(retryMs, signal))) return
+    }
+  }
+
+  /** False: the disk does not let go of something, and is asked again. Told once. */
+  async #evictOnSsd(ssd: SsdStore, adjusting: Adjusting): Promise<boolean> {
+    try {
+      await ssd.evictDown()
+      return true
+    } catch (error) {
+      if (!adjusting.wasRefused) this.#host.warn('the SSD tier cannot become smaller now', error)
+      adjusting.wasRefused = true
+      return false
     }
   }
 

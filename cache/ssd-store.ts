@@ -222,9 +222,15 @@ export class SsdStore {
     return this.#removals.quarantine(keyOf(record))
   }
 
-  /** Evicts until no more is used than may be, or what is left has to stay. */
+  /**
+   * Evicts until no more is used than may be, or what is left has to stay. Rejects where the disk
+   * does not let go of something, now or since earlier: then no more is evicted for it.
+   */
   async evictDown(): Promise<void> {
-    await this.#entrance.run(() => this.#room.make(null))
+    await this.#entrance.run(async () => {
+      await this.#removals.remove([])
+      await this.#room.make(null)
+    })
   }
 
   /** Records that lie behind the tier's end, and that nobody uses at this moment. */

@@ -113,6 +113,7 @@ export const commandHelp = {
       ['prefixd budget', 'limits, what is used, and what is still shrinking'],
       ['prefixd budget --ssd 10GiB', 'a smaller or larger file'],
       ['prefixd budget --ram 2GiB --ssd-writes-per-day 20GiB', 'several at once, or none of them'],
+      ['prefixd budget --share tenant:ci=10%', 'what one API key or its group may hold'],
     ],
   },
   'sessions ls': {

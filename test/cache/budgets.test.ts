@@ -227,6 +227,26 @@ describe('an SSD tier that becomes smaller', () => {
     await cache.close()
   })
 
+  it('asks a disk again that does not let go, and evicts nothing more for that', async () => {
+    const { ssd } = await openDisk()
+    let isFull = true
+    const remove: SsdTier['remove'] = (keys) =>
+      isFull && keys.length > 0 ? Promise.reject(new Error('no space')) : ssd.remove(keys)
+    const { cache, warnings } = openToyCache({ ssd: { ...ssd, remove }, ramBlocks: 8 })
+    await serveChats(cache, eight)
+    await cache.budgets.resizeSsd(16 * mebibyte)
+    while (cache.budgets.ssd()?.waitsFor === null) await new Promise((turn) => setTimeout(turn, 5))
+    await new Promise((resolve) => setTimeout(resolve, 1_200))
+    expect(cache.budgets.ssd()).toMatchObject({ isShrinking: true, waitsFor: 'writes' })
+    expect(storedOf(cache, eight)).toEqual([5, 6, 7, 8])
+    expect(warnings).toEqual(['the SSD tier cannot become smaller now'])
+    isFull = false
+    await settled(cache)
+    expect(cache.budgets.ssd()).toMatchObject({ usedBytes: 16 * mebibyte, waitsFor: null })
+    expect(storedOf(cache, eight)).toEqual([5, 6, 7, 8])
+    await cache.close()
+  })
+
   it('goes down to what a restart has given it, and loses nothing of what fits', async () => {
     let nowMs = 0
     const now = () => ++nowMs

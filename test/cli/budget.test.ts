@@ -9,10 +9,17 @@ describe('prefixd budget', () => {
     await prefixd(['budget', ...at])
     await prefixd(['budget', '--ram', '2GiB', '--ssd', '500MB', ...at])
     await prefixd(['budget', '--ssd-writes-per-day', '0', ...at])
+    await prefixd(['budget', '--share', 'tenant:*=10%', '--share', 'model:a=1GiB/2GiB', ...at])
+    await prefixd(['budget', '--share', 'none', ...at])
     expect(service.requests).toEqual([
       { line: 'GET /v1/cache/budgets', body: null },
       { line: 'PATCH /v1/cache/budgets', body: { ram_bytes: 2 ** 31, ssd_bytes: 500_000_000 } },
       { line: 'PATCH /v1/cache/budgets', body: { ssd_writes_per_day_bytes: null } },
+      {
+        line: 'PATCH /v1/cache/budgets',
+        body: { shares: ['tenant:*=10%', 'model:a=1GiB/2GiB'] },
+      },
+      { line: 'PATCH /v1/cache/budgets', body: { shares: [] } },
     ])
   })
 

@@ -11,6 +11,8 @@ export interface BudgetFlags extends ClientFlags {
   readonly ssd?: number
   /** 0: no limit. */
   readonly ssdWritesPerDay?: number
+  /** In place of all shares; `none` alone: there are none. */
+  readonly share?: readonly string[]
 }
 
 /** Without a size: what they are. */
@@ -26,10 +28,11 @@ export async function budget(this: CliContext, flags: BudgetFlags): Promise<void
   writeLines(this.out, [...lines, ...hintsOf(budgets), ...shares, ...toWriteDown(rows)])
 }
 
-const changeOf = ({ ram, ssd, ssdWritesPerDay }: BudgetFlags): BudgetsRequestJson => ({
+const changeOf = ({ ram, ssd, ssdWritesPerDay, share = [] }: BudgetFlags): BudgetsRequestJson => ({
   ...(ram === undefined ? {} : { ram_bytes: ram }),
   ...(ssd === undefined ? {} : { ssd_bytes: ssd }),
   ...(ssdWritesPerDay === undefined ? {} : { ssd_writes_per_day_bytes: ssdWritesPerDay || null }),
+  ...(share.length === 0 ? {} : { shares: share.filter((each) => each !== 'none') }),
 })
 
 interface Row {
