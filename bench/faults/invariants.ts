@@ -74,11 +74,23 @@ function unbalanced(cache: Cache, { index: durable, quarantinedBytes }: Store): 
   const wrong: string[] = []
   const stored = new Set<string>()
   let ramBytes = 0
+  let ssdBytes = 0
   for (const { hash, records } of cache.index.blocks()) {
-    for (const { kind, extent, ssd } of records) {
+    for (const record of records) {
+      const { kind, extent, ssd } = record
       if (extent !== null) ramBytes += cache.arena.allocatedBytes(extent.sizeBytes)
       if (ssd === 'stored') stored.add(`${hash}:${kind}`)
+      ssdBytes += cache.bytesIn('ssd', record)
     }
+  }
+  const held = { ram: 0, ssd: 0 }
+  for (const [, { ram, ssd }] of cache.shares.held()) {
+    held.ram += ram
+    held.ssd += ssd
+  }
+  if (held.ram !== ramBytes || held.ssd !== ssdBytes) {
+    const taken = JSON.stringify({ ram: ramBytes, ssd: ssdBytes })
+    wrong.push(`the shares count ${JSON.stringify(held)}, the records take ${taken}`)
   }
   if (cache.arena.usedBytes !== ramBytes) {
     wrong.push(`the arena counts ${cache.arena.usedBytes} bytes, its records take ${ramBytes}`)
