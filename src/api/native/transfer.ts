@@ -32,7 +32,7 @@ export function transferRoutes(server: Server, context: ApiContext): void {
     files.post(
       '/v1/cache/import',
       { schema: { querystring: ImportQuerySchema }, bodyLimit: Number.MAX_SAFE_INTEGER },
-      async (request, reply): Promise<ImportReportJson> => {
+      async (request): Promise<ImportReportJson> => {
         const { caller, query, body, raw } = request
         const { salt, tenant } = caller
         const options = { owner: { salt, tenant }, trust: query.trust === 'true' }
@@ -40,8 +40,8 @@ export function transferRoutes(server: Server, context: ApiContext): void {
         try {
           return toImportReport(await service.transfer.importPrefixes(chunks, options))
         } catch (error) {
-          // The client may be in the midst of its file: it reads this answer, and hangs up.
-          reply.header('connection', 'close')
+          // The client may be in the midst of its file. Who closes before the rest has come resets
+          // the connection, and the client may never see the answer.
           raw.resume()
           throw error
         }
