@@ -163,7 +163,7 @@ test.each(modes)(
     })
     try {
       await fc.assert(property, {
-        numRuns: layout === 'kv' ? 8 : 3,
+        numRuns: layout === 'kv' ? 5 : 3,
         interruptAfterTimeLimit: 90_000,
       })
     } finally {

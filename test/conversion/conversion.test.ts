@@ -57,7 +57,7 @@ describe.skipIf(mlxIsRefused !== null)('the default model, converted for mlx', (
   })
 
   it('cuts every text into the tokens that llama.cpp cuts it into', () => {
-    const texts = corpus(2000)
+    const texts = corpus(1000)
     const asked = texts.flatMap((text) => [[text, false] as const, [text, true] as const])
     expect(asked.length).toBeGreaterThan(15_000)
     const answers = ours.tokens(asked)
