@@ -10,14 +10,24 @@ export const onOff = (brief: string) =>
 export const text = (placeholder: string, brief: string) =>
   ({ kind: 'parsed', parse: (input: string) => input, optional: true, placeholder, brief }) as const
 
-function parseAgeFlag(input: string): number {
+const dayMs = 24 * 3_600_000
+
+const parseAgeUpTo = (mostMs: number) => (input: string) => {
   const ageMs = parseAge(input)
-  if (ageMs !== null) return ageMs
-  throw new Error('it must be an age such as 90s, 30m, 12h, 7d or 2w')
+  if (ageMs === null) throw new Error('it must be an age such as 90s, 30m, 12h, 7d or 2w')
+  if (ageMs <= mostMs) return ageMs
+  throw new Error(`it must be ${mostMs / dayMs}d at most`)
 }
 
-export const age = (brief: string) =>
-  ({ kind: 'parsed', parse: parseAgeFlag, optional: true, placeholder: 'age', brief }) as const
+/** At most whole days, where there is a limit. */
+export const age = (brief: string, mostMs = Number.POSITIVE_INFINITY) =>
+  ({
+    kind: 'parsed',
+    parse: parseAgeUpTo(mostMs),
+    optional: true,
+    placeholder: 'age',
+    brief,
+  }) as const
 
 /** One argument, or as many as somebody types. */
 export const argument = (placeholder: string, brief: string) =>

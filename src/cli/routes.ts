@@ -32,6 +32,8 @@ import {
   warm,
 } from './upkeep-routes.ts'
 
+const pinMostMs = limits.cacheTtlSecondsMax * 1000
+
 const tier = (brief: string) =>
   ({ kind: 'enum', values: ['ram', 'ssd'] as const, optional: true, brief }) as const
 
@@ -172,7 +174,7 @@ const pin = buildCommand<PinFlags, [string?], CliContext>({
   docs: docs('pin'),
   parameters: {
     flags: {
-      ttl: age('How long, e.g. 12h, 7d; without it until it is unpinned'),
+      ttl: age('How long, e.g. 12h, 7d; without it until it is unpinned', pinMostMs),
       ...clientFlags,
     },
     positional: {

@@ -1,5 +1,6 @@
 /** The commands about sessions, which an agent would say over HTTP. */
 import { buildCommand, buildRouteMap } from '@stricli/core'
+import { limits } from '../config/limits.ts'
 import type { SessionsEndFlags, SessionsPauseFlags } from './commands/sessions.ts'
 import { type ClientFlags, clientFlags } from './connection.ts'
 import type { CliContext } from './context.ts'
@@ -16,7 +17,10 @@ const ls = buildCommand<ClientFlags, [], CliContext>({
 const pause = buildCommand<SessionsPauseFlags, [string], CliContext>({
   docs: docs('sessions pause'),
   parameters: {
-    flags: { for: age('How long, e.g. 30s, 10m; without it 5 minutes'), ...clientFlags },
+    flags: {
+      for: age('How long, e.g. 30s, 10m; without it 5 minutes', limits.sessionPauseMsMax),
+      ...clientFlags,
+    },
     positional: { kind: 'tuple', parameters: [sessionId] },
   },
   loader: async () => (await import('./commands/sessions.ts')).sessionsPause,

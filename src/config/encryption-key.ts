@@ -1,5 +1,5 @@
 /** The key of an encrypted store: out of a file or the environment, and never from a flag. */
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { PrefixdError } from '../errors.ts'
 import { limits } from './limits.ts'
 import { type Config, settings } from './schema.ts'
@@ -54,7 +54,8 @@ function decode(text: string, from: string): Buffer {
 
 function readSecretly(path: string): string {
   try {
-    const fd = openSync(path, 'r')
+    // Without waiting for somebody who writes into it, where it is a pipe.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stats = fstatSync(fd)
       if (!stats.isFile()) throw refuse(`${path} is not a file.`, `${howToMake}.`)

@@ -1,6 +1,7 @@
 /** What may be asked of the budgets while the service runs, and what has to wait for a restart. */
 import type { Cache, Namespace } from '../../cache/index.ts'
 import { limits } from '../config/limits.ts'
+import { formatSize } from '../config/sizes.ts'
 import { PrefixdError } from '../errors.ts'
 import type { BudgetAdmin, BudgetChange, Budgets, Holder, Share } from './budget-types.ts'
 
@@ -93,12 +94,11 @@ function holdersOf({ cache, modelOf, tenantOf }: BudgetsContext): Holder[] {
 
 function check(change: BudgetChange, { ram, ssd }: Budgets): void {
   const { ramBytes, ssdBytes, ssdWritesPerDayBytes: perDayBytes } = change
-  const most = { ramBytes: ram.mostBytes, ssdBytes: limits.tierBytesMax }
-  if (ramBytes !== undefined && !isWithin(ramBytes, limits.ramBytesMin, most.ramBytes)) {
+  if (ramBytes !== undefined && !isWithin(ramBytes, limits.ramBytesMin, ram.mostBytes)) {
     throw refused(
       'ram_bytes',
-      `The RAM tier takes ${limits.ramBytesMin} to ${most.ramBytes} bytes; ${ramBytes} were ` +
-        'asked for. Its memory was taken at the start, and never becomes more.',
+      `The RAM tier takes ${range(limits.ramBytesMin, ram.mostBytes)}, not ` +
+        `${formatSize(ramBytes)}: its memory was taken at the start, and never becomes more.`,
       'Restart with a larger --ram for more.',
     )
   }
@@ -109,10 +109,10 @@ function check(change: BudgetChange, { ram, ssd }: Budgets): void {
       'Restart with --ssd SIZE.',
     )
   }
-  if (ssdBytes !== undefined && !isWithin(ssdBytes, limits.ssdBytesMin, most.ssdBytes)) {
+  if (ssdBytes !== undefined && !isWithin(ssdBytes, limits.ssdBytesMin, limits.tierBytesMax)) {
     throw refused(
       'ssd_bytes',
-      `The SSD tier takes ${limits.ssdBytesMin} bytes at least; ${ssdBytes} were asked for.`,
+      `The SSD tier takes ${ssdRange}, not ${formatSize(ssdBytes)}.`,
       'To keep nothing on the disk, restart with --ssd 0.',
     )
   }
@@ -120,12 +120,16 @@ function check(change: BudgetChange, { ram, ssd }: Budgets): void {
   if (isLimit && !isWithin(perDayBytes, limits.ssdBytesMin, limits.tierBytesMax)) {
     throw refused(
       'ssd_writes_per_day_bytes',
-      `The writes of a day are ${limits.ssdBytesMin} bytes at least; ${perDayBytes} were asked ` +
-        'for.',
-      'null lifts the limit.',
+      `The writes of a day are ${ssdRange}, not ${formatSize(perDayBytes)}.`,
+      '0 lifts the limit.',
     )
   }
 }
+
+const range = (leastBytes: number, mostBytes: number): string =>
+  `${formatSize(leastBytes)} to ${formatSize(mostBytes)}`
+
+const ssdRange = range(limits.ssdBytesMin, limits.tierBytesMax)
 
 const isWithin = (bytes: number, leastBytes: number, mostBytes: number): boolean =>
   bytes >= leastBytes && bytes <= mostBytes

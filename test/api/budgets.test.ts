@@ -89,10 +89,18 @@ test('a running service takes smaller and larger tiers, and refuses what needs a
   expect(await tooMuch.json()).toMatchObject({
     error: { param: 'ram_bytes', message: expect.stringContaining('Restart with a larger --ram') },
   })
-  for (const body of [{ ram_bytes: 1 }, { ssd_bytes: 0 }, { ssd_writes_per_day_bytes: 5 }]) {
+  const ssdRange = '64 MiB to 1024 TiB'
+  for (const [body, message] of [
+    [{ ram_bytes: 1 }, 'takes 64 MiB to 128 MiB, not 1 B'],
+    [{ ssd_bytes: 0 }, `takes ${ssdRange}, not 0 B`],
+    [{ ssd_bytes: 2 ** 51 }, `takes ${ssdRange}, not 2048 TiB`],
+    [{ ssd_writes_per_day_bytes: 5 }, `are ${ssdRange}, not 5 B`],
+  ] as const) {
     const reply = await patch(service, body)
     expect(reply.status).toBe(400)
-    expect(await reply.json()).toMatchObject({ error: { param: Object.keys(body)[0] } })
+    expect(await reply.json()).toMatchObject({
+      error: { param: Object.keys(body)[0], message: expect.stringContaining(message) },
+    })
   }
   const unchanged = (await service.get(url)) as BudgetsJson
   expect(unchanged).toMatchObject({

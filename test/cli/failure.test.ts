@@ -117,6 +117,8 @@ describe('a command line that cannot be obeyed', () => {
       ['evict', '--older-than', 'soon', '--yes'],
       /--older-than cannot be "soon": it must be an age/,
     ],
+    [['pin', '9f2c', '--ttl', '400d'], /--ttl cannot be "400d": it must be 366d at most/],
+    [['sessions', 'pause', 'a', '--for', '3d'], /--for cannot be "3d": it must be 1d at most/],
     [['evict'], /say what to evict: ids, --model, .*, --older-than, --tier or --all/],
     [['evict', '--all', '--tier', 'ram'], /choose in one way only/],
     [['ps', '--url', 'ftp://x'], /--url cannot be "ftp:\/\/x": it must be an http address/],

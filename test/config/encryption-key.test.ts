@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,6 +75,12 @@ describe('the key of an encrypted store', () => {
     expect(refusal(() => readFile(keyFile('a'.repeat(2000)))).message).toMatch('has 2000 bytes')
     expect(refusal(() => readFile(folder)).message).toMatch('is not a file')
     expect(refusal(() => readFile(join(folder, 'none'))).message).toMatch('ENOENT')
+  })
+
+  it('is refused at once where it is a pipe that nobody writes into', () => {
+    const pipe = join(folder, 'pipe')
+    expect(spawnSync('mkfifo', ['-m', '600', pipe]).status).toBe(0)
+    expect(refusal(() => readFile(pipe)).message).toMatch('is not a file')
   })
 
   it('is refused where it is given twice', () => {

@@ -132,7 +132,7 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf(
       '(src/pipeline|src/observe|src/chat/answer|src/chat/grammar|src/chat/template)/.*',
       '(cache|engines)/index\\.ts',
-      'src/config/limits\\.ts',
+      'src/config/(limits|sizes)\\.ts',
       errors,
       node,
     ),

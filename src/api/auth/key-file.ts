@@ -1,6 +1,6 @@
 /** The file of API keys while the service runs: read at start, and again whenever it changes. */
 import { randomBytes } from 'node:crypto'
-import { type BigIntStats, closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { limits } from '../../config/limits.ts'
 import { PrefixdError } from '../../errors.ts'
@@ -80,9 +80,11 @@ const versionOf = ({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string =>
 
 function readBounded(path: string): { readonly text: string; readonly version: string } {
   try {
-    const fd = openSync(path, 'r')
+    // Without waiting for somebody who writes into it, where it is a pipe.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stats = fstatSync(fd, { bigint: true })
+      if (!stats.isFile()) throw refuse(`${path} is not a file.`)
       if (stats.size <= limits.apiKeysFileBytes) {
         return { text: readFileSync(fd, 'utf8'), version: versionOf(stats) }
       }
