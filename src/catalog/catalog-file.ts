@@ -112,7 +112,8 @@ function renewed(path: string, why: unknown, warn: CatalogFileOptions['warn']): 
   try {
     setAside(path)
     const db = open(path)
-    warn(`the catalog was begun anew; what it was is ${path}.aside`, why)
+    const lost = 'pins, history and labels are lost, nothing that is stored'
+    warn(`the catalog was begun anew (${lost}); what it was is ${path}.aside`, why)
     return db
   } catch (error) {
     warn('the catalog cannot be written; its history ends with the service', error)
