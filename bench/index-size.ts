@@ -113,7 +113,7 @@ const noUsage = {
   readBytes: 0,
   writtenBytes: 0,
   directIo: false,
-  disk: { state: 'enough', freeBytes: null },
+  disk: { state: 'enough', freeBytes: null, resumesAtBytes: null },
 } as const
 
 /** Says what is stored and does nothing else. */

@@ -129,7 +129,7 @@ function countingTier(ssdBlocks: number, onWritten: () => void): SsdTier {
       readBytes: 0,
       writtenBytes: 0,
       directIo: false,
-      disk: { state: 'enough', freeBytes: null },
+      disk: { state: 'enough', freeBytes: null, resumesAtBytes: null },
     }),
     async look() {},
     resize() {},

@@ -15,10 +15,8 @@ export interface DiskGuardHost {
 
 const consequences: Readonly<Record<DiskUsage['state'], string>> = {
   enough: 'the SSD tier is written and grows as before',
-  no_growth: 'the SSD tier grows no further; it goes on by itself when there is more',
-  no_writes:
-    'nothing is written to the SSD tier, and what is computed stays in RAM; it goes on by itself ' +
-    'when there is more',
+  no_growth: 'the SSD tier grows no further',
+  no_writes: 'nothing is written to the SSD tier, and what is computed stays in RAM',
 }
 
 export class DiskGuard {
@@ -42,14 +40,14 @@ export class DiskGuard {
       warn('the free space of the SSD tier could not be looked at', error)
       return
     }
-    const { state, freeBytes } = this.usage
+    const { state, freeBytes, resumesAtBytes } = this.usage
     if (state === this.#told) return
     const wasFull = this.#told === 'no_writes'
     this.#told = state
-    warn(
-      `the file system of the SSD tier has ${freeBytes} bytes free: ${consequences[state]}`,
-      null,
-    )
+    const resumes =
+      resumesAtBytes === null ? '' : `; it goes on by itself with ${resumesAtBytes} bytes`
+    const what = consequences[state] + resumes
+    warn(`the file system of the SSD tier has ${freeBytes} bytes free: ${what}`, null)
     if (wasFull) admission.enterAgain()
   }
 }

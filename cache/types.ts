@@ -194,6 +194,8 @@ export interface DiskUsage {
   readonly state: 'enough' | 'no_growth' | 'no_writes'
   /** When it was last looked at; null: not yet. */
   readonly freeBytes: number | null
+  /** With so much free it goes on; null where nothing is held up. */
+  readonly resumesAtBytes: number | null
 }
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Whether the file system has room for the SSD tier, others being at it too. With little room the
  * slab does not grow, and with nearly none nothing is written: LMDB needs some for every commit.
- * What the disk has refused is asked for again when it has more, or after a while: a quota does not
- * show in what is free.
+ * What the disk has refused is asked for again when it has a little more, or after a while: a quota
+ * does not show in what is free. Nobody waits for a whole step: the slab grows by what there is.
  */
 import type { DiskUsage } from '../types.ts'
 
@@ -21,6 +21,9 @@ export interface DiskRoom {
   readonly isFull: boolean
   /** When it was last looked at; null: never. */
   readonly freeBytes: number | null
+  /** Free bytes with which the slab grows again, and with which it is written again. */
+  readonly growsAgainAtBytes: number
+  readonly writesAgainAtBytes: number
   /** Looks at the disk. Rejects as the system does. */
   look(): Promise<void>
   /** Bytes that the slab may take now; 0 while the disk has no more than when it refused. */
@@ -32,6 +35,11 @@ export interface DiskRoom {
 
 /** Of the floor: with less nothing is written, and with twice as much it goes on. */
 const writeFloorShare = 1 / 16
+/**
+ * Over the floor, or a step where that is less: with so much the slab grows again. It keeps the
+ * slab from growing and stopping in turns.
+ */
+const growthSlackBytes = 4 * 1024 * 1024
 /** Looks after which what was refused is tried again all the same. */
 const looksUntilRetry = 60
 
@@ -42,6 +50,8 @@ interface Refusal {
 
 export function createDiskRoom({ freeBytes, floorBytes, stepBytes }: DiskRoomOptions): DiskRoom {
   const writeFloorBytes = floorBytes * writeFloorShare
+  const writesAgainAtBytes = 2 * writeFloorBytes
+  const growsAgainAtBytes = floorBytes + Math.min(stepBytes, growthSlackBytes)
   let knownBytes: number | null = null
   let noGrowth: Refusal | null = null
   let noWrites: Refusal | null = null
@@ -58,9 +68,9 @@ export function createDiskRoom({ freeBytes, floorBytes, stepBytes }: DiskRoomOpt
   async function look(): Promise<number> {
     const freeNow = await freeBytes()
     knownBytes = freeNow
-    if (noWrites !== null && isOver(noWrites, freeNow, 2 * writeFloorBytes)) noWrites = null
+    if (noWrites !== null && isOver(noWrites, freeNow, writesAgainAtBytes)) noWrites = null
     else if (freeNow < writeFloorBytes) noWrites ??= refusal()
-    if (noGrowth !== null && isOver(noGrowth, freeNow, floorBytes + stepBytes)) noGrowth = null
+    if (noGrowth !== null && isOver(noGrowth, freeNow, growsAgainAtBytes)) noGrowth = null
     else if (freeNow < floorBytes) noGrowth ??= refusal()
     return freeNow
   }
@@ -75,6 +85,8 @@ export function createDiskRoom({ freeBytes, floorBytes, stepBytes }: DiskRoomOpt
     get freeBytes() {
       return knownBytes
     },
+    growsAgainAtBytes,
+    writesAgainAtBytes,
     async look() {
       await look()
     },
@@ -98,7 +110,9 @@ export function createDiskRoom({ freeBytes, floorBytes, stepBytes }: DiskRoomOpt
 }
 
 /** As people are told. A slab that is as long as it may be wants no more room. */
-export const diskUsage = (room: DiskRoom, isWhole: boolean): DiskUsage => ({
-  state: room.isFull ? 'no_writes' : room.isShort && !isWhole ? 'no_growth' : 'enough',
-  freeBytes: room.freeBytes,
-})
+export function diskUsage(room: DiskRoom, isWhole: boolean): DiskUsage {
+  const { freeBytes, writesAgainAtBytes, growsAgainAtBytes } = room
+  if (room.isFull) return { state: 'no_writes', freeBytes, resumesAtBytes: writesAgainAtBytes }
+  if (!room.isShort || isWhole) return { state: 'enough', freeBytes, resumesAtBytes: null }
+  return { state: 'no_growth', freeBytes, resumesAtBytes: growsAgainAtBytes }
+}

@@ -205,7 +205,10 @@ test('health is degraded, and says by which models, where others answer', async 
 test.each(['no_growth', 'no_writes'] as const)(
   'health is degraded by a disk with %s',
   async (state) => {
-    const budgets = { ...scriptedBudgets(), disk: () => ({ state, freeBytes: 5e8 }) }
+    const budgets = {
+      ...scriptedBudgets(),
+      disk: () => ({ state, freeBytes: 5e8, resumesAtBytes: 1e9 }),
+    }
     const reply = await get('/health', { ...scriptedService(), budgets })
     expect(reply.statusCode).toBe(200)
     expect(reply.json()).toEqual({ status: 'degraded', disk: state })

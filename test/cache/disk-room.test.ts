@@ -2,6 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { fileIo } from '../../cache/tiers/slab-file.ts'
+import type { SsdTierOptions } from '../../cache/tiers/ssd.ts'
 import { mebibyte, openToyCache } from '../support/open-toy-cache.ts'
 import { makeDirectory, openTestTier } from '../support/stored-records.ts'
 import { beginLease, serveToy, tokensOf } from '../support/toy-engine.ts'
@@ -18,7 +19,7 @@ const floorBytes = 64 * mebibyte
 const writeFloorBytes = 4 * mebibyte
 
 /** A cache on a disk that others fill and leave. */
-async function open() {
+async function open(tier: Partial<SsdTierOptions> = {}) {
   const directory = makeDirectory()
   cleanUps.push(() => directory.remove())
   const disk = { freeBytes: 1024 * mebibyte, takesWrites: true }
@@ -26,8 +27,13 @@ async function open() {
   const ssd = await openTestTier(directory.path, {
     capacityBytes: 64 * mebibyte,
     freeDiskFloorBytes: floorBytes,
+    ...tier,
     io: {
       freeBytes: async () => disk.freeBytes,
+      extend: (fd, fromBytes, byBytes) => {
+        disk.freeBytes -= byBytes
+        return fileIo.extend(fd, fromBytes, byBytes)
+      },
       write: (...given) => (disk.takesWrites ? fileIo.write(...given) : full()),
     },
   })
@@ -63,7 +69,9 @@ describe('a disk that others fill', () => {
     expect(fileBytes()).toBe(lengthBytes)
     expect(onSsd(4)).toBe(true)
     expect(cache.counters.failedWrites).toBe(0)
-    expect(warnings).toEqual([expect.stringMatching(/67108863 bytes free: .* grows no further/)])
+    expect(warnings).toEqual([
+      expect.stringMatching(/67108863 bytes free: .* grows no further.* with 71303168 bytes/),
+    ])
 
     expect(await look(floorBytes + 4 * mebibyte - 1)).toBe('no_growth')
     expect(await look(floorBytes + 4 * mebibyte)).toBe('enough')
@@ -71,6 +79,18 @@ describe('a disk that others fill', () => {
     expect(fileBytes()).toBe(lengthBytes + 4 * mebibyte)
     expect(warnings).toEqual([expect.anything(), expect.stringContaining('grows as before')])
     await cache.close()
+  })
+
+  it('lets it grow by what there is, where that is far less than a step', async () => {
+    const { serve, look, disk, fileBytes } = await open({ stepBytes: 32 * mebibyte })
+    disk.freeBytes = floorBytes + 6 * mebibyte
+    await serve(1)
+    const lengthBytes = fileBytes()
+    expect(lengthBytes).toBe(6 * mebibyte)
+    expect(await look(floorBytes - 1)).toBe('no_growth')
+    expect(await look(floorBytes + 7 * mebibyte)).toBe('enough')
+    for (const chat of [2, 3, 4]) await serve(chat)
+    expect(fileBytes()).toBe(lengthBytes + 7 * mebibyte)
   })
 
   it('is written nothing when it is nearly full, and all that has waited when it is not', async () => {
@@ -83,7 +103,9 @@ describe('a disk that others fill', () => {
     expect((await serveToy(cache, chatOf(2))).restored).toBe(4095)
     expect((await serveToy(cache, chatOf(1))).restored).toBe(4095)
     expect(ssd.usage().writtenBytes).toBe(writtenBytes)
-    expect(warnings).toEqual([expect.stringContaining('nothing is written to the SSD tier')])
+    expect(warnings).toEqual([
+      expect.stringMatching(/nothing is written to the SSD tier.* by itself with 8388608 bytes/),
+    ])
 
     expect(await look(2 * writeFloorBytes - 1)).toBe('no_writes')
     expect(onSsd(2)).toBe(false)

@@ -132,8 +132,8 @@ describe('a block that the disk refuses', () => {
   it('takes along what is written while it waits for a disk that is full', async () => {
     const picky = createPicky()
     const usage: SsdTier['usage'] = () => {
-      const disk = { state: isFull ? 'no_writes' : 'enough', freeBytes: null } as const
-      return { ...picky.ssd.usage(), disk }
+      const disk = picky.ssd.usage().disk
+      return { ...picky.ssd.usage(), disk: { ...disk, state: isFull ? 'no_writes' : 'enough' } }
     }
     let isFull = false
     const { cache } = openToyCache({ ssd: { ...picky.tier, usage } })

@@ -86,7 +86,7 @@ export const statsFixture: CacheStatsJson = {
     projected_per_year_bytes: 365 * 32 * gibibyte,
     tier_writes_per_day: 0.16,
   },
-  ssd_disk: { state: 'enough', free_bytes: 300 * gibibyte },
+  ssd_disk: { state: 'enough', free_bytes: 300 * gibibyte, resumes_at_bytes: null },
   ttft_ms: { hit: 410, miss: 9800 },
   models: [
     {

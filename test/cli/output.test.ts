@@ -83,6 +83,18 @@ it('stats of several models have a line for each', async () => {
   )
 })
 
+it('stats say with how much free space the tier goes on', async () => {
+  const mebibyte = 1024 ** 2
+  const free = { free_bytes: 1020 * mebibyte, resumes_at_bytes: 1028 * mebibyte }
+  const body = { ...statsFixture, ssd_disk: { state: 'no_growth', ...free } }
+  await using service = await startFixtureService({ '/v1/cache/stats': { status: 200, body } })
+  const { out } = await prefixd(['stats', '--url', service.url], { width: 200 })
+  expect(out).toContain(
+    'The file system has 1,020 MiB free. The ssd tier grows no further. ' +
+      'It goes on by itself with 1,028 MiB.',
+  )
+})
+
 describe('of prefixes that rows alone do not restore', () => {
   const [whole, ...others] = prefixFixtures.slice(0, 3)
   const cutBack = others.map((prefix, at) => ({ ...prefix, restorable_tokens: at * 8192 }))

@@ -58,7 +58,7 @@ export function createMemorySsd(
       readBytes,
       writtenBytes,
       directIo: false,
-      disk: { state: 'enough', freeBytes: null },
+      disk: { state: 'enough', freeBytes: null, resumesAtBytes: null },
     }),
     async look() {},
     records: () => [...stored.values()].map((item) => item.record),

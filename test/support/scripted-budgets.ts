@@ -24,7 +24,7 @@ export function scriptedBudgets(): ScriptedBudgets {
   return {
     changes,
     read,
-    disk: () => ({ state: 'enough', freeBytes: 1e12 }),
+    disk: () => ({ state: 'enough', freeBytes: 1e12, resumesAtBytes: null }),
     async change(change) {
       changes.push(change)
       return read()

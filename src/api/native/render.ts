@@ -66,6 +66,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     ssd_disk: stats.ssdDisk && {
       state: stats.ssdDisk.state,
       free_bytes: stats.ssdDisk.freeBytes,
+      resumes_at_bytes: stats.ssdDisk.resumesAtBytes,
     },
     ttft_ms: { ...stats.ttftMs },
     models: stats.models.map(({ model, requests, tokens, rates }) => ({

@@ -28,6 +28,8 @@ export const SsdDiskSchema = Type.Object({
   ]),
   /** When it was last looked at; null: not yet. */
   free_bytes: nullable(count),
+  /** With so much free it goes on; null where nothing is held up. */
+  resumes_at_bytes: nullable(count),
 })
 
 export type SsdWritesJson = Static<typeof SsdWritesSchema>

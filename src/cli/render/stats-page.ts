@@ -189,12 +189,18 @@ function warnings(stats: CacheStatsJson): string[] {
 function diskWarnings({
   state,
   free_bytes: freeBytes,
+  resumes_at_bytes: resumesAtBytes,
 }: NonNullable<CacheStatsJson['ssd_disk']>): string[] {
   if (state === 'enough') return []
-  const free = freeBytes === null ? 'too little' : formatSize(freeBytes)
+  const free = freeBytes === null ? 'too little' : inMebibytes(freeBytes)
   const what =
     state === 'no_growth'
       ? 'The ssd tier grows no further'
       : 'Nothing is written to the ssd: what is computed stays in RAM'
-  return [`The file system has ${free} free. ${what}. It goes on by itself when there is more.`]
+  const resumes =
+    resumesAtBytes === null ? 'when there is more' : `with ${inMebibytes(resumesAtBytes)}`
+  return [`The file system has ${free} free. ${what}. It goes on by itself ${resumes}.`]
 }
+
+/** What is free and what is wanted may differ by a few of them. */
+const inMebibytes = (bytes: number): string => `${formatCount(Math.floor(bytes / 1024 ** 2))} MiB`
