@@ -54,6 +54,7 @@ function measurePlan({ quick, progress }: PartOptions, hash64: Hash64): Figure {
     eviction: 'retention',
     ssdWritesPerDayBytes: null,
     rememberedBlocks: limits.rememberedBlocks,
+    rememberedDamages: limits.rememberedDamages,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

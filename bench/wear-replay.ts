@@ -61,6 +61,7 @@ export async function replayWear(trace: Trace, options: WearOptions): Promise<We
     boundaryTokens: blockTokens,
     eviction: 'retention',
     rememberedBlocks: ssdBlocks,
+    rememberedDamages: 16,
     ssdWritesPerDayBytes: blocksPerDay === null ? null : blocksPerDay * blockBytes,
     now: () => clock.nowMs,
     warn: (message, error) => {

@@ -21,6 +21,8 @@ export interface CacheOptions {
   readonly eviction: Eviction
   /** About as many blocks are stored at a time; so many times four have their uses remembered. */
   readonly rememberedBlocks: number
+  /** Damaged blocks that are remembered, so that who wants them is told; with their token ids. */
+  readonly rememberedDamages: number
   /** Bytes of records on their way into the engine for one request. */
   readonly restoreWindowBytes: number
   /** How long a save or a restore waits for room in the arena. */

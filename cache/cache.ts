@@ -14,6 +14,7 @@ import { Budgets } from './budgets.ts'
 import type { CacheOptions } from './cache-options.ts'
 import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
+import { DamageLog } from './damage.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { CacheError } from './errors.ts'
 import { Keeper, type Standing } from './keeper.ts'
@@ -70,7 +71,8 @@ export class Cache {
     this.#options = options
     this.blockTokens = options.blockTokens
     const { ssd } = options
-    this.index = new PrefixIndex(options.hash64, (hash) => this.#readTokens(hash))
+    const readTokens = (hash: BlockHash) => this.#readTokens(hash)
+    this.index = new PrefixIndex(options.hash64, readTokens, new DamageLog(options))
     this.keeping = this.#createKeeping()
     this.#keeper = new Keeper(options.eviction, options.rememberedBlocks)
     this.shares = new Shares({ capacityBytes: (tier) => this.#capacityBytes(tier) })

@@ -33,7 +33,7 @@ export interface LookupMemory {
   readonly nowMs: number
 }
 
-export interface Found extends Pick<PlanInput, 'matches' | 'boundary' | 'evicted'> {
+export interface Found extends Pick<PlanInput, 'matches' | 'boundary' | 'evicted' | 'isDamaged'> {
   /** The blocks of `matches`. */
   readonly blocks: readonly BlockMatch[]
 }
@@ -55,24 +55,48 @@ export function lookUp(
   const isLeft = last !== undefined && isLeftBy(tokens, last, cuts)
   const planned = (match: BlockMatch) => planMatch(match, blockTokens, match !== last || isLeft)
   const kinds = boundaryKindsOf(layout)
-  const evicted = evictedNext(prompt, stored, memory)
-  if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned), evicted }
+  const gone = goneNext(index, request, { prompt, stored }, memory)
+  if (kinds.length === 0) return { blocks: stored, matches: stored.map(planned), ...gone }
   const search = { root: index.root(namespace), tokens, blockTokens, reuse, kinds }
   const blocks = cutToBoundary(search, stored)
   const records = boundaryRecords(blocks.at(-1), kinds)
   const beginning = storedBeginning(longest(stored, blockTokens), cuts)
   const boundary = { records, ...beginning, goesOn: beginning.goesOn && isLeft }
-  return { blocks, matches: blocks.map(planned), boundary, evicted }
+  return { blocks, matches: blocks.map(planned), boundary, ...gone }
 }
 
-/** The blocks of the prompt that were stored, come next, and were evicted. */
-function evictedNext(
-  prompt: readonly Block[],
-  stored: readonly BlockMatch[],
-  { whenEvicted, nowMs }: LookupMemory,
-): NonNullable<PlanInput['evicted']> | null {
+interface Walked {
+  readonly prompt: readonly Block[]
+  readonly stored: readonly BlockMatch[]
+}
+
+/** What was stored of the prompt behind what still is, and how it went the last time. */
+function goneNext(
+  index: PrefixIndex,
+  { namespace, tokens }: LookupRequest,
+  { prompt, stored }: Walked,
+  memory: LookupMemory,
+): Pick<Found, 'evicted' | 'isDamaged'> {
   const left = stored.findIndex(({ block }, at) => block.hash !== prompt[at]?.hash)
   const next = prompt.slice(left < 0 ? stored.length : left)
+  const evicted = evictedOf(next, memory)
+  const [first] = next
+  if (first === undefined) return { evicted }
+  const damagedAtMs = index.damage.whenSetAside({
+    hash: first.hash,
+    parent: prompt[prompt.length - next.length - 1]?.hash ?? index.root(namespace).hash,
+    tokens: tokens.subarray(first.from, first.to),
+    sharedTokens: left < 0 ? 0 : (stored[left]?.sharedTokens ?? 0),
+  })
+  const isDamaged = damagedAtMs !== null && damagedAtMs >= (evicted?.atMs ?? 0)
+  return isDamaged ? { evicted: null, isDamaged } : { evicted }
+}
+
+/** Of the blocks that come next those that were evicted. */
+function evictedOf(
+  next: readonly Block[],
+  { whenEvicted, nowMs }: LookupMemory,
+): NonNullable<PlanInput['evicted']> | null {
   const first = next[0] && whenEvicted(next[0].hash)
   if (!first) return null
   const end = next.findIndex(({ hash }) => whenEvicted(hash) === null)

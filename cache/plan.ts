@@ -67,6 +67,8 @@ export interface PlanInput {
   readonly boundary?: PlanBoundary
   /** What comes next and was evicted; absent and null: nothing that anybody remembers. */
   readonly evicted?: EvictedRun | null
+  /** What comes next was stored, and is not used since it was damaged; absent: it was not. */
+  readonly isDamaged?: boolean
   /** Positions that are worth saving, rising; absent: none. */
   readonly boundaries?: readonly number[]
   readonly rates: Rates
@@ -183,6 +185,7 @@ function missOf(
     return { reason: 'no_boundary', atToken: computeFrom }
   }
   if (matchedTokens >= (input.lastRestorable ?? input.promptTokens - 1)) return null
+  if (input.isDamaged === true) return { reason: 'corrupt', atToken: matchedTokens }
   if (input.evicted != null) {
     return { reason: 'evicted', atToken: matchedTokens, evictedAtMs: input.evicted.atMs }
   }
@@ -278,6 +281,9 @@ function explain(input: PlanInput, made: Decision): string[] {
         : `${matchedTokens} of ${input.promptTokens} prompt tokens are stored`,
   )
   if (input.evicted != null) reasons.push(evictedWords(input.evicted))
+  if (input.isDamaged === true) {
+    reasons.push('what was stored of the next tokens was damaged, and is not used any more')
+  }
   if (matchedTokens === input.promptTokens) {
     reasons.push('the last token is always computed: its logits are not stored')
   }

@@ -5,6 +5,7 @@
  * from LMDB when a store is opened.
  */
 import { blockHash, rootHash } from './chain.ts'
+import type { DamageLog } from './damage.ts'
 import type { Links } from './recency.ts'
 import { freshKeepClass } from './retention.ts'
 import { Siblings } from './siblings.ts'
@@ -147,6 +148,8 @@ export function tierOf(record: CachedRecord): TierName | null {
 }
 
 export class PrefixIndex {
+  /** Blocks that are not used any more since something of them was damaged. */
+  readonly damage: DamageLog
   readonly #hash64: Hash64
   readonly #readTokens: (hash: BlockHash) => TokenIds | null
   readonly #roots = new Map<Namespace, TreeRoot>()
@@ -155,7 +158,8 @@ export class PrefixIndex {
   readonly #tokensOf = (block: CachedBlock): TokenIds => this.tokensOf(block)
 
   /** `readTokens` fetches the ids of a block that was found on the SSD at start; see `SsdTier`. */
-  constructor(hash64: Hash64, readTokens: (hash: BlockHash) => TokenIds | null) {
+  constructor(hash64: Hash64, readTokens: (hash: BlockHash) => TokenIds | null, damage: DamageLog) {
+    this.damage = damage
     this.#hash64 = hash64
     this.#readTokens = readTokens
   }
@@ -215,6 +219,7 @@ export class PrefixIndex {
       gone: false,
     }
     this.#blocks.set(hash, block)
+    if (tokens !== null) this.damage.stored(block, tokens)
     if (order === 'sorted') parent.children.add(block)
     else parent.children.addUnsorted(block)
     return block
@@ -312,6 +317,7 @@ export class PrefixIndex {
     const tokens = this.#readTokens(block.hash)
     const isOwn = tokens !== null && this.#isNamed(block, tokens)
     block.tokensAt = isOwn ? this.#tokens.add(tokens) : unreadable
+    if (!isOwn) this.damage.unreadable(block, tokens)
     return block.tokensAt
   }
 

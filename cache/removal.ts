@@ -45,6 +45,8 @@ export class Removal {
    */
   discard(record: CachedRecord): void {
     this.corruptBlocks++
+    const { index } = this.#host
+    if (record.kind === 'kv') index.damage.setAside(record.block, index.tokensOf(record.block))
     this.#cut(record, record)
   }
 

@@ -33,6 +33,7 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     keptHints: limits.keptHints,
     eviction: config.eviction,
     rememberedBlocks: limits.rememberedBlocks,
+    rememberedDamages: limits.rememberedDamages,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesInFlight: limits.ssdWritesInFlight,

@@ -77,6 +77,7 @@ export async function openService(world: World): Promise<ServiceLife> {
     keptHints: 8,
     eviction: profile.eviction,
     rememberedBlocks: 256,
+    rememberedDamages: 16,
     restoreWindowBytes: limits.restoreWindowBytes,
     reserveWaitMs: limits.reserveWaitMs,
     ssdWritesPerDayBytes: null,

@@ -27,6 +27,8 @@ export const limits = {
   keptHints: 1024,
   /** About so many blocks are stored at most; uses are remembered of four times as many: 5 MB. */
   rememberedBlocks: 262_144,
+  /** Damaged blocks that are remembered with their token ids: 1 MB with blocks of 256 tokens. */
+  rememberedDamages: 1024,
   /** Shares of the tiers that models and tenants are given. */
   shares: 1000,
   /** Prefixes that are pinned at most. */

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import xxhash from 'xxhash-wasm'
 import { adoptStored } from '../../cache/adopt.ts'
 import { rootHash } from '../../cache/chain.ts'
+import { DamageLog } from '../../cache/damage.ts'
 import { PrefixIndex } from '../../cache/prefix-index.ts'
 import type { StoredRecord } from '../../cache/tiers/tier.ts'
 import type { Namespace, RecordKind } from '../../cache/types.ts'
@@ -55,7 +56,8 @@ function shuffled(records: readonly StoredRecord[], seed: number): StoredRecord[
 }
 
 function adopted(records: readonly StoredRecord[]) {
-  const index = new PrefixIndex(hash64, () => null)
+  const unused = { rememberedDamages: 1, now: () => 0, warn: () => {} }
+  const index = new PrefixIndex(hash64, () => null, new DamageLog(unused))
   return { index, ...adoptStored(index, records) }
 }
 

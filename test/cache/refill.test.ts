@@ -98,6 +98,12 @@ describe('the refill of the RAM tier', () => {
     expect(warnings).toHaveLength(1)
     expect(filled.recordCount).toBe(cache.index.blockCount)
     expect(cache.index.blockCount).toBe(6)
+    // Who asks for it later hears that it was damaged.
+    const isOld = cache.hashesOf(toyNamespace, old)[2] === third?.hash
+    const prompt = isOld ? old : recent
+    const { plan } = await serveToy(cache, prompt)
+    expect(plan.miss).toEqual({ reason: 'corrupt', atToken: 2 * blockTokens })
+    expect((await serveToy(cache, prompt)).plan.miss).toBeNull()
   })
 })
 

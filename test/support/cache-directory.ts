@@ -39,6 +39,7 @@ export function useCacheDirectory(encryptionKey: Uint8Array | null = null) {
       keptHints: 16,
       eviction: 'lru',
       rememberedBlocks: 1024,
+      rememberedDamages: 16,
       restoreWindowBytes: mebibyte,
       reserveWaitMs: 1000,
       ssdWritesInFlight: 4,

@@ -42,6 +42,7 @@ export function openToyCache(options: ToyCacheOptions = {}) {
     keptHints: options.keptHints ?? 16,
     eviction: options.eviction ?? 'lru',
     rememberedBlocks: 1024,
+    rememberedDamages: 16,
     restoreWindowBytes: 8 * blockBytes,
     reserveWaitMs: 1000,
     ssdWritesInFlight: 4,
