@@ -16,7 +16,7 @@ import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
 import { DamageLog } from './damage.ts'
 import { DiskGuard } from './disk-guard.ts'
-import { CacheError } from './errors.ts'
+import { CacheError, isOutOfRoom } from './errors.ts'
 import { Keeper, type Standing } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, type LeaseRequest, PrefixLease } from './lease.ts'
@@ -38,7 +38,9 @@ import { WriteBudget, type WriteUsage } from './write-budget.ts'
 
 export interface CacheCounters {
   readonly corruptBlocks: number
+  /** Writes and removals that the disk has refused, and records that found no room there. */
   readonly failedWrites: number
+  readonly refusedWrites: number
 }
 
 const noMarks: PromptMarks = { messageEnds: [] }
@@ -62,7 +64,7 @@ export class Cache {
   readonly #notes: NamespaceNotes
   readonly #keeper: Keeper
   #listener = nobody
-  #failedWrites = 0
+  readonly #unwritten = { failedWrites: 0, refusedWrites: 0 }
   #openLeases = 0
   #ramReadBytes = 0
   #ramWrittenBytes = 0
@@ -107,7 +109,7 @@ export class Cache {
   }
 
   get counters(): CacheCounters {
-    return { corruptBlocks: this.#removal.corruptBlocks, failedWrites: this.#failedWrites }
+    return { corruptBlocks: this.#removal.corruptBlocks, ...this.#unwritten }
   }
 
   /** One listener, in place of the one before. */
@@ -326,7 +328,7 @@ export class Cache {
       shares: this.shares,
       now: this.#options.now,
       onFailed: (error, record) => {
-        this.#failedWrites++
+        this.#unwritten[isOutOfRoom(error) ? 'refusedWrites' : 'failedWrites']++
         const what = record === null ? 'a removal' : `block ${record.block.hash}`
         this.#options.warn(`the SSD tier refused ${what}; it stays in RAM only`, error)
       },

@@ -9,3 +9,10 @@ export class CacheError extends Error {
     this.code = code
   }
 }
+
+/**
+ * A tier or a share was used up, and what is there had to stay: no fault of the disk, whose own
+ * refusals have a cause.
+ */
+export const isOutOfRoom = (error: unknown): boolean =>
+  error instanceof CacheError && error.code === 'PREFIXD_E_CACHE_FULL' && error.cause === undefined

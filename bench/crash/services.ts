@@ -62,6 +62,7 @@ const manyKills = 20
 interface StatsJson {
   readonly corrupt_blocks: number
   readonly failed_writes: number
+  readonly refused_writes: number
 }
 
 export async function proveCrashes(options: CrashOptions): Promise<CrashReport> {
@@ -185,7 +186,7 @@ function createChecker({ answerTokens, blockTokens, onProgress }: CrashOptions) 
       for (const prompt of prompts) await checkPrompt(url, prompt)
       const stats = (await (await fetch(`${url}/v1/cache/stats`)).json()) as StatsJson
       counts.corruptBlocks += stats.corrupt_blocks
-      counts.failedWrites += stats.failed_writes
+      counts.failedWrites += stats.failed_writes + stats.refused_writes
     },
   }
 }

@@ -106,6 +106,7 @@ async function workerOf({ url }: ServiceProcess): Promise<number> {
 interface StatsJson {
   readonly corrupt_blocks: number
   readonly failed_writes: number
+  readonly refused_writes: number
   readonly tiers: readonly { tier: string; capacity_bytes: number; written_bytes: number }[]
 }
 
@@ -114,7 +115,7 @@ async function readStore({ url }: ServiceProcess): Promise<StoreStats> {
   const ssd = stats.tiers.find(({ tier }) => tier === 'ssd')
   return {
     corruptBlocks: stats.corrupt_blocks,
-    failedWrites: stats.failed_writes,
+    failedWrites: stats.failed_writes + stats.refused_writes,
     timesOverBudget: ssd === undefined ? 0 : ssd.written_bytes / ssd.capacity_bytes,
   }
 }

@@ -28,6 +28,7 @@ export interface CacheStats {
   readonly restores: { readonly ok: number; readonly failed: number }
   readonly corruptBlocks: number
   readonly failedWrites: number
+  readonly refusedWrites: number
   /** See `Advice.best`. */
   readonly advice: AdviceStep | null
   /** Null without an SSD tier. */

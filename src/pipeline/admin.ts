@@ -56,6 +56,7 @@ export interface AdminContext {
     | 'blocks'
     | 'corruptBlocks'
     | 'failedWrites'
+    | 'refusedWrites'
     | 'advice'
     | 'ssdWrites'
     | 'ssdDisk'
@@ -105,14 +106,12 @@ export function createAdmin(context: AdminContext): CacheAdmin {
 
   return {
     stats() {
-      const { corruptBlocks, failedWrites } = cache.counters
       return {
         ...context.stats(),
         tiers: cache.usage(),
         prefixes: countPrefixes(cache),
         blocks: cache.index.blockCount,
-        corruptBlocks,
-        failedWrites,
+        ...cache.counters,
         advice: context.catalog.ghosts.advice().best,
         ssdWrites: cache.ssdWrites(),
         ssdDisk: cache.disk?.usage ?? null,

@@ -93,7 +93,7 @@ describe('a RAM tier that becomes smaller', () => {
     const windows = lease.windows()
     const first = await windows.next()
     await cache.budgets.resizeRam(2 * blockBytes)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await expect.poll(() => cache.budgets.ram().waitsFor).toBe('in_use')
     expect(cache.budgets.ram()).toMatchObject({
       budgetBytes: 2 * blockBytes,
       usedBytes: 4 * blockBytes,
@@ -183,7 +183,7 @@ describe('an SSD tier that becomes smaller', () => {
     for (const chat of [5, 6, 7, 8]) {
       expect((await serveToy(cache, chatOf(chat))).restored).toBe(whole())
     }
-    expect(cache.counters).toEqual({ corruptBlocks: 0, failedWrites: 0 })
+    expect(cache.counters).toEqual({ corruptBlocks: 0, failedWrites: 0, refusedWrites: 0 })
     expect(warnings).toEqual([])
     await cache.close()
   })

@@ -148,7 +148,7 @@ describe('whoever has a share of the SSD tier', () => {
     for (const chat of [11, 12, 13, 14, 15, 16]) await serve('a', chat)
     expect(usedBy(cache, 'tenant:a', 'ssd')).toBe(12 * mebibyte)
     expect(ssd.usage().usedBytes).toBe(24 * mebibyte)
-    expect(cache.counters.failedWrites).toBe(0)
+    expect(cache.counters).toMatchObject({ failedWrites: 0, refusedWrites: 0 })
     const held = new Map(cache.shares.held())
     expect(held.get(namespaceOf('b'))?.ssd).toBe(12 * mebibyte)
   })
@@ -178,6 +178,9 @@ describe('whoever has a share of the SSD tier', () => {
     const served = await serveToy(cache, chatOf(12), { namespace })
     expect(served.savedTokens).toBe(0)
     expect(warnings.length).toBeGreaterThan(0)
+    // Nothing is the matter with the disk.
+    expect(cache.counters.failedWrites).toBe(0)
+    expect(cache.counters.refusedWrites).toBeGreaterThan(0)
     lease.release()
     expect(usedBy(cache, 'tenant:a', 'ssd')).toBe(4 * mebibyte)
     expect((await serve('a', 13)).savedTokens).toBe(4 * blockTokens)

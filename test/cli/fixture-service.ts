@@ -70,6 +70,7 @@ export const statsFixture: CacheStatsJson = {
   restores: { ok: 993, failed: 1 },
   corrupt_blocks: 1,
   failed_writes: 0,
+  refused_writes: 0,
   advice: {
     tier: 'ssd',
     more_bytes: 8 * gibibyte,

@@ -83,6 +83,14 @@ it('stats of several models have a line for each', async () => {
   )
 })
 
+it('stats send to the disk for what the disk refused, and to the budget for a share', async () => {
+  const body = { ...statsFixture, failed_writes: 1, refused_writes: 2 }
+  await using service = await startFixtureService({ '/v1/cache/stats': { status: 200, body } })
+  const { out } = await prefixd(['stats', '--url', service.url], { width: 200 })
+  expect(out).toContain('1 write to the ssd failed. Check the free space of the directory.\n')
+  expect(out).toContain('2 records found no room on the ssd: a share is used up, or the tier is')
+})
+
 it('stats say with how much free space the tier goes on', async () => {
   const mebibyte = 1024 ** 2
   const free = { free_bytes: 1020 * mebibyte, resumes_at_bytes: 1028 * mebibyte }

@@ -220,6 +220,7 @@ const stats: CacheStats = {
   restores: { ok: 2, failed: 0 },
   corruptBlocks: 0,
   failedWrites: 0,
+  refusedWrites: 0,
   advice: null,
   ssdWrites: null,
   ssdDisk: null,

@@ -61,6 +61,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
     restores: { ...stats.restores },
     corrupt_blocks: stats.corruptBlocks,
     failed_writes: stats.failedWrites,
+    refused_writes: stats.refusedWrites,
     advice: stats.advice && toAdviceStep(stats.advice),
     ssd_writes: stats.ssdWrites === null ? null : toSsdWrites(stats.ssdWrites, stats.tiers),
     ssd_disk: stats.ssdDisk && {

@@ -90,7 +90,10 @@ export const CacheStatsSchema = Type.Object({
   hygiene: Type.Array(Type.Object({ name: Type.String(), requests: count, removed_chars: count })),
   restores: Type.Object({ ok: count, failed: count }),
   corrupt_blocks: count,
+  /** By the disk. */
   failed_writes: count,
+  /** For a share or the tier that was used up by what had to stay. */
+  refused_writes: count,
   /** The least more room that would have served most of what was evicted and missed; null: none. */
   advice: nullable(AdviceStepSchema),
   /** Null without an SSD tier. */

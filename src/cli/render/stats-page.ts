@@ -170,6 +170,7 @@ const prefillSpeed = ({
 /** Only what somebody may have to act on. */
 function warnings(stats: CacheStatsJson): string[] {
   const { corrupt_blocks: corrupt, failed_writes: failed, ssd_disk: disk } = stats
+  const { refused_writes: refused } = stats
   const lines = disk === null ? [] : diskWarnings(disk)
   if (corrupt > 0) {
     const were = corrupt === 1 ? 'block was' : 'blocks were'
@@ -181,6 +182,12 @@ function warnings(stats: CacheStatsJson): string[] {
   if (failed > 0) {
     lines.push(
       `${formatPlural(failed, 'write')} to the ssd failed. Check the free space of the directory.`,
+    )
+  }
+  if (refused > 0) {
+    lines.push(
+      `${formatPlural(refused, 'record')} found no room on the ssd: a share is used up, or the ` +
+        'tier is, by what has to stay there. See `prefixd budget`.',
     )
   }
   return lines
