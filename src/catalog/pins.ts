@@ -11,7 +11,7 @@ interface Row {
 export const pinStore = (file: CatalogFile): PinStore => ({
   all: () =>
     file.attempt(() => {
-      const rows = file.statement('SELECT * FROM pins').all() as Row[]
+      const rows = file.statement('SELECT * FROM pins ORDER BY created_ms, hash').all() as Row[]
       return rows.map((row) => ({
         hash: row.hash,
         untilMs: row.until_ms,

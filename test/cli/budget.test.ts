@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { refusal, startFixtureService } from './fixture-service.ts'
+import { tooManyPins } from './pins-fixture.ts'
 import { prefixd } from './run.ts'
 
 describe('prefixd budget', () => {
@@ -14,6 +15,7 @@ describe('prefixd budget', () => {
     expect(service.requests).toEqual([
       { line: 'GET /v1/cache/budgets', body: null },
       { line: 'PATCH /v1/cache/budgets', body: { ram_bytes: 2 ** 31, ssd_bytes: 500_000_000 } },
+      { line: 'GET /v1/cache/pins', body: null },
       { line: 'PATCH /v1/cache/budgets', body: { ssd_writes_per_day_bytes: null } },
       {
         line: 'PATCH /v1/cache/budgets',
@@ -21,6 +23,18 @@ describe('prefixd budget', () => {
       },
       { line: 'PATCH /v1/cache/budgets', body: { shares: [] } },
     ])
+  })
+
+  it('says at once that a tier has become too small for what is pinned', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/pins': { status: 200, body: tooManyPins },
+    })
+    const ran = await prefixd(['budget', '--ssd', '64MiB', '--url', service.url], { width: 300 })
+    expect(ran.out).toContain(
+      '44 MiB of the ssd are kept, and 32 MiB, half of it, is the most. What is pinned stays ' +
+        'while prefixd runs; a start with a tier of this size has no room for those that were ' +
+        'pinned last. Unpin some, or give the tier more: prefixd budget --ssd SIZE\n',
+    )
   })
 
   it('names the settings that keep a change over a restart, as a config file takes them', async () => {

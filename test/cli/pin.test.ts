@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { refusal, startFixtureService } from './fixture-service.ts'
+import { tooManyPins } from './pins-fixture.ts'
 import { prefixd } from './run.ts'
 
 describe('prefixd pin', () => {
@@ -23,6 +24,16 @@ describe('prefixd pin', () => {
     const ran = await prefixd(['pin', '9f2c', '--url', service.url])
     expect(ran).toMatchObject({ exit: 3, out: '' })
     expect(ran.err).toContain('3 MiB of the ssd are pinned.')
+  })
+
+  it('lists with them what they keep beyond half of a tier, and what a start makes of it', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/pins': { status: 200, body: tooManyPins },
+    })
+    const { out } = await prefixd(['pin', '--url', service.url], { width: 80 })
+    expect(out).toMatch(/44 MiB of 32 MiB on ssd\n\n44 MiB of the ssd are kept, and 32 MiB, half/)
+    expect(out).not.toContain('of the ram are kept')
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
   })
 
   it('wants an id for a time, and a time that is one', async () => {

@@ -2,6 +2,7 @@
 import type { PinListJson } from '../../src/api/native/schema.ts'
 import { nowMs } from './run.ts'
 
+const mebibyte = 1024 ** 2
 const gibibyte = 1024 ** 3
 const minuteMs = 60_000
 
@@ -30,5 +31,14 @@ export const pinsFixture: PinListJson = {
   tiers: [
     { tier: 'ram', kept_bytes: 0, most_bytes: 8 * gibibyte },
     { tier: 'ssd', kept_bytes: 2_641_404_887, most_bytes: 100 * gibibyte },
+  ],
+}
+
+/** After the SSD tier was made smaller. */
+export const tooManyPins: PinListJson = {
+  ...pinsFixture,
+  tiers: [
+    { tier: 'ram', kept_bytes: 0, most_bytes: 32 * mebibyte },
+    { tier: 'ssd', kept_bytes: 44 * mebibyte, most_bytes: 32 * mebibyte },
   ],
 }

@@ -3,6 +3,7 @@ import type { BudgetsJson, BudgetsRequestJson } from '../../api/native/budgets-s
 import { formatSize, writeSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'
+import { pinSurplus } from '../render/pin-surplus.ts'
 import { sharesPage } from '../render/shares-page.ts'
 import { type Column, tableLines } from '../render/table.ts'
 
@@ -25,7 +26,9 @@ export async function budget(this: CliContext, flags: BudgetFlags): Promise<void
   const rows = rowsOf(budgets)
   const lines = tableLines(columns, rows, this.out.width, (line) => style(this.out, 'bold', line))
   const shares = sharesPage(budgets, this.out)
-  writeLines(this.out, [...lines, ...hintsOf(budgets), ...shares, ...toWriteDown(rows)])
+  const isResized = flags.ram !== undefined || flags.ssd !== undefined
+  const surplus = isResized ? pinSurplus(await client.pins(), this.out) : []
+  writeLines(this.out, [...lines, ...hintsOf(budgets), ...surplus, ...shares, ...toWriteDown(rows)])
 }
 
 const changeOf = ({ ram, ssd, ssdWritesPerDay, share = [] }: BudgetFlags): BudgetsRequestJson => ({

@@ -6,6 +6,7 @@ import { type CliContext, style, writeJson, writeLines } from '../context.ts'
 import { usageError } from '../failure.ts'
 import { formatCount, formatPlural } from '../render/count.ts'
 import { formatDuration } from '../render/duration.ts'
+import { pinSurplus } from '../render/pin-surplus.ts'
 import { type Column, tableLines } from '../render/table.ts'
 
 export interface PinFlags extends ClientFlags {
@@ -40,7 +41,8 @@ function sizeOf({ tokens, size_bytes: sizeBytes }: PinJson): string {
   return `${formatPlural(tokens, 'token')}, ${formatSize(sizeBytes)}`
 }
 
-function list(context: CliContext, { data, tiers }: PinListJson): void {
+function list(context: CliContext, pins: PinListJson): void {
+  const { data, tiers } = pins
   const nowMs = context.now()
   const kept = tiers.map(
     ({ tier, kept_bytes: keptBytes, most_bytes: mostBytes }) =>
@@ -52,6 +54,7 @@ function list(context: CliContext, { data, tiers }: PinListJson): void {
   writeLines(context.out, [
     ...(data.length === 0 ? ['nothing is pinned'] : [...lines, '']),
     `pins and clients' lifetimes keep ${kept.join(', ')}`,
+    ...pinSurplus(pins, context.out),
   ])
 }
 
