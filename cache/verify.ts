@@ -1,7 +1,8 @@
 /**
  * Looks at everything that is stored while the service runs: each record of the SSD tier, then each
- * copy in the arena. Requests go first. A damaged record is taken out, where that is wanted, with
- * all that is of no use without it.
+ * copy in the arena. Requests go first. Where a repair is wanted, bytes that are damaged on the SSD
+ * are written again from a right copy in RAM; without one the record is taken out, with all that is
+ * of no use without it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
@@ -53,25 +54,54 @@ export async function* verify(
 
 async function* verifySsd(
   host: UpkeepHost,
-  { tier }: SsdStore,
+  ssd: SsdStore,
   { repair, turn }: VerifyOptions,
   tally: VerifyTally,
 ): AsyncGenerator<VerifyEvent> {
-  for await (const { sizeBytes, finding } of tier.examine({ hash64: host.hash64, turn })) {
+  for await (const { sizeBytes, finding } of ssd.tier.examine({ hash64: host.hash64, turn })) {
     if (finding !== null) {
-      if (repair) tally.removed(await mend(host, finding))
+      if (repair) tally.removed(await mend({ host, ssd, turn }, finding))
       yield tally.found(shown(finding, repair))
     }
     if (sizeBytes !== null) yield* tally.looked(sizeBytes)
   }
 }
 
+interface Mending extends Pick<VerifyOptions, 'turn'> {
+  readonly host: UpkeepHost
+  readonly ssd: SsdStore
+}
+
 /** Resolves with the records that went. */
-async function mend(host: UpkeepHost, { key, mend }: TierFinding): Promise<number> {
+async function mend(mending: Mending, { kind, key, mend }: TierFinding): Promise<number> {
+  const { host } = mending
   const record = key === null ? undefined : recordNamed(host.index, key)
-  if (record !== undefined) return discard(host, record)
-  await mend()
-  return key === null ? 0 : 1
+  if (record === undefined) {
+    await mend()
+    return key === null ? 0 : 1
+  }
+  const isOfBytes = kind === 'checksum' || kind === 'unreadable'
+  if (isOfBytes && (await isRightInRam(mending, record))) return writeAgain(mending, record)
+  return discard(host, record)
+}
+
+async function isRightInRam({ host, ssd, turn }: Mending, record: CachedRecord): Promise<boolean> {
+  if (record.extent === null || !host.index.isReadable(record.block)) return false
+  const damage = await damageOf(host.ram, record, { owners: new Map(), turn })
+  // It may have gone from either tier meanwhile, or be about to be replaced.
+  const isInBoth = record.extent !== null && record.ssd === 'stored' && !isGone(record)
+  return damage === null && isInBoth && !ssd.isOutdated(record)
+}
+
+/** The damaged slots rest, and what stands on the record stays. */
+async function writeAgain({ host, ssd }: Mending, record: CachedRecord): Promise<number> {
+  const needing = needingOf(host, record)
+  void ssd.quarantine(record)
+  ssd.enqueue(record, [], 'kept')
+  // Until it is there again the examination would take what stands on it for orphans.
+  await ssd.idle()
+  // Where the disk has no room for it, what stands on it has left the disk, too.
+  return record.ssd === 'stored' ? 0 : needing.filter(isGone).length
 }
 
 function recordNamed(index: PrefixIndex, { hash, kind }: RecordKey): CachedRecord | undefined {
@@ -81,10 +111,13 @@ function recordNamed(index: PrefixIndex, { hash, kind }: RecordKey): CachedRecor
 
 /** Takes it out with what needs it; returns how many records went. */
 function discard(host: UpkeepHost, record: CachedRecord): number {
-  const needing = [...host.index.subtree(record.block)].flatMap(({ records }) => records)
+  const needing = needingOf(host, record)
   host.discard(record)
   return needing.filter(isGone).length
 }
+
+const needingOf = ({ index }: UpkeepHost, { block }: CachedRecord): CachedRecord[] =>
+  [...index.subtree(block)].flatMap(({ records }) => records)
 
 function shown({ kind, key, what }: TierFinding, mended: boolean): Finding {
   return { kind, hash: key?.hash ?? null, record: key?.kind ?? null, what, mended }

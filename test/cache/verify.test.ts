@@ -14,6 +14,8 @@ import {
   useCacheDirectory,
 } from '../support/cache-directory.ts'
 import { flipByte } from '../support/flip-byte.ts'
+import { createMemorySsd } from '../support/memory-ssd.ts'
+import { openToyCache, blockTokens as toyBlockTokens } from '../support/open-toy-cache.ts'
 import { beginLease, restoreAll, serveToy, tokensOf } from '../support/toy-engine.ts'
 
 const { h64Raw } = await xxhash()
@@ -47,6 +49,38 @@ describe('a cache that is in use', () => {
     // The quarantined slot is no leak.
     expect((await online(cache)).findings).toEqual([])
     expect((await serveToy(cache, long)).restored).toBe(2 * blockTokens)
+  })
+
+  it('finds a byte that flipped on the disk; a repair writes the right copy in RAM again', async () => {
+    const { cache, close } = await directory.open()
+    await serveToy(cache, long)
+    await serveToy(cache, other)
+    await cache.flush()
+    for (const slot of [0, 2]) flipByte(directory.slab, slot * mebibyte + 5)
+    const { findings, report } = await online(cache, true)
+    expect(findings).toHaveLength(2)
+    expect(findings[0]).toMatchObject({ kind: 'checksum', mended: true })
+    expect(report).toMatchObject({ corrupt: 2, removedRecords: 0 })
+    expect((await online(cache)).report).toMatchObject({ records: 12, findings: 0 })
+    await close()
+    const again = await serveToy((await directory.open()).cache, long)
+    expect(again).toMatchObject({ restored: long.length - 1, plan: { tier: 'ssd' } })
+  })
+
+  it('of which a record is damaged in both tiers is cut there by a repair', async () => {
+    const { cache } = await directory.open()
+    await serveToy(cache, long)
+    await cache.flush()
+    for (const { records } of cache.index.blocks()) {
+      const extent = records[0]?.extent
+      if (extent) cache.arena.view(extent.offset, 16)[4] = 0xee
+    }
+    flipByte(directory.slab, 2 * mebibyte + 5)
+    await online(cache, true)
+    expect((await online(cache)).findings).toEqual([])
+    const again = await serveToy(cache, long)
+    expect(again.restored).toBe(2 * blockTokens)
+    expect(again.plan.miss).toEqual({ reason: 'corrupt', atToken: 2 * blockTokens })
   })
 
   it('finds a byte that flipped in RAM, and a repair goes on with the copy on the SSD', async () => {
@@ -128,6 +162,25 @@ describe('a cache that is in use', () => {
     const outcome = expect(verifying).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_IO' })
     await close()
     await outcome
+  })
+})
+
+describe('a right copy in RAM whose copy on the SSD is damaged', () => {
+  it('goes on serving where the disk refuses to take it again', async () => {
+    const ssd = createMemorySsd(64 * mebibyte)
+    const { cache } = openToyCache({ ssd })
+    const prompt = tokensOf([0, 3 * toyBlockTokens])
+    await serveToy(cache, prompt)
+    await cache.flush()
+    const second = [...cache.index.blocks()].find(({ index }) => index === 1)
+    if (second === undefined) throw new Error('the second block is not stored')
+    ssd.damage(second.hash)
+    ssd.failWrites(new Error('no'))
+    const { report } = await online(cache, true)
+    expect(report).toMatchObject({ corrupt: 1, removedRecords: 0 })
+    // Only the first block stands on the disk; the two behind it are in RAM.
+    expect(ssd.usage().records).toBe(1)
+    expect((await serveToy(cache, prompt)).restored).toBe(prompt.length - 1)
   })
 })
 
