@@ -11,8 +11,8 @@ export class CacheError extends Error {
 }
 
 /**
- * A tier or a share was used up, and what is there had to stay: no fault of the disk, whose own
- * refusals have a cause.
+ * A tier or a share was used up, and what is there had to stay, or the tier could not grow: no
+ * fault of the disk, whose own refusals have a cause.
  */
 export const isOutOfRoom = (error: unknown): boolean =>
   error instanceof CacheError && error.code === 'PREFIXD_E_CACHE_FULL' && error.cause === undefined

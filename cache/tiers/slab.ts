@@ -199,7 +199,8 @@ export async function openSlab(options: SlabOptions): Promise<Slab> {
         awaitedSlots -= count
       }
       if (runs === null) {
-        throw slabFull(`${slots.free} of ${slots.size} slots are free, ${count} are needed`)
+        const why = `${slots.free} of ${slots.size} slots are free, ${count} are needed`
+        throw slabFull(room.isShort ? `${why}, and the disk has none for it to grow` : why)
       }
       if ((runs[0] as SlotRun).first < allocateFrom) allocateFrom = 0
       return runs

@@ -112,7 +112,10 @@ describe('a slab', () => {
     expect(statSync(path).size).toBe(2 * MiB)
     freeDisk = 4 * MiB
     await slab.allocate(1)
-    await expect(slab.allocate(1)).rejects.toMatchObject({ code: 'PREFIXD_E_CACHE_FULL' })
+    await expect(slab.allocate(1)).rejects.toMatchObject({
+      code: 'PREFIXD_E_CACHE_FULL',
+      message: expect.stringContaining('are needed, and the disk has none for it to grow'),
+    })
     expect(slab.capacityBytes).toBe(2 * MiB)
     freeDisk = 20 * MiB
     await slab.allocate(1)

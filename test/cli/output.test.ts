@@ -88,7 +88,7 @@ it('stats send to the disk for what the disk refused, and to the budget for a sh
   await using service = await startFixtureService({ '/v1/cache/stats': { status: 200, body } })
   const { out } = await prefixd(['stats', '--url', service.url], { width: 200 })
   expect(out).toContain('1 write to the ssd failed. Check the free space of the directory.\n')
-  expect(out).toContain('2 records found no room on the ssd: a share is used up, or the tier is')
+  expect(out).toContain('2 records found no room on the ssd: a share or the tier is used up')
 })
 
 it('stats say with how much free space the tier goes on', async () => {

@@ -92,7 +92,7 @@ export const CacheStatsSchema = Type.Object({
   corrupt_blocks: count,
   /** By the disk. */
   failed_writes: count,
-  /** For a share or the tier that was used up by what had to stay. */
+  /** For a share or the tier that was used up by what had to stay, or could not grow. */
   refused_writes: count,
   /** The least more room that would have served most of what was evicted and missed; null: none. */
   advice: nullable(AdviceStepSchema),

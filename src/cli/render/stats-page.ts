@@ -186,8 +186,8 @@ function warnings(stats: CacheStatsJson): string[] {
   }
   if (refused > 0) {
     lines.push(
-      `${formatPlural(refused, 'record')} found no room on the ssd: a share is used up, or the ` +
-        'tier is, by what has to stay there. See `prefixd budget`.',
+      `${formatPlural(refused, 'record')} found no room on the ssd: a share or the tier is used ` +
+        'up by what has to stay, or the tier could not grow. See the log and `prefixd budget`.',
     )
   }
   return lines
