@@ -10,16 +10,14 @@ import { engineContract } from '../engine-contract.ts'
 // Two of these are longer than the short windows, so that they slide.
 const blockTokens = 64
 
-/** Every cache class of mlx-lm that prefixd stores, alone and beside others. */
+/** Every cache class of mlx-lm that prefixd stores; pytest has more mixtures of them. */
 const families: Readonly<Partial<Record<MlxFamily, readonly RecordKind[]>>> = {
   'deepseek-v32': ['kv'],
-  'falcon-h1': ['kv', 'state'],
   gemma3: ['kv', 'window'],
   'gpt-oss': ['kv', 'window'],
   llama4: ['kv', 'window'],
   mamba2: ['kv', 'state'],
   qwen35: ['kv', 'state'],
-  'recurrent-gemma': ['kv', 'window', 'state'],
 }
 
 describe.skipIf(mlxIsRefused !== null)('a Python worker', () => {

@@ -68,7 +68,7 @@ describe.skipIf(mlxIsRefused !== null)('requests to a Python worker', () => {
     it('answers requests of several lengths together as it answers each alone', async () => {
       const { engine, ask } = await started(family)
       const lengths = [blockTokens + 3, 2 * blockTokens + 11, 9]
-      const answerTokens = [40, 12, 25]
+      const answerTokens = [20, 6, 13]
       const inputs = await Promise.all(
         lengths.map(async (length, at) => ({
           tokens: await promptOf(engine, length, `together ${at}`),

