@@ -2,6 +2,7 @@
 import { randomFillSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { createInFlight } from '../cache/tiers/in-flight.ts'
+import { openSsdTier } from '../cache/tiers/ssd.ts'
 import type { SsdTier, StoredRecord } from '../cache/tiers/tier.ts'
 import type { BlockHash, Namespace } from '../cache/types.ts'
 import { limits } from '../src/config/limits.ts'
@@ -16,6 +17,22 @@ export const recordRoomBytes = 6 * mebibyte
 
 /** The tier itself has 4 pieces in flight; as in the service, more records wait at its door. */
 const tierInFlight = 2 * limits.ssdWritesInFlight
+
+/** A tier that has room for so many of these records, and takes it at once. */
+export const openTierFor = (
+  recordCount: number,
+  directory: string,
+  encryptionKey: Uint8Array | null = null,
+): Promise<SsdTier> =>
+  openSsdTier({
+    directory,
+    capacityBytes: recordCount * recordRoomBytes,
+    stepBytes: recordCount * recordRoomBytes,
+    freeDiskFloorBytes: limits.freeDiskFloorBytes,
+    readsInFlight: limits.ssdReadsInFlight,
+    writesInFlight: limits.ssdWritesInFlight,
+    encryptionKey,
+  })
 
 export interface Written {
   readonly record: StoredRecord

@@ -4,12 +4,11 @@
  */
 import { preallocate } from '../cache/tiers/libc.ts'
 import { fileIo } from '../cache/tiers/slab-file.ts'
-import { openSsdTier } from '../cache/tiers/ssd.ts'
 import type { SsdTier } from '../cache/tiers/tier.ts'
-import { limits } from '../src/config/limits.ts'
 import {
   each,
   makeRecord,
+  openTierFor,
   paddedBytes,
   readAll,
   recordRoomBytes,
@@ -30,14 +29,7 @@ export const disk: Part = async ({ scratch, quick, progress }) => {
   const arena = await createWarmArena(2 * recordRoomBytes * recordCount)
   const source = Array.from({ length: recordCount }, (_, at) => makeRecord(arena, at))
   const into = source.map(() => takeView(arena))
-  const tier = await openSsdTier({
-    directory: `${scratch.directory}/disk`,
-    capacityBytes: recordCount * recordRoomBytes,
-    stepBytes: recordCount * recordRoomBytes,
-    freeDiskFloorBytes: limits.freeDiskFloorBytes,
-    readsInFlight: limits.ssdReadsInFlight,
-    writesInFlight: limits.ssdWritesInFlight,
-  })
+  const tier = await openTierFor(recordCount, `${scratch.directory}/disk`)
   const raw = await openRaw(`${scratch.directory}/raw`, recordCount * paddedBytes)
   const writes: Pair[] = []
   const reads: Pair[] = []

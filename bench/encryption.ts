@@ -5,11 +5,10 @@
  */
 import { randomBytes } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { openSsdTier } from '../cache/tiers/ssd.ts'
 import type { SsdTier } from '../cache/tiers/tier.ts'
-import { limits } from '../src/config/limits.ts'
 import {
   makeRecord,
+  openTierFor,
   paddedBytes,
   readAll,
   recordRoomBytes,
@@ -40,18 +39,9 @@ export const encryption: Part = async ({ scratch, quick, progress }) => {
   const arena = await createWarmArena(2 * recordRoomBytes * recordCount)
   const source = Array.from({ length: recordCount }, (_, at) => makeRecord(arena, at))
   const into = source.map(() => takeView(arena))
-  const openTier = (name: string, encryptionKey: Uint8Array | null) =>
-    openSsdTier({
-      directory: `${scratch.directory}/${name}`,
-      capacityBytes: recordCount * recordRoomBytes,
-      stepBytes: recordCount * recordRoomBytes,
-      freeDiskFloorBytes: limits.freeDiskFloorBytes,
-      readsInFlight: limits.ssdReadsInFlight,
-      writesInFlight: limits.ssdWritesInFlight,
-      encryptionKey,
-    })
-  const clear = await openTier('clear', null)
-  const encrypted = await openTier('encrypted', randomBytes(32))
+  const { directory } = scratch
+  const clear = await openTierFor(recordCount, `${directory}/clear`)
+  const encrypted = await openTierFor(recordCount, `${directory}/encrypted`, randomBytes(32))
   const measured: Measured = { write: [], read: [], compare: [], loopP99Ms: [] }
   try {
     // The first round writes into blocks that were never written, which is slower on both sides.

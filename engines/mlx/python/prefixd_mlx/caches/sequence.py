@@ -50,8 +50,8 @@ class SequenceCache:
         return self._live
 
     def expect(self, token_count: int) -> None:
-        """Says how many tokens the imports that follow bring: memory is taken once, now. That takes
-        as long as the imports, and whoever says so early has them still to read.
+        """Says how many tokens the imports that follow bring: memory is taken once, now. Where
+        it is new to the process that takes a while, in which the first can still be read.
         """
         self._expected_tokens = token_count
         if token_count > self._token_count == 0 and self.layout.row_parts:
