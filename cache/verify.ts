@@ -1,17 +1,24 @@
 /**
  * Looks at everything that is stored while the service runs: each record of the SSD tier, then each
- * copy in the arena. Requests go first. Where a repair is wanted, bytes that are damaged on the SSD
- * are written again from a right copy in RAM; without one the record is taken out, with all that is
- * of no use without it.
+ * copy in the arena. Requests go first. Where a repair is wanted, what is damaged on the SSD is
+ * written again from a right copy in RAM; without one the record is taken out, with all that is of
+ * no use without it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
+import { blockHash } from './chain.ts'
 import { mayLeaveRam } from './evict.ts'
-import { type CachedRecord, isGone, type PrefixIndex, recordOf } from './prefix-index.ts'
+import {
+  type CachedBlock,
+  type CachedRecord,
+  isGone,
+  type PrefixIndex,
+  recordOf,
+} from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { RecordKey, TierFinding } from './tiers/tier.ts'
-import type { Finding, VerifyEvent } from './types.ts'
+import type { Finding, FindingKind, VerifyEvent } from './types.ts'
 import type { UpkeepHost } from './upkeep.ts'
 import { createTally, type VerifyTally } from './verify-tally.ts'
 
@@ -80,23 +87,36 @@ async function mend(mending: Mending, { kind, key, mend }: TierFinding): Promise
     await mend()
     return key === null ? 0 : 1
   }
-  const isOfBytes = kind === 'checksum' || kind === 'unreadable'
-  if (isOfBytes && (await isRightInRam(mending, record))) return writeAgain(mending, record)
+  // What is placed wrongly cannot be helped by bytes: its block, or the one before, is another's.
+  if (kind !== 'orphan' && (await isRightInRam(mending, record))) {
+    return writeAgain(mending, record, isElsewhere(kind) ? 'freed' : 'rest')
+  }
   return discard(host, record)
 }
 
+/** Is it the index that is damaged, and not what lies in the record's slots? */
+const isElsewhere = (kind: FindingKind): boolean => kind === 'entry' || kind === 'tokens'
+
 async function isRightInRam({ host, ssd, turn }: Mending, record: CachedRecord): Promise<boolean> {
-  if (record.extent === null || !host.index.isReadable(record.block)) return false
+  if (record.extent === null || !isNamedByTokens(host, record.block)) return false
   const damage = await damageOf(host.ram, record, { owners: new Map(), turn })
   // It may have gone from either tier meanwhile, or be about to be replaced.
   const isInBoth = record.extent !== null && record.ssd === 'stored' && !isGone(record)
   return damage === null && isInBoth && !ssd.isOutdated(record)
 }
 
-/** The damaged slots rest, and what stands on the record stays. */
-async function writeAgain({ host, ssd }: Mending, record: CachedRecord): Promise<number> {
+/** Those in memory, where a prompt brought them, or else those on the SSD. */
+const isNamedByTokens = ({ hash64, index }: UpkeepHost, block: CachedBlock): boolean =>
+  blockHash(hash64, block.parent.hash, index.tokensOf(block)) === block.hash
+
+/** Damaged slots rest, and what stands on the record stays. */
+async function writeAgain(
+  { host, ssd }: Mending,
+  record: CachedRecord,
+  slots: 'freed' | 'rest',
+): Promise<number> {
   const needing = needingOf(host, record)
-  void ssd.quarantine(record)
+  void (slots === 'freed' ? ssd.forget([record]) : ssd.quarantine(record))
   ssd.enqueue(record, [], 'kept')
   // Until it is there again the examination would take what stands on it for orphans.
   await ssd.idle()

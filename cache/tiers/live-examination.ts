@@ -1,6 +1,9 @@
 /**
  * The examination of a tier that is in use: what LMDB has is compared with what the tier knows, and
  * slots that nobody uses are found in one look, between two operations.
+ *
+ * Entries that LMDB has lost come first: once they are there again, nobody takes what stands on
+ * them for orphans.
  */
 import type { BlockHash } from '../types.ts'
 import { type Damage, examineRecords, type Judged } from './examine.ts'
@@ -28,6 +31,7 @@ export async function* examineLive(
   tier: LiveTier,
   options: ExamineOptions,
 ): AsyncGenerator<Examined> {
+  for await (const finding of lostEntries(tier, options)) yield { sizeBytes: null, finding }
   const unknown: Buffer[] = []
   const records = examineRecords({
     ...options,
@@ -42,6 +46,7 @@ export async function* examineLive(
     },
   })
   for await (const judged of records) {
+    if (judged.entry === null && isKnown(tier, judged.key)) continue
     yield { sizeBytes: judged.entry?.record.sizeBytes ?? null, finding: findingOf(tier, judged) }
   }
   await tier.settled()
@@ -51,6 +56,32 @@ export async function* examineLive(
   const leak = await leakedSlots(tier)
   if (leak !== null) yield { sizeBytes: null, finding: leak }
 }
+
+const entriesAtOnce = 256
+
+/** What the tier knows and a start would not find: LMDB has no entry of it, or a damaged one. */
+async function* lostEntries(tier: LiveTier, { turn }: ExamineOptions): AsyncGenerator<TierFinding> {
+  const decoder = createEntryDecoder()
+  const lostNow = (kept: Kept): string | null => {
+    if (tier.entries.get(nameOf(kept)) !== kept) return null
+    const entry = tier.index.entry(decoder, encodeKey(kept))
+    if (entry === undefined) return 'its entry in the index is missing'
+    return entry === null ? 'its entry in the index is damaged' : null
+  }
+  for (const [at, kept] of [...tier.entries.values()].entries()) {
+    if (at % entriesAtOnce === 0) await turn()
+    if (lostNow(kept) === null) continue
+    // Unless it was about to be written.
+    await tier.settled()
+    const what = lostNow(kept)
+    const { hash, kind } = kept
+    const key = { hash, kind }
+    if (what !== null) yield { kind: 'entry', key, what, mend: () => tier.quarantine(key) }
+  }
+}
+
+const isKnown = ({ entries }: LiveTier, key: RecordKey | null): boolean =>
+  key !== null && entries.has(nameOf(key))
 
 const differs: Damage = { kind: 'memory', what: 'the service has other slots or sums in memory' }
 
@@ -66,7 +97,8 @@ const noSeals = new Uint8Array(0)
 
 function findingOf(tier: LiveTier, { rawKey, key, damage }: Judged): TierFinding | null {
   if (damage === null) return null
-  const mend = () => (key === null ? tier.index.removeRaw([rawKey]) : tier.quarantine(key))
+  const mend = () =>
+    key !== null && isKnown(tier, key) ? tier.quarantine(key) : tier.index.removeRaw([rawKey])
   return { ...damage, key, mend }
 }
 

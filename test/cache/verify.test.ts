@@ -1,10 +1,13 @@
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
 import xxhash from 'xxhash-wasm'
 import { type Cache, verify } from '../../cache/index.ts'
 import { recordOf } from '../../cache/prefix-index.ts'
 import { examineLive } from '../../cache/tiers/live-examination.ts'
-import { openRecordIndex } from '../../cache/tiers/record-index.ts'
+import { encodeHash, encodeKey } from '../../cache/tiers/record-format.ts'
+import { openDatabases, openRecordIndex } from '../../cache/tiers/record-index.ts'
 import { openSlab, slotBytes } from '../../cache/tiers/slab.ts'
 import {
   blockTokens,
@@ -181,6 +184,85 @@ describe('a right copy in RAM whose copy on the SSD is damaged', () => {
     // Only the first block stands on the disk; the two behind it are in RAM.
     expect(ssd.usage().records).toBe(1)
     expect((await serveToy(cache, prompt)).restored).toBe(prompt.length - 1)
+  })
+})
+
+describe('an index that rots while a service has it open', () => {
+  const places = [0, 1, 2, 3].map((index) => ({ index }))
+
+  /** The four blocks of a prompt, in both tiers, of which a hand writes into LMDB. */
+  async function openRotting() {
+    const { cache, close } = await directory.open()
+    await serveToy(cache, long)
+    await cache.flush()
+    const root = open<Buffer, Buffer>({ path: join(directory.path, 'index.mdb'), noSubdir: true })
+    const { records, tokens } = openDatabases(root)
+    const hashAt = (wanted: number) => {
+      const block = [...cache.index.blocks()].find(({ index }) => index === wanted)
+      if (block === undefined) throw new Error(`block ${wanted} is not stored`)
+      return block.hash
+    }
+    const rot = {
+      entryAt: async (index: number) => {
+        const key = encodeKey({ hash: hashAt(index), kind: 'kv' })
+        const value = Buffer.from(records.get(key) as Buffer)
+        value[20] = (value[20] as number) ^ 1
+        await records.put(key, value)
+      },
+      lostAt: (index: number) => records.remove(encodeKey({ hash: hashAt(index), kind: 'kv' })),
+      tokensAt: (index: number) => tokens.put(encodeHash(hashAt(index)), Buffer.alloc(16)),
+    }
+    return { cache, close, rot }
+  }
+
+  async function serveAfterRestart(close: () => Promise<void>) {
+    await close()
+    return serveToy((await directory.open()).cache, long)
+  }
+
+  it.each(places)('gets entries that it has lost again from RAM: block $index', async (place) => {
+    const { cache, close, rot } = await openRotting()
+    await rot.lostAt(place.index)
+    const { findings, report } = await online(cache, true)
+    expect(findings).toMatchObject([{ kind: 'entry', what: expect.stringMatching(/missing/) }])
+    expect(report.removedRecords).toBe(0)
+    expect((await online(cache)).findings).toEqual([])
+    expect(await serveAfterRestart(close)).toMatchObject({ restored: long.length - 1 })
+  })
+
+  it('gets all entries again from RAM, and their slots are no others’', async () => {
+    const { cache, close, rot } = await openRotting()
+    for (const { index } of places) await rot.entryAt(index)
+    const usedBytes = () => cache.usage().find(({ tier }) => tier === 'ssd')?.usedBytes
+    const before = usedBytes()
+    const { findings, report } = await online(cache, true)
+    expect(findings.map(({ kind }) => kind)).toEqual(places.map(() => 'entry'))
+    expect(report.removedRecords).toBe(0)
+    expect(usedBytes()).toBe(before)
+    expect(await serveAfterRestart(close)).toMatchObject({ restored: long.length - 1 })
+  })
+
+  it('gets token ids again from memory', async () => {
+    const { cache, close, rot } = await openRotting()
+    for (const { index } of places) await rot.tokensAt(index)
+    const { findings, report } = await online(cache, true)
+    expect(findings.map(({ kind }) => kind)).toEqual(places.map(() => 'tokens'))
+    expect(report.removedRecords).toBe(0)
+    expect((await online(cache)).findings).toEqual([])
+    expect(await serveAfterRestart(close)).toMatchObject({ restored: long.length - 1 })
+  })
+
+  it('is cut where the RAM has no right copy, and nowhere else', async () => {
+    const { cache, close, rot } = await openRotting()
+    const third = [...cache.index.blocks()].find(({ index }) => index === 2)
+    const extent = third && recordOf(third, 'kv')?.extent
+    if (!extent) throw new Error('the third block has no copy in RAM')
+    cache.arena.view(extent.offset, 16)[4] = 0xee
+    await rot.tokensAt(2)
+    await rot.lostAt(1)
+    expect((await online(cache, true)).report.removedRecords).toBe(2)
+    expect((await online(cache)).findings).toEqual([])
+    expect(await serveAfterRestart(close)).toMatchObject({ restored: 2 * blockTokens })
   })
 })
 

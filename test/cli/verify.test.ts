@@ -75,7 +75,17 @@ describe('prefixd verify', () => {
     const ran = await prefixd(['verify', '--repair', '--url', service.url])
     expect(service.requests.map(({ body }) => body)).toEqual([{ repair: true }])
     expect(ran).toMatchObject({ exit: 5 })
-    expect(ran.out).toMatch(/wrong checksum; taken out\n.*: 1 damaged; 3 records taken out\n$/)
+    expect(ran.out).toMatch(/wrong checksum; mended\n.*: 1 damaged; 3 records taken out\n$/)
+    expect(ran.err).toMatch(/\ntry {4}nothing more: what was taken out is computed again/)
+  })
+
+  it('says of a repair that had to take nothing out that it is mended', async () => {
+    const mended = { ...finding, mended: true }
+    await using service = await answering(mended, { ...done, findings: 1, corrupt: 1 })
+    const ran = await prefixd(['verify', '--repair', '--url', service.url])
+    expect(ran.err).toMatch(
+      /\ntry {4}nothing more: it is mended, and nothing had to be taken out\n$/,
+    )
   })
 
   it('prints one JSON object with --json', async () => {

@@ -1,4 +1,4 @@
-/** `prefixd verify`: says what is not as it was stored, and with `--repair` takes it out. */
+/** `prefixd verify`: says what is not as it was stored, and with `--repair` mends it. */
 import type { FindingJson, VerifyEventJson } from '../../api/native/upkeep-schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { kindOf, PrefixdError } from '../../errors.ts'
@@ -90,7 +90,7 @@ function findingLines(
   { kind, block, record, what, mended }: FindingJson,
 ): string[] {
   const where = block === null ? '' : `block ${block}${record === 'kv' ? '' : ` ${record}`}: `
-  const text = `${where}${what}${mended ? (kind === 'leak' ? '; freed' : '; taken out') : ''}`
+  const text = `${where}${what}${mended ? (kind === 'leak' ? '; freed' : '; mended') : ''}`
   const label = style(out, kind === 'leak' ? 'yellow' : 'red', pad(kind))
   const [first = '', ...rest] = wrap(printable(text), out.width - labelCells)
   return [`${label}${first}`, ...rest.map((line) => `${' '.repeat(labelCells)}${line}`)]
@@ -121,10 +121,17 @@ function report(
     `${formatPlural(corrupt, 'thing')} stored ${corrupt === 1 ? 'is' : 'are'} damaged`,
     {
       next: flags.repair
-        ? 'nothing more: what was taken out is computed again when it is asked for'
-        : `take them out: prefixd verify --repair${flags.offline ? ' --offline' : ''}`,
+        ? afterRepair(removed, findings)
+        : `mend it: prefixd verify --repair${flags.offline ? ' --offline' : ''}`,
     },
   )
+}
+
+/** With an index that was set aside goes what it named, and nobody can count that. */
+function afterRepair(removed: number, findings: readonly FindingJson[]): string {
+  return removed > 0 || findings.some(({ kind }) => kind === 'index')
+    ? 'nothing more: what was taken out is computed again when it is asked for'
+    : 'nothing more: it is mended, and nothing had to be taken out'
 }
 
 function sumOf({ findings, corrupt }: Done): string {
