@@ -9,9 +9,9 @@ import { type CachedRecord, isGone, type PrefixIndex } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import { TierOrder } from './record-order.ts'
 import type { Shares } from './shares.ts'
+import { SsdEntrance } from './ssd-entrance.ts'
 import { SsdRemovals } from './ssd-removals.ts'
 import { SsdRoom } from './ssd-room.ts'
-import { createInFlight } from './tiers/in-flight.ts'
 import type { RecordKey, SsdTier, StoredRecord } from './tiers/tier.ts'
 import type { Crc32s, Extent } from './types.ts'
 import type { Urgency, WriteBudget } from './write-budget.ts'
@@ -69,7 +69,7 @@ export class SsdStore {
   readonly #queue: CachedRecord[] = []
   readonly #removals: SsdRemovals
   readonly #room: SsdRoom
-  readonly #entrance = createInFlight(1)
+  readonly #entrance: SsdEntrance
   /** Sums of the bytes that the SSD has, where those in RAM are to replace them. */
   readonly #older = new WeakMap<CachedRecord, Crc32s>()
   #inFlight = 0
@@ -92,6 +92,15 @@ export class SsdStore {
       order: this.#order,
       removals: this.#removals,
       takeOut: (record) => this.#takeOut(record),
+    })
+    this.#entrance = new SsdEntrance({
+      room: this.#room,
+      isUnwanted: (record) => isGone(record) || isUnfounded(record),
+      store: (record) => this.#store(record),
+      onUnwanted: (record) => {
+        options.budget.giveBack(writtenBytes(record), options.now())
+        this.#keptOlder(record)
+      },
     })
   }
 
@@ -227,7 +236,7 @@ export class SsdStore {
    * does not let go of something, now or since earlier: then no more is evicted for it.
    */
   async evictDown(): Promise<void> {
-    await this.#entrance.run(async () => {
+    await this.#entrance.alone(async () => {
       await this.#removals.remove([])
       await this.#room.make(null)
     })
@@ -249,7 +258,7 @@ export class SsdStore {
     // As for a write: nobody takes out what is about to be there again.
     record.ssd = 'pending'
     try {
-      const { stored } = await this.#entrance.run(async () => ({ stored: this.#put(record) }))
+      const { stored } = await this.#entrance.alone(async () => ({ stored: this.#put(record) }))
       await stored
     } finally {
       // Where the disk has refused it, it still is where it was.
@@ -302,8 +311,7 @@ export class SsdStore {
     const { ram, onDurable, onFailed } = this.#options
     ram.pin(record)
     try {
-      const { stored } = await this.#entrance.run(() => this.#enter(record))
-      await stored
+      await this.#entrance.admit(record)
     } catch (error) {
       if (!this.#keptOlder(record)) this.leaveOff(record)
       onFailed(error, record)
@@ -330,19 +338,6 @@ export class SsdStore {
     record.ssd = 'stored'
     record.block.grid = false
     return true
-  }
-
-  /**
-   * One record at a time, and its write has taken the room before another one looks. Otherwise all
-   * that are under way would evict for themselves alone, and then take each other's slots.
-   */
-  async #enter(record: CachedRecord): Promise<{ readonly stored: Promise<void> }> {
-    const isWanted = () => !isGone(record) && !isUnfounded(record)
-    if (isWanted()) await this.#room.make(record)
-    if (isWanted()) return { stored: this.#store(record) }
-    this.#options.budget.giveBack(writtenBytes(record), this.#options.now())
-    this.#keptOlder(record)
-    return { stored: Promise.resolve() }
   }
 
   #isBehind(record: CachedRecord): boolean {

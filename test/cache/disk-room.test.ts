@@ -81,6 +81,19 @@ describe('a disk that others fill', () => {
     await cache.close()
   })
 
+  it('is made room for in the slab as it is, also before anybody has looked', async () => {
+    const { cache, warnings, disk, serve, onSsd, fileBytes } = await open()
+    for (const chat of [1, 2, 3]) await serve(chat)
+    const lengthBytes = fileBytes()
+    disk.freeBytes = floorBytes
+    expect(await serve(4)).toBe(4096)
+    expect([onSsd(1), onSsd(4)]).toEqual([false, true])
+    expect(fileBytes()).toBe(lengthBytes)
+    expect(cache.counters).toMatchObject({ failedWrites: 0, refusedWrites: 0 })
+    expect(warnings).toEqual([])
+    await cache.close()
+  })
+
   it('lets it grow by what there is, where that is far less than a step', async () => {
     const { serve, look, disk, fileBytes } = await open({ stepBytes: 32 * mebibyte })
     disk.freeBytes = floorBytes + 6 * mebibyte
