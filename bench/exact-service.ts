@@ -65,6 +65,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   const catalog = openCatalog({
     directory: options.directory,
     keepText: false,
+    machine: 'proof',
     now: Date.now,
     warn,
   })

@@ -4,6 +4,7 @@ import { openCatalog } from './catalog/open.ts'
 import type { Catalog } from './catalog/types.ts'
 import { keyVariable, readEncryptionKey } from './config/encryption-key.ts'
 import { limits } from './config/limits.ts'
+import { machineWords } from './config/machine-speed.ts'
 import type { Config } from './config/schema.ts'
 import type { Log } from './observe/log.ts'
 
@@ -48,6 +49,7 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
   const catalog = openCatalog({
     directory: config.dir,
     keepText: config.keepText,
+    machine: machineWords(),
     now: Date.now,
     warn,
   })

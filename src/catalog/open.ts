@@ -5,6 +5,7 @@ import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
 import { ghostLog } from './ghosts.ts'
 import { pinStore } from './pins.ts'
 import { forgetLabels, prefixLog } from './prefixes.ts'
+import { rateLog } from './rates.ts'
 import { requestLog } from './requests.ts'
 import { pruneOnce } from './retention.ts'
 import { foldHours, totalsLog } from './totals.ts'
@@ -15,12 +16,15 @@ export interface CatalogOptions {
   readonly directory: string
   /** False: no word of a prompt stays in it, whoever wrote it. */
   readonly keepText: boolean
+  /** See `RateOptions`. */
+  readonly machine: string
   readonly now: () => number
   readonly warn: (message: string, error: unknown) => void
 }
 
 /** Never fails: see `openCatalogFile`. */
-export function openCatalog({ directory, keepText, now, warn }: CatalogOptions): Catalog {
+export function openCatalog(options: CatalogOptions): Catalog {
+  const { directory, keepText, machine, now, warn } = options
   const file = openCatalogFile({ path: join(directory, 'catalog.db'), warn })
   const queue = createWriteQueue({
     file,
@@ -31,14 +35,17 @@ export function openCatalog({ directory, keepText, now, warn }: CatalogOptions):
   })
   if (!keepText) forgetLabels(file)
   const stopPruning = pruneFromTimeToTime(file, now)
+  const rates = rateLog({ file, queue, machine, now })
   return {
     pins: pinStore(file),
     prefixes: prefixLog(file, queue),
     requests: requestLog(file, queue, now),
     totals: totalsLog(file, queue, now),
     ghosts: ghostLog({ file, queue, now }),
+    rates,
     close() {
       stopPruning()
+      rates.flush()
       queue.flush()
       file.close()
     },

@@ -57,6 +57,13 @@ const bounds: readonly Bound[] = [
     rows: limits.catalogWants,
     ageMs: limits.catalogGhostsMs,
   },
+  {
+    table: 'rates',
+    key: 'namespace, device, machine',
+    time: 'measured_ms',
+    rows: limits.catalogRates,
+    ageMs: limits.catalogRatesMs,
+  },
 ]
 
 /** Removes what one transaction may of each table. False: there is more to remove. */

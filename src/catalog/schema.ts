@@ -81,6 +81,17 @@ CREATE TABLE IF NOT EXISTS wants (
   PRIMARY KEY (day_ms, tier, more_bytes)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS rates (
+  namespace TEXT NOT NULL,
+  device TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  prefill_tokens_per_ms REAL,
+  ram_bytes_per_ms TEXT NOT NULL,
+  ssd_bytes_per_ms TEXT NOT NULL,
+  measured_ms INTEGER NOT NULL,
+  PRIMARY KEY (namespace, device, machine)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS prefixes (
   hash TEXT PRIMARY KEY,
   namespace TEXT NOT NULL,

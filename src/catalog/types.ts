@@ -1,6 +1,6 @@
 /** What the catalog is to the rest of the product. Types only. */
 import type { CacheListener } from '../../cache/listener.ts'
-import type { BlockHash } from '../../cache/types.ts'
+import type { BlockHash, Namespace, TierName } from '../../cache/types.ts'
 import type {
   Advice,
   RequestPage,
@@ -94,6 +94,28 @@ export interface GhostLog {
   advice(): Advice
 }
 
+/** Whose speed it is. */
+export interface MeasuredModel {
+  /** Of its blocks that are nobody's own: engine, build, weights and layout. */
+  readonly namespace: Namespace
+  /** In the worker's words, which name its threads where they count. */
+  readonly device: string
+}
+
+export interface MeasuredRates {
+  readonly prefillTokensPerMs: number | null
+  /** Of the last restores from each tier, oldest first. */
+  readonly restoresBytesPerMs: Readonly<Record<TierName, readonly number[]>>
+}
+
+/** Speeds that were measured on this machine, also by earlier runs. */
+export interface RateLog {
+  /** Takes the place of what was noted of this model before. Is written within seconds. */
+  note(model: MeasuredModel, rates: MeasuredRates): void
+  /** Only what can be a speed: numbers above 0. Null: nothing was noted. */
+  latest(model: MeasuredModel): MeasuredRates | null
+}
+
 /** What people ask about later. Which bytes are stored is the index's to say, not the catalog's. */
 export interface Catalog {
   readonly pins: PinStore
@@ -101,6 +123,7 @@ export interface Catalog {
   readonly requests: RequestLog
   readonly totals: TotalsLog
   readonly ghosts: GhostLog
+  readonly rates: RateLog
   /** Writes what was noted so far, and gives the file back. */
   close(): void
 }

@@ -204,6 +204,10 @@ export const limits = {
   catalogGhostsMs: 30 * 24 * 3_600_000,
   catalogWants: 10_000,
   adviceMs: 7 * 24 * 3_600_000,
+  /** Models whose measured speeds are kept, for how long, and how late they may be written. */
+  catalogRates: 256,
+  catalogRatesMs: 180 * 24 * 3_600_000,
+  catalogRatesDelayMs: 5_000,
   catalogPrefixes: 50_000,
   catalogPrefixesMs: 180 * 24 * 3_600_000,
   /** Characters of a prompt that are looked at for its label, and those that it keeps. */

@@ -1,6 +1,7 @@
 /** One model of the service: its worker, whose blocks its requests find, and what that costs it. */
 import { boundaryKindsOf, type Cache, type Namespace, namespaceOf } from '../../cache/index.ts'
 import type { Engine, ModelInfo } from '../../engines/index.ts'
+import type { MeasuredModel, RateLog } from '../catalog/types.ts'
 import { residentBytes } from '../observe/resident-memory.ts'
 import { type GenerateContext, generate } from './generate.ts'
 import { writeNote } from './namespace-note.ts'
@@ -35,6 +36,8 @@ export interface SharedByModels {
   readonly onEnd: GenerateContext['onEnd']
   /** Read from the SSD what waiting requests will want. */
   readonly prefetch: boolean
+  /** What was measured of them, kept over restarts. */
+  readonly rates: RateLog
   /** Counts for all of them; each counts for itself as well. */
   readonly tally: Tally
   readonly warn: (message: string, error: unknown) => void
@@ -71,7 +74,10 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
   const { id, aliases, engine, weightsDigest } = options
   const { cache, tally } = shared
   const startedAtMs = Date.now()
-  const rates = createRateMeter()
+  let measured: MeasuredModel | null = null
+  const rates = createRateMeter((latest) => {
+    if (measured !== null) shared.rates.note(measured, latest)
+  })
   const own = createTally()
   let info: ModelInfo | null = null
 
@@ -79,6 +85,9 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
   engine.ready().then(
     (ready) => {
       info = ready
+      measured = measuredAs(ready, weightsDigest, cache.blockTokens)
+      const earlier = shared.rates.latest(measured)
+      if (earlier !== null) rates.goOnFrom(earlier)
     },
     () => undefined,
   )
@@ -161,6 +170,15 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
       }
     },
   }
+}
+
+/** What a speed depends on beside the machine: all that blocks depend on, and who computes. */
+function measuredAs(
+  { fingerprint, device }: ModelInfo,
+  weightsDigest: string,
+  blockTokens: number,
+): MeasuredModel {
+  return { namespace: namespaceOf({ fingerprint, weightsDigest, blockTokens, salt: '' }), device }
 }
 
 /** What is known of the model only when it is loaded is null until then. */

@@ -85,7 +85,8 @@ export function createService(options: ServiceOptions): Service {
     const label = options.keepText ? labelOf(request.prompt) : null
     for (const prefix of prefixesOf(lease, cache, label)) catalog.prefixes.note(prefix)
   }
-  const shared = { cache, reuse, prefetch, tally, warn, record, onEnd }
+  const { rates } = catalog
+  const shared = { cache, reuse, prefetch, rates, tally, warn, record, onEnd }
   const models = options.models.map((model) => serveModel(model, shared))
 
   /** Every route that takes a model refuses one that is not served. */

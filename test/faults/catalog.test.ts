@@ -8,6 +8,7 @@ import type {
   RequestListJson,
   TotalsReportJson,
 } from '../../src/api/native/history-schema.ts'
+import type { CacheStatsJson } from '../../src/api/native/schema.ts'
 import {
   createServiceFolder,
   fakeFlags,
@@ -121,7 +122,10 @@ const ask = async (service: TestService, ...questions: readonly string[]): Promi
   expect(reply.status, await reply.text()).toBe(200)
 }
 
-test('hits, sessions, labels and what a prefix grew from survive a restart', async () => {
+const rates = async (service: TestService) =>
+  ((await service.get('/v1/cache/stats')) as CacheStatsJson).models[0]?.rates
+
+test('hits, sessions, labels, speeds and what a prefix grew from survive a restart', async () => {
   const folder = createServiceFolder()
   const before = await folder.start(fakeFlags, fake, undefined, keepText)
   for (const questions of [['one'], ['one'], ['one', 'two']]) await ask(before, ...questions)
@@ -130,10 +134,13 @@ test('hits, sessions, labels and what a prefix grew from survive a restart', asy
   expect(expected.flatMap(({ sessions }) => sessions)).toEqual(['of-ada'])
   expect(expected[0]?.label).toBe(rules.replace(/\s+/g, ' ').slice(0, 64))
   expect(expected.some(({ grown_from: from }) => from !== null)).toBe(true)
+  const measured = await rates(before)
+  expect(measured?.prefill_tokens_per_second).toBeGreaterThan(0)
   await before.stop()
 
   const after = await folder.start(fakeFlags, fake, undefined, keepText)
   await expect.poll(() => listOf(after)).toEqual(expected)
+  expect(await rates(after)).toEqual(measured)
 })
 
 test('without keep-text no word of a prompt is on the disk, also none that was kept before', async () => {

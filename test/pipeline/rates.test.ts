@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { MeasuredRates } from '../../src/catalog/types.ts'
 import { createRateMeter } from '../../src/pipeline/rates.ts'
 
 const mebibyte = 1024 ** 2
@@ -38,4 +39,32 @@ test('what is too small to say anything is not counted', () => {
     prefillTokensPerMs: null,
     restoreBytesPerMs: { ram: null, ssd: null },
   })
+})
+
+test('a run goes on from what the one before has measured, as if it had been the same', () => {
+  const heard: MeasuredRates[] = []
+  const before = createRateMeter((measured) => void heard.push(measured))
+  before.prefilled(1000, 1000)
+  for (const ms of [4, 8, 8, 8, 8]) before.restored('ssd', mebibyte, ms)
+  const meter = createRateMeter()
+  meter.goOnFrom(heard.at(-1) as MeasuredRates)
+  expect(meter.rates()).toEqual(before.rates())
+  for (const each of [before, meter]) {
+    each.prefilled(1000, 500)
+    each.restored('ssd', mebibyte, 8)
+  }
+  expect(meter.rates()).toEqual(before.rates())
+  expect(ssdRate(meter)).toBe(mebibyte / 8)
+  expect(meter.rates().prefillTokensPerMs).toBeCloseTo(1.3)
+})
+
+test('what this run has measured itself counts as newer than what an earlier one has', () => {
+  const ssd = [1e9, 1e9, 1e9, 1e9, 1e9]
+  const earlier = { prefillTokensPerMs: 9, restoresBytesPerMs: { ram: [], ssd } }
+  const meter = after(1, 1, 1)
+  meter.prefilled(1000, 1000)
+  meter.goOnFrom(earlier)
+  expect(meter.rates().prefillTokensPerMs).toBe(1)
+  for (const _ of [1, 2]) meter.declined()
+  expect(ssdRate(meter)).toBe(mebibyte / 1)
 })

@@ -170,7 +170,7 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf(
       'cache/index\\.ts',
       'src/catalog/open\\.ts',
-      'src/config/(encryption-key|limits)\\.ts',
+      'src/config/(encryption-key|limits|machine-speed)\\.ts',
     ),
     types: anyOf(catalogTypes, 'src/config/schema\\.ts', 'src/observe/log\\.ts'),
   },

@@ -11,7 +11,7 @@ export interface CatalogFolder {
   readonly path: string
   readonly warnings: string[]
   readonly clock: { ms: number }
-  open(where?: string, keepText?: boolean): Catalog
+  open(where?: string, keepText?: boolean, machine?: string): Catalog
 }
 
 export function catalogFolder(): CatalogFolder {
@@ -24,10 +24,11 @@ export function catalogFolder(): CatalogFolder {
     path: join(directory, 'catalog.db'),
     warnings,
     clock,
-    open(where = directory, keepText = false) {
+    open(where = directory, keepText = false, machine = 'linux x64, 2 × AMD EPYC') {
       const catalog = openCatalog({
         directory: where,
         keepText,
+        machine,
         now: () => clock.ms,
         warn: (message) => warnings.push(message),
       })
