@@ -127,6 +127,7 @@ function memoryTier(chains: StoredChains): SsdTier {
     isBehind: () => false,
     records: () => chains.records(),
     tokens: (hash) => chains.tokens(hash),
+    damagedTokens: () => null,
     writes: () => null,
     allocatedBytes: () => slotBytes,
     freeBytes: () => 0,

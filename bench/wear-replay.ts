@@ -137,6 +137,7 @@ function countingTier(ssdBlocks: number, onWritten: () => void): SsdTier {
     isBehind: () => false,
     records: () => [] as StoredRecord[],
     tokens: (hash) => stored.get(hash) ?? null,
+    damagedTokens: () => null,
     writes: () => writes,
     allocatedBytes: () => blockBytes,
     freeBytes,

@@ -4,6 +4,7 @@
  */
 import type { CacheOptions } from './cache-options.ts'
 import { CacheError } from './errors.ts'
+import type { SsdTier } from './tiers/tier.ts'
 import type { BlockHash, TokenIds } from './types.ts'
 
 interface Placed {
@@ -27,14 +28,18 @@ export interface WantedBlock {
   readonly sharedTokens: number
 }
 
+export interface DamageLogOptions extends Pick<CacheOptions, 'rememberedDamages' | 'now' | 'warn'> {
+  readonly ssd: Pick<SsdTier, 'damagedTokens'> | null
+}
+
 const noTokens = new Uint32Array(0)
 
 export class DamageLog {
-  readonly #options: Pick<CacheOptions, 'rememberedDamages' | 'now' | 'warn'>
+  readonly #options: DamageLogOptions
   /** In the order in which they were found. */
   readonly #blocks = new Map<BlockHash, DamagedBlock>()
 
-  constructor(options: Pick<CacheOptions, 'rememberedDamages' | 'now' | 'warn'>) {
+  constructor(options: DamageLogOptions) {
     this.#options = options
   }
 
@@ -43,7 +48,7 @@ export class DamageLog {
     const message = `The token ids of block ${block.hash} are not those that were stored.`
     const error = new CacheError('PREFIXD_E_CACHE_CORRUPT', message)
     this.#options.warn(`block ${block.hash} is not used any more; its chain is cut there`, error)
-    this.setAside(block, tokens ?? noTokens)
+    this.setAside(block, tokens ?? this.#damagedTokensOf(block))
   }
 
   setAside({ hash, parent }: Placed, tokens: TokenIds): void {
@@ -66,6 +71,15 @@ export class DamageLog {
     let latestMs: number | null = null
     for (const { atMs } of this.#like(wanted)) latestMs = Math.max(latestMs ?? atMs, atMs)
     return latestMs
+  }
+
+  /** Of a store with a key the ids that do not open; whoever could not read them has told so. */
+  #damagedTokensOf({ hash }: Placed): TokenIds {
+    try {
+      return this.#options.ssd?.damagedTokens(hash) ?? noTokens
+    } catch {
+      return noTokens
+    }
   }
 
   /**

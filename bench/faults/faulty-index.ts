@@ -183,6 +183,12 @@ function createIndex(tables: Tables): RecordIndex {
   const { records, tokens, uses, notes } = tables
   // The next read overwrites what the last one has returned, as LMDB's own buffer does.
   const shared = Buffer.alloc(64 * 1024)
+  const tokensOf = (hash: BlockHash) => {
+    const bytes = tokens.get(hash)
+    shared.fill(0xff)
+    return bytes === undefined ? null : decodeTokens(shared.subarray(0, bytes.copy(shared)))
+  }
+
   return {
     sealing: null,
     *entries(decoder: EntryDecoder) {
@@ -210,11 +216,8 @@ function createIndex(tables: Tables): RecordIndex {
       const named = new Set([...tokens.keys(), ...uses.keys()])
       return [...named].filter((hash) => !owned.has(hash)) as BlockHash[]
     },
-    tokens(hash) {
-      const bytes = tokens.get(hash)
-      shared.fill(0xff)
-      return bytes === undefined ? null : decodeTokens(shared.subarray(0, bytes.copy(shared)))
-    },
+    tokens: tokensOf,
+    damagedTokens: tokensOf,
     commit: (change) => tables.commit(tables.applyOf(change)),
     removeRaw: (keys) =>
       tables.commit(() => {

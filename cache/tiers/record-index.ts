@@ -59,6 +59,8 @@ export interface RecordIndex {
   strays(): BlockHash[]
   /** A view that is good until the next read. Null also for what does not open with the key. */
   tokens(hash: BlockHash): TokenIds | null
+  /** See `SsdTier.damagedTokens`. A view that is good until the next read. */
+  damagedTokens(hash: BlockHash): TokenIds | null
   /** Resolves when LMDB has committed all of it. Rejects with LMDB's error when none of it was. */
   commit(change: IndexChange): Promise<void>
   removeRaw(keys: readonly Buffer[]): Promise<void>
@@ -220,6 +222,12 @@ function createRecordIndex({ root, databases, directory, sealing }: IndexParts):
       const stored = tokens.getBinaryFast(encodeHash(hash))
       if (stored === undefined) return null
       const bytes = sealing === null ? stored : sealing.openTokens(hash, stored)
+      return bytes === null ? null : decodeTokens(bytes)
+    },
+    damagedTokens(hash) {
+      const stored = tokens.getBinaryFast(encodeHash(hash))
+      if (stored === undefined) return null
+      const bytes = sealing === null ? stored : sealing.openDamagedTokens(hash, stored)
       return bytes === null ? null : decodeTokens(bytes)
     },
     async commit(change) {

@@ -239,6 +239,7 @@ function createTier(parts: TierParts): SsdTier {
       yield* records
     },
     tokens: (hash) => index.tokens(hash),
+    damagedTokens: (hash) => index.damagedTokens(hash),
     writes: () => index.writes(),
     allocatedBytes: (sizeBytes) => slotsFor(sizeBytes) * slotBytes,
     freeBytes: () => slab.freeBytes,

@@ -130,6 +130,12 @@ export interface SsdTier {
    * good until the next call.
    */
   tokens(hash: BlockHash): TokenIds | null
+  /**
+   * Those that `tokens` refuses, some of them wrong: by them a prompt is told that what it wants
+   * was damaged, and nothing is restored. Also what `tokens` gives. A view that is good until the
+   * next call.
+   */
+  damagedTokens(hash: BlockHash): TokenIds | null
   /** Slab bytes that a record of this size takes. */
   allocatedBytes(sizeBytes: number): number
   /** What writes that have begun will take is not free; negative where it holds too much. */

@@ -56,7 +56,7 @@ function shuffled(records: readonly StoredRecord[], seed: number): StoredRecord[
 }
 
 function adopted(records: readonly StoredRecord[]) {
-  const unused = { rememberedDamages: 1, now: () => 0, warn: () => {} }
+  const unused = { ssd: null, rememberedDamages: 1, now: () => 0, warn: () => {} }
   const index = new PrefixIndex(hash64, () => null, new DamageLog(unused))
   return { index, ...adoptStored(index, records) }
 }

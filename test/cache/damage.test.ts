@@ -10,7 +10,7 @@ const none = new Uint32Array(0)
 
 function logOf(rememberedDamages: number) {
   let nowMs = 0
-  return new DamageLog({ rememberedDamages, now: () => ++nowMs, warn: () => {} })
+  return new DamageLog({ ssd: null, rememberedDamages, now: () => ++nowMs, warn: () => {} })
 }
 
 const wanted = (number: number, tokens = none, sharedTokens = 0) => ({

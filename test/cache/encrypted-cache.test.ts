@@ -1,6 +1,11 @@
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { open } from 'lmdb'
 import { describe, expect, it } from 'vitest'
 import { type Cache, verify, verifyDirectory } from '../../cache/index.ts'
+import { encodeHash } from '../../cache/tiers/record-format.ts'
+import { openDatabases } from '../../cache/tiers/record-index.ts'
+import type { BlockHash } from '../../cache/types.ts'
 import {
   blockTokens,
   long,
@@ -9,7 +14,7 @@ import {
   useCacheDirectory,
 } from '../support/cache-directory.ts'
 import { flipByte } from '../support/flip-byte.ts'
-import { serveToy } from '../support/toy-engine.ts'
+import { serveToy, tokensOf } from '../support/toy-engine.ts'
 
 const mebibyte = 1024 ** 2
 const encryptionKey = Buffer.alloc(32, 5)
@@ -31,6 +36,16 @@ const offline = (key: Uint8Array | null, repair = false) =>
     }),
   )
 
+async function rotTokens(hash: BlockHash, at: number): Promise<void> {
+  const root = open<Buffer, Buffer>({ path: join(directory.path, 'index.mdb'), noSubdir: true })
+  const { tokens } = openDatabases(root)
+  const value = Buffer.from(tokens.get(encodeHash(hash)) as Buffer)
+  const place = at < 0 ? value.length + at : at
+  value[place] = (value[place] as number) ^ 0x40
+  await tokens.put(encodeHash(hash), value)
+  await root.close()
+}
+
 describe('a cache with a key', () => {
   it('restores after a restart what it has saved, to the last token', async () => {
     await directory.store()
@@ -47,6 +62,24 @@ describe('a cache with a key', () => {
     expect(warnings.join()).toMatch('could not be read back')
     await cache.flush()
     expect(await serveToy(cache, long)).toMatchObject({ restored: long.length - 1 })
+  })
+
+  // The first byte of a value is of its nonce, the last one of its tag.
+  it.each([20, -1])('says corrupt of a chat whose token ids do not open: byte %i', async (at) => {
+    const chat = tokensOf([0, blockTokens + 200])
+    const { cache, close } = await directory.open()
+    await serveToy(cache, chat)
+    await cache.flush()
+    const tail = [...cache.index.blocks()].find(({ tokenCount }) => tokenCount < blockTokens)
+    await close()
+    await rotTokens(tail?.hash as BlockHash, at)
+
+    const again = await directory.open()
+    // It ends in what was the answer, so that no block of it has the tail's name.
+    const { plan, restored } = await serveToy(again.cache, chat.slice(0, blockTokens + 150))
+    expect(plan.miss).toEqual({ reason: 'corrupt', atToken: blockTokens })
+    expect(restored).toBe(blockTokens)
+    expect(again.warnings.filter((line) => line.includes('not used any more'))).toHaveLength(1)
   })
 
   it('is verified while it runs', async () => {

@@ -46,6 +46,10 @@ export function createMemorySsd(
     for (const { record } of stored.values()) sum += allocatedBytes(record.sizeBytes)
     return sum
   }
+  const tokensOf = (hash: BlockHash): TokenIds | null => {
+    for (const item of stored.values()) if (item.record.hash === hash) return item.tokens
+    return null
+  }
   const freeBytes = () => capacityBytes - usedBytes() - takenBytes
 
   return {
@@ -62,10 +66,8 @@ export function createMemorySsd(
     }),
     async look() {},
     records: () => [...stored.values()].map((item) => item.record),
-    tokens(hash) {
-      for (const item of stored.values()) if (item.record.hash === hash) return item.tokens
-      return null
-    },
+    tokens: tokensOf,
+    damagedTokens: tokensOf,
     writes: () => saidOfWrites,
     allocatedBytes,
     freeBytes,
