@@ -1,11 +1,16 @@
 /** What Ajv found wrong → one typed error that names one field and says what is allowed there. */
 import type { FastifySchemaValidationError } from 'fastify'
+import { closestNames } from '../config/closest-name.ts'
 import { PrefixdError } from '../errors.ts'
 
 /** With Ajv's `verbose`, errors also carry the value and the schema that it failed. */
 interface Failure extends FastifySchemaValidationError {
   readonly data?: unknown
-  readonly parentSchema?: { readonly description?: string; readonly const?: unknown }
+  readonly parentSchema?: {
+    readonly description?: string
+    readonly const?: unknown
+    readonly properties?: Readonly<Record<string, unknown>>
+  }
 }
 
 export type RequestPart = 'body' | 'querystring' | 'params' | 'headers'
@@ -40,6 +45,8 @@ export function invalidRequest(
   )
   const missing = here.find((failure) => failure.keyword === 'required')
   if (missing) return missingField(place, missing)
+  const unknown = here.find((failure) => failure.keyword === 'additionalProperties')
+  if (unknown) return unknownField(place, unknown)
   const described = single === undefined ? union?.parentSchema?.description : undefined
   const allowed = described ?? allowedHere(here)
   const field = fieldName(place)
@@ -53,6 +60,18 @@ export function invalidRequest(
 function missingField(place: string, failure: Failure): PrefixdError {
   const field = fieldName(`${place}/${String(failure.params.missingProperty)}`)
   return new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} is missing.`, { field })
+}
+
+function unknownField(place: string, { params, parentSchema }: Failure): PrefixdError {
+  const name = String(params.additionalProperty)
+  const field = [fieldName(place), name.slice(0, 40)].filter(Boolean).join('.')
+  const known = Object.keys(parentSchema?.properties ?? {})
+  const [close] = closestNames(name, known, 1)
+  return new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${field} is no field of this body; it has ${known.join(', ')}.`,
+    { field, next: close === undefined ? 'Leave it out.' : `Did you mean ${close}?` },
+  )
 }
 
 function allowedHere(failures: readonly Failure[]): string {

@@ -19,9 +19,14 @@ const repeatMs = 10_000
 /** Distinct messages whose repetition is remembered. */
 const rememberedMessages = 200
 
-const causeOf = (error: unknown): string => {
+/** What went wrong, and under which code docs/errors.md or the system's manual has it. */
+function causeOf(error: unknown): string {
   if (error === undefined || error === null) return ''
-  return `: ${error instanceof Error ? error.message : String(error)}`
+  const message = error instanceof Error ? error.message : String(error)
+  const { code } = error as { code?: unknown }
+  // Node's own messages begin with it.
+  const isNew = typeof code === 'string' && code !== '' && !message.includes(code)
+  return `: ${message}${isNew ? ` (${code})` : ''}`
 }
 
 export function createLog(

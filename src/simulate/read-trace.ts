@@ -49,8 +49,17 @@ function tooLong(lineNumber: number): PrefixdError {
   })
 }
 
+/** What of the system's codes a person can do something about, in words. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'its permissions do not allow it',
+}
+
 function unreadable(path: string, cause: unknown): PrefixdError {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const { code = '', message = String(cause) } = cause as NodeJS.ErrnoException
+  const why = reasons[code] ?? message
   return new PrefixdError('PREFIXD_E_TRACE', `The trace ${path} could not be read: ${why}.`, {
     field: 'trace',
     next: 'Name a file that `prefixd serve --record FILE` wrote, or one of Mooncake.',

@@ -58,6 +58,7 @@ test.each([
   [{ ram_bytes: -1 }],
   [{ ssd_bytes: null }],
   [{ ssd_bytes: 1.5 }],
+  [{ ssd_bytes: 1e9, ram: 1e8 }],
 ])('%j is refused', async (payload) => {
   const budgets = scriptedBudgets()
   const server = createServer({ ...scriptedService(), budgets })

@@ -67,6 +67,27 @@ test.each([
   expect(headers['x-prefixd-error']).toBe('PREFIXD_E_INVALID_VALUE')
 })
 
+const changed = scriptedService()
+const changing = createServer(changed)
+
+test.each([
+  ['PATCH', '/v1/cache/budgets', { ram: 1e8 }, 'ram', 'Did you mean ram_bytes?'],
+  ['POST', '/v1/cache/evict', { all: true, dryrun: true }, 'dryrun', 'Did you mean dry_run?'],
+  ['POST', '/v1/cache/verify', { mend: true }, 'mend', 'Leave it out.'],
+  ['PUT', '/v1/cache/pins/9f2c', { ttl: 60 }, 'ttl', 'Did you mean ttl_seconds?'],
+  ['POST', '/v1/sessions/a/pause', { eta: 60 }, 'eta', 'Did you mean eta_seconds?'],
+  ['POST', '/v1/sessions/a/fork', { new_id: 'b', 'a/5': 1 }, 'a/5', 'Leave it out.'],
+  ['POST', '/v1/sessions/a/end', { force: true }, 'force', 'Leave it out.'],
+] as const)('%s %s %j: a field that the body does not have is named', async (...named) => {
+  const [method, url, payload, param, next] = named
+  const reply = await changing.inject({ method, url, payload })
+  const { error } = reply.json()
+  expect([reply.statusCode, error.code, error.param]).toEqual([400, 'invalid_value', param])
+  expect(error.message).toMatch(`${param} is no field of this body; it has `)
+  expect(error.message.endsWith(next)).toBe(true)
+  expect([changed.evictions, changed.pinned]).toEqual([[], []])
+})
+
 test.each([
   [{ temperature: 2.5 }, 'temperature'],
   [{ top_p: -0.1 }, 'top_p'],

@@ -91,10 +91,16 @@ describe('a trace in a file', () => {
   it('is refused when it is empty, is not there, or has a line without an end', async () => {
     await expect(reading('\n')).rejects.toMatchObject({ code: 'PREFIXD_E_TRACE' })
     const missing = { ...defaults, signal: new AbortController().signal, onProgress: () => {} }
-    await expect(readTrace(join(folder, 'none'), missing)).rejects.toMatchObject({
-      code: 'PREFIXD_E_TRACE',
-      field: 'trace',
-    })
+    const paths = { none: 'there is no such file', '.': 'it is a folder' }
+    for (const [path, why] of Object.entries(paths)) {
+      const whole = join(folder, path)
+      await expect(readTrace(whole, missing)).rejects.toMatchObject({
+        code: 'PREFIXD_E_TRACE',
+        message: `The trace ${whole} could not be read: ${why}.`,
+        field: 'trace',
+        next: expect.stringContaining('--record'),
+      })
+    }
     await expect(reading(' '.repeat(limits.traceLineLength + 70_000))).rejects.toMatchObject({
       field: 'line 1',
     })

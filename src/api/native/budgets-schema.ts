@@ -1,7 +1,7 @@
 /** The JSON of `/v1/cache/budgets`. */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { count, nullable } from './values.ts'
+import { count, exactly, nullable } from './values.ts'
 
 const tier = {
   budget_bytes: count,
@@ -53,7 +53,7 @@ export const BudgetsSchema = Type.Object({
 })
 
 /** What is absent stays as it is. */
-export const BudgetsRequestSchema = Type.Object(
+export const BudgetsRequestSchema = exactly(
   {
     ram_bytes: Type.Optional(count),
     ssd_bytes: Type.Optional(count),

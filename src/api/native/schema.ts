@@ -5,7 +5,7 @@
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 import { keptFields } from './kept-schema.ts'
-import { count, milliseconds, nullable } from './values.ts'
+import { count, exactly, milliseconds, nullable } from './values.ts'
 import { SsdDiskSchema, SsdWritesSchema } from './writes-schema.ts'
 
 export { count, milliseconds, nullable }
@@ -205,7 +205,7 @@ export const PrefixDetailSchema = Type.Object({
 export const ResetRequestSchema = Type.Union([Type.Null(), Type.Object({})])
 
 /** Exactly one way of choosing beside `dry_run` and `force`. */
-export const EvictRequestSchema = Type.Object({
+export const EvictRequestSchema = exactly({
   ids: Type.Optional(
     Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: limits.evictIds }),
   ),
@@ -236,7 +236,7 @@ export const EvictReportSchema = Type.Object({
 
 export const PinRequestSchema = Type.Union([
   Type.Null(),
-  Type.Object({
+  exactly({
     /** Absent or null: until it is unpinned. */
     ttl_seconds: Type.Optional(
       nullable(Type.Integer({ minimum: 1, maximum: limits.cacheTtlSecondsMax })),

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 import { TierSchema } from './schema.ts'
+import { exactly } from './values.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -11,7 +12,7 @@ const perTier = Type.Object({ ram: count, ssd: count })
 /** The body may be left out. */
 export const PauseRequestSchema = Type.Union([
   Type.Null(),
-  Type.Object({
+  exactly({
     /** When the session will probably go on. */
     eta_seconds: Type.Optional(
       nullable(Type.Number({ exclusiveMinimum: 0, maximum: limits.sessionPauseMsMax / 1000 })),
@@ -22,7 +23,7 @@ export const PauseRequestSchema = Type.Union([
 /** Nothing of it is read. */
 export const ResumeRequestSchema = Type.Union([Type.Null(), Type.Object({})])
 
-export const ForkRequestSchema = Type.Object({
+export const ForkRequestSchema = exactly({
   new_id: Type.String({
     minLength: 1,
     maxLength: limits.sessionIdLength,
@@ -33,7 +34,7 @@ export const ForkRequestSchema = Type.Object({
 
 export const EndRequestSchema = Type.Union([
   Type.Null(),
-  Type.Object({
+  exactly({
     /** At once; otherwise it goes first when room is needed. */
     evict: Type.Optional(Type.Boolean()),
   }),

@@ -1,6 +1,7 @@
 /** The JSON of the routes that take long: their answers are objects, one on each line. */
 import { type Static, Type } from 'typebox'
 import { CacheObjectSchema } from './schema.ts'
+import { exactly } from './values.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
@@ -11,7 +12,7 @@ const Kind = Type.Union([Type.Literal('kv'), Type.Literal('window'), Type.Litera
 
 export const VerifyRequestSchema = Type.Union([
   Type.Null(),
-  Type.Object({
+  exactly({
     /** Take out what is damaged, and free what nobody uses. */
     repair: Type.Optional(Type.Boolean()),
   }),

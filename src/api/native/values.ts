@@ -1,7 +1,11 @@
 /** What the JSON of our own routes is made of. */
-import { Type } from 'typebox'
+import { type TProperties, Type } from 'typebox'
 
 export const count = Type.Integer({ minimum: 0 })
 export const milliseconds = Type.Number({ minimum: 0 })
 export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
+
+/** A body that changes something: a field that nobody knows was meant to say something else. */
+export const exactly = <T extends TProperties>(fields: T, more: { minProperties?: number } = {}) =>
+  Type.Object(fields, { additionalProperties: false, ...more })
