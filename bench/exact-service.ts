@@ -66,6 +66,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
     directory: options.directory,
     keepText: false,
     machine: 'proof',
+    storedPins: opened.pins,
     now: Date.now,
     warn,
   })

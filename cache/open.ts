@@ -8,7 +8,7 @@ import { createArena } from './tiers/arena.ts'
 import { lockDirectory } from './tiers/directory-lock.ts'
 import { makePrivate } from './tiers/private-directory.ts'
 import { openSsdTier } from './tiers/ssd.ts'
-import type { Arena } from './tiers/tier.ts'
+import type { Arena, StoredText } from './tiers/tier.ts'
 
 export interface OpenCacheOptions extends Omit<CacheOptions, 'arena' | 'ssd' | 'hash64'> {
   /** Its mode is 0700, or becomes so. Only one process may have it open. */
@@ -29,6 +29,8 @@ export interface OpenCache {
   readonly cache: Cache
   /** For the workers: they map the same bytes. */
   readonly arena: Arena
+  /** Where pins survive with what they keep; null: without an SSD tier nothing does. */
+  readonly pins: StoredText | null
   /** Finishes the writes under way and gives the directory back. No lease may be open. */
   close(): Promise<void>
 }
@@ -70,6 +72,7 @@ export async function openCache(options: OpenCacheOptions): Promise<OpenCache> {
     return {
       cache,
       arena: opened,
+      pins: ssd?.pins ?? null,
       async close() {
         await cache.close(options.closeFlushMs)
         lock.release()

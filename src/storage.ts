@@ -50,6 +50,7 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
     directory: config.dir,
     keepText: config.keepText,
     machine: machineWords(),
+    storedPins: opened.pins,
     now: Date.now,
     warn,
   })

@@ -61,7 +61,7 @@ export function createFaultyIndex(options: FaultyIndexOptions): FaultyIndex {
   const tokens = new Map<string, Buffer>()
   const uses = new Map<string, Buffer>()
   const notes = new Map<Namespace, string>()
-  const said: { writes: string | null } = { writes: null }
+  const said: Tables['said'] = { writes: null, pins: null }
   const entries = new Map<string, Entry>()
   const owners = new Map<number, string>()
   let pending: Commit[] = []
@@ -172,7 +172,7 @@ interface Tables {
   readonly tokens: Map<string, Buffer>
   readonly uses: Map<string, Buffer>
   readonly notes: Map<Namespace, string>
-  readonly said: { writes: string | null }
+  readonly said: { writes: string | null; pins: string | null }
   readonly clock: VirtualClock
   commit(apply: Apply): Promise<void>
   applyOf(change: IndexChange): Apply
@@ -229,6 +229,13 @@ function createIndex(tables: Tables): RecordIndex {
       tables.commit(
         () => void (text === '' ? notes.delete(namespace) : notes.set(namespace, text)),
       ),
+    pins: {
+      read: () => tables.said.pins,
+      write: (text) =>
+        tables.commit(() => {
+          tables.said.pins = text
+        }),
+    },
     close: () => tables.clock.pass(1),
   }
 }

@@ -29,7 +29,7 @@ import {
   encodeTokens,
 } from './record-format.ts'
 import type { Sealing } from './sealing.ts'
-import type { RecordKey } from './tier.ts'
+import type { RecordKey, StoredText } from './tier.ts'
 
 /** What one transaction changes. */
 export interface IndexChange {
@@ -68,6 +68,8 @@ export interface RecordIndex {
   writes(): string | null
   notes(): Map<Namespace, string>
   note(namespace: Namespace, text: string): Promise<void>
+  /** What people keep, in the service's words. Clear in an encrypted store, as notes are. */
+  readonly pins: StoredText
   close(): Promise<void>
 }
 
@@ -84,6 +86,7 @@ type BinaryRoot = RootDatabase<Buffer, Buffer>
 
 const formatKey = Buffer.from('format')
 const writesKey = Buffer.from('writes')
+const pinsKey = Buffer.from('pins')
 const notePrefix = 'note '
 const noteKey = (namespace: string): Buffer => Buffer.from(notePrefix + namespace)
 
@@ -256,6 +259,10 @@ function createRecordIndex({ root, databases, directory, sealing }: IndexParts):
     async note(namespace, text) {
       const key = noteKey(namespace)
       await (text === '' ? meta.remove(key) : meta.put(key, Buffer.from(text)))
+    },
+    pins: {
+      read: () => meta.get(pinsKey)?.toString() ?? null,
+      write: async (text) => void (await meta.put(pinsKey, Buffer.from(text))),
     },
     close: () => closeIndex(root, directory),
   }

@@ -24,7 +24,14 @@ import {
   readChecked,
   slotsFor,
 } from './stored-bytes.ts'
-import type { Examined, ExamineOptions, RecordKey, SsdTier, StoredRecord } from './tier.ts'
+import type {
+  Examined,
+  ExamineOptions,
+  RecordKey,
+  SsdTier,
+  SsdTierOnDisk,
+  StoredRecord,
+} from './tier.ts'
 import { createUses } from './uses.ts'
 
 export interface SsdTierOptions {
@@ -55,7 +62,7 @@ export interface SsdTierOptions {
  * Opens the tier, with the index of an earlier run; no payload is read. Rejects with
  * `PREFIXD_E_CACHE_LOCKED`, `…_DIRECTORY`, `…_FORMAT` or `…_KEY`.
  */
-export async function openSsdTier(options: SsdTierOptions): Promise<SsdTier> {
+export async function openSsdTier(options: SsdTierOptions): Promise<SsdTierOnDisk> {
   const lock = options.lock ?? lockDirectory(options.directory)
   const releaseLock = () => {
     if (options.lock === undefined) lock.release()
@@ -134,7 +141,7 @@ interface TierParts extends Loaded {
   readonly onWarning: (message: string) => void
 }
 
-function createTier(parts: TierParts): SsdTier {
+function createTier(parts: TierParts): SsdTierOnDisk {
   const { slab, index, entries } = parts
   const source = { slab, sealing: index.sealing }
   const writeBytes = createByteWrites(source, parts.options.writesInFlight)
@@ -257,6 +264,10 @@ function createTier(parts: TierParts): SsdTier {
     touch: uses.touch,
     notes: () => index.notes(),
     note: (namespace, text) => track(() => index.note(namespace, text)),
+    pins: {
+      read: () => index.pins.read(),
+      write: (text) => track(() => index.pins.write(text)),
+    },
     close() {
       closing ??= shutDown()
       return closing

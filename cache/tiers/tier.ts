@@ -114,6 +114,14 @@ export interface ExamineOptions {
   readonly turn: () => Promise<void>
 }
 
+/** A text of the service's own beside the records, so that it goes where they go. */
+export interface StoredText {
+  /** As it was when the tier was opened, or as it was written since; null: it never was. */
+  read(): string | null
+  /** Replaces it; durable when it resolves. */
+  write(text: string): Promise<void>
+}
+
 export interface SsdTier {
   usage(): SsdUsage
   /** Looks whether others have filled the file system, or left it. Rejects as the system does. */
@@ -175,4 +183,10 @@ export interface SsdTier {
   note(namespace: Namespace, text: string): Promise<void>
   /** Waits for writes and commits that are under way, then closes. */
   close(): Promise<void>
+}
+
+/** What is on the disk beside what the cache asks for. */
+export interface SsdTierOnDisk extends SsdTier {
+  /** Which blocks people keep; the cache is told of them. */
+  readonly pins: StoredText
 }

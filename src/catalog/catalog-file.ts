@@ -112,7 +112,7 @@ function renewed(path: string, why: unknown, warn: CatalogFileOptions['warn']): 
   try {
     setAside(path)
     const db = open(path)
-    const lost = 'pins, history and labels are lost, nothing that is stored'
+    const lost = 'history, hits, labels and speeds are lost, and pins without an SSD tier'
     warn(`the catalog was begun anew (${lost}); what it was is ${path}.aside`, why)
     return db
   } catch (error) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { limits } from '../config/limits.ts'
 import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
 import { ghostLog } from './ghosts.ts'
-import { pinStore } from './pins.ts'
+import { type PinText, pinStore } from './pins.ts'
 import { forgetLabels, prefixLog } from './prefixes.ts'
 import { rateLog } from './rates.ts'
 import { requestLog } from './requests.ts'
@@ -18,13 +18,15 @@ export interface CatalogOptions {
   readonly keepText: boolean
   /** See `RateOptions`. */
   readonly machine: string
+  /** Where the SSD tier keeps pins; null: there is none. */
+  readonly storedPins: PinText | null
   readonly now: () => number
   readonly warn: (message: string, error: unknown) => void
 }
 
 /** Never fails: see `openCatalogFile`. */
 export function openCatalog(options: CatalogOptions): Catalog {
-  const { directory, keepText, machine, now, warn } = options
+  const { directory, keepText, machine, storedPins, now, warn } = options
   const file = openCatalogFile({ path: join(directory, 'catalog.db'), warn })
   const queue = createWriteQueue({
     file,
@@ -37,7 +39,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
   const stopPruning = pruneFromTimeToTime(file, now)
   const rates = rateLog({ file, queue, machine, now })
   return {
-    pins: pinStore(file),
+    pins: pinStore({ file, index: storedPins, now, warn }),
     prefixes: prefixLog(file, queue),
     requests: requestLog(file, queue, now),
     totals: totalsLog(file, queue, now),

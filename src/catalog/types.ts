@@ -20,12 +20,14 @@ export interface Pin {
   readonly createdAtMs: number
 }
 
-/** Both changes are durable when they return; they throw `PREFIXD_E_CATALOG`. */
 export interface PinStore {
+  /** In the order in which they were pinned; also those that are over. */
   all(): readonly Pin[]
-  /** Replaces one of the same hash. */
-  put(pin: Pin): void
-  remove(hash: string): void
+  /**
+   * These are all, from now on. Durable when it resolves; rejects with `PREFIXD_E_CATALOG`, and
+   * nothing has changed then. One call at a time.
+   */
+  replace(pins: readonly Pin[]): Promise<void>
 }
 
 export interface RequestLog {

@@ -389,10 +389,10 @@ export interface CacheAdmin {
   evict(selector: EvictSelector, options: EvictOptions): Promise<EvictReport>
   pins(): PinList
   /**
-   * Null: until it is unpinned. Throws as `prefix` does, and `PREFIXD_E_PIN_LIMIT` or
+   * Null: until it is unpinned. Rejects as `prefix` throws, and with `PREFIXD_E_PIN_LIMIT` or
    * `PREFIXD_E_CATALOG`.
    */
-  pin(id: string, ttlMs: number | null): PinSummary
-  /** Returns what was pinned; throws as `prefix` does. */
-  unpin(id: string): PinSummary
+  pin(id: string, ttlMs: number | null): Promise<PinSummary>
+  /** Resolves with what was pinned; rejects as `pin` does. */
+  unpin(id: string): Promise<PinSummary>
 }

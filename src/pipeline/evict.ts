@@ -49,7 +49,7 @@ export async function evict(
   }
   if (force) {
     const pinned = new Set(free.filter((block) => isKeptThere(cache, block, tier)))
-    for (const hash of cache.keeping.pinsOf(pinned)) pins.forget(hash)
+    await pins.forget(cache.keeping.pinsOf(pinned))
   }
   const before = countPrefixes(cache)
   const evicted = await cache.evict(free, tier)

@@ -3,19 +3,23 @@ import { PrefixdError } from '../errors.ts'
 import type { CacheAdmin, CacheDirective, Receipt } from './types.ts'
 
 /** The receipt says what became of the wish. */
-export function pinSaved(
+export async function pinSaved(
   pin: CacheAdmin['pin'],
   { ttlMs }: CacheDirective,
   receipt: Receipt,
-): Receipt {
+): Promise<Receipt> {
   const { prefix, reasons } = receipt
-  return { ...receipt, reasons: [...reasons, pinned(pin, prefix, ttlMs)] }
+  return { ...receipt, reasons: [...reasons, await pinned(pin, prefix, ttlMs)] }
 }
 
-function pinned(pin: CacheAdmin['pin'], prefix: string | null, ttlMs: number | null): string {
+async function pinned(
+  pin: CacheAdmin['pin'],
+  prefix: string | null,
+  ttlMs: number | null,
+): Promise<string> {
   if (prefix === null) return 'not pinned: nothing of it was stored'
   try {
-    const { id, untilMs } = pin(prefix, ttlMs)
+    const { id, untilMs } = await pin(prefix, ttlMs)
     const until = untilMs === null ? 'it is unpinned' : new Date(untilMs).toISOString()
     return `pinned as ${id} until ${until}`
   } catch (error) {

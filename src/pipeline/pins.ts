@@ -31,11 +31,11 @@ export interface PinContext {
 export interface Pins {
   list(): PinList
   /** Null: until it is unpinned. Replaces the pin of the same prefix. */
-  pin(id: string, ttlMs: number | null): PinSummary
+  pin(id: string, ttlMs: number | null): Promise<PinSummary>
   /** The pin that has gone; `id` may be the beginning of its id. */
-  unpin(id: string): PinSummary
-  /** As `unpin`, of a block's whole name. */
-  forget(hash: BlockHash): void
+  unpin(id: string): Promise<PinSummary>
+  /** As `unpin`, of blocks' whole names; those that are not pinned are left alone. */
+  forget(hashes: readonly BlockHash[]): Promise<void>
 }
 
 const tierNames: readonly TierName[] = ['ram', 'ssd']
@@ -51,13 +51,18 @@ export function createPins(context: PinContext): Pins {
     return cache.pin(hash as BlockHash, { untilMs, isExact })
   }
 
+  /** Those that are over stay in the store until the next change. */
   function current(): Pin[] {
     const nowMs = now()
-    return store.all().filter(({ hash, untilMs }) => {
-      const isOver = untilMs !== null && untilMs <= nowMs
-      if (isOver) store.remove(hash)
-      return !isOver
-    })
+    return store.all().filter(({ untilMs }) => untilMs === null || untilMs > nowMs)
+  }
+
+  let changing: Promise<unknown> = Promise.resolve()
+  /** A change begins with what the one before it has left. */
+  function inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const changed = changing.then(change)
+    changing = changed.catch(() => {})
+    return changed
   }
 
   function summarise({ hash, untilMs, createdAtMs }: Pin): PinSummary {
@@ -87,9 +92,38 @@ export function createPins(context: PinContext): Pins {
     )
   }
 
-  function forget(hash: string): void {
-    store.remove(hash)
-    cache.keeping.unpin(hash as BlockHash)
+  async function forget(hashes: readonly string[]): Promise<void> {
+    const gone = new Set(hashes)
+    if (gone.size === 0) return
+    await store.replace(current().filter(({ hash }) => !gone.has(hash)))
+    for (const hash of gone) cache.keeping.unpin(hash as BlockHash)
+  }
+
+  async function pin(id: string, ttlMs: number | null): Promise<PinSummary> {
+    const { hash } = context.find(id)
+    const pins = current()
+    const before = pins.find((pin) => pin.hash === hash)
+    if (before === undefined && pins.length >= limits.pins) throw tooMany()
+    const untilMs = ttlMs === null ? null : now() + ttlMs
+    const pin = { hash, untilMs, createdAtMs: before?.createdAtMs ?? now() }
+    const refused = keep(pin)
+    if (refused !== null) throw noRoom(refused)
+    try {
+      await store.replace([...pins.filter((other) => other !== before), pin])
+    } catch (error) {
+      // A pin that a restart forgets is none.
+      cache.keeping.unpin(hash)
+      if (before !== undefined) keep(before)
+      throw error
+    }
+    return summarise(pin)
+  }
+
+  async function unpin(id: string): Promise<PinSummary> {
+    const pin = named(id)
+    const summary = summarise(pin)
+    await forget([pin.hash])
+    return summary
   }
 
   for (const pin of current()) {
@@ -103,32 +137,9 @@ export function createPins(context: PinContext): Pins {
       pins: current().map(summarise),
       tiers: tierNames.map((tier) => ({ tier, ...cache.keeping.room(tier) })),
     }),
-    pin(id, ttlMs) {
-      const { hash } = context.find(id)
-      const pins = current()
-      const before = pins.find((pin) => pin.hash === hash)
-      if (before === undefined && pins.length >= limits.pins) throw tooMany()
-      const untilMs = ttlMs === null ? null : now() + ttlMs
-      const pin = { hash, untilMs, createdAtMs: before?.createdAtMs ?? now() }
-      const refused = keep(pin)
-      if (refused !== null) throw noRoom(refused)
-      try {
-        store.put(pin)
-      } catch (error) {
-        // A pin that a restart forgets is none.
-        cache.keeping.unpin(hash)
-        if (before !== undefined) keep(before)
-        throw error
-      }
-      return summarise(pin)
-    },
-    unpin(id) {
-      const pin = named(id)
-      const summary = summarise(pin)
-      forget(pin.hash)
-      return summary
-    },
-    forget,
+    pin: (id, ttlMs) => inTurn(() => pin(id, ttlMs)),
+    unpin: (id) => inTurn(() => unpin(id)),
+    forget: (hashes) => inTurn(() => forget(hashes)),
   }
 }
 

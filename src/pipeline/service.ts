@@ -123,7 +123,8 @@ export function createService(options: ServiceOptions): Service {
           yield event
           continue
         }
-        receipt = cache.pin === true ? pinSaved(admin.pin, cache, event.receipt) : event.receipt
+        const { receipt: end } = event
+        receipt = cache.pin === true ? await pinSaved(admin.pin, cache, end) : end
         yield { ...event, receipt }
       }
     } catch (error) {

@@ -1,4 +1,6 @@
 /** Pins over HTTP, and on the real service over a restart. */
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import Value from 'typebox/value'
 import { expect, test } from 'vitest'
 import { PinListSchema, PinSchema } from '../../src/api/native/schema.ts'
@@ -49,7 +51,7 @@ const complete = async (service: TestService, start: number) => {
   expect(reply.status).toBe(200)
 }
 
-test('a pin outlives a restart of the service, and evicting everything', async () => {
+test('a pin outlives a restart without a catalog, and evicting everything', async () => {
   const folder = createServiceFolder()
   const before = await folder.start()
   await complete(before, 1)
@@ -58,6 +60,7 @@ test('a pin outlives a restart of the service, and evicting everything', async (
   const put = await fetch(`${before.url}/v1/cache/pins/${id}`, { method: 'PUT' })
   expect(await put.json()).toMatchObject({ id, state: 'kept', until_ms: null })
   await before.stop()
+  rmSync(join(folder.data, 'catalog.db'))
 
   const after = await folder.start()
   await complete(after, 2)

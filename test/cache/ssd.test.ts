@@ -17,7 +17,7 @@ import { lockDirectory } from '../../cache/tiers/directory-lock.ts'
 import { fileIo, type SlabIo } from '../../cache/tiers/slab-file.ts'
 import type { SsdTierOptions } from '../../cache/tiers/ssd.ts'
 import type { SsdTier } from '../../cache/tiers/tier.ts'
-import type { Namespace, RecordKind } from '../../cache/types.ts'
+import type { RecordKind } from '../../cache/types.ts'
 import {
   alignedBytes,
   expectStored,
@@ -104,15 +104,6 @@ describe('a record', () => {
     const shorter = await store(tier, 1, MiB)
     expect(tier.usage()).toMatchObject({ records: 1, usedBytes: MiB })
     await expectStored(await open(), shorter)
-  })
-
-  test('keeps what was noted of a namespace, the latest text', async () => {
-    const tier = await open()
-    const namespace = 'e'.repeat(64) as Namespace
-    await tier.note(namespace, 'a model')
-    await tier.note(namespace, 'the same model, renamed')
-    await tier.close()
-    expect([...(await open()).notes()]).toEqual([[namespace, 'the same model, renamed']])
   })
 
   test('gives its slots back when it is removed, and stays away', async () => {
@@ -371,17 +362,6 @@ describe('the directory', () => {
     rmSync(slabPath(), { recursive: true })
     await store(await open(), 1, MiB)
   })
-})
-
-test('what the last write said of all writes survives a restart, and no note is taken for it', async () => {
-  const tier = await open()
-  expect(tier.writes()).toBeNull()
-  const { record, tokens, bytes } = makePayload(1, MiB)
-  await tier.write(record, tokens, bytes, 'one MiB')
-  await store(tier, 2, MiB)
-  const again = await open()
-  expect(again.writes()).toBe('one MiB')
-  expect([...again.notes()]).toEqual([])
 })
 
 test('closing waits for what is under way and refuses what comes later', async () => {

@@ -8,48 +8,27 @@ import { catalogFolder } from '../support/open-catalog.ts'
 const pin: Pin = { hash: '9f2c41d07ab3e5f0', untilMs: null, createdAtMs: 1000 }
 const shortPin: Pin = { hash: '51aa0e93cc17d2b4', untilMs: 5000, createdAtMs: 2000 }
 
-test('what is pinned is still pinned after the catalog was closed and opened again', () => {
-  const { open, warnings } = catalogFolder()
-  const first = open()
-  first.pins.put(pin)
-  first.pins.put(shortPin)
-  first.pins.put({ ...shortPin, untilMs: 9000 })
-  first.pins.put({ ...pin, hash: 'e07d88b1f442aaaa' })
-  first.pins.remove('e07d88b1f442aaaa')
-  first.close()
-
-  // As they were pinned: a start with smaller tiers has no room for the last ones.
-  expect(open().pins.all()).toEqual([pin, { ...shortPin, untilMs: 9000 }])
-  expect(warnings).toEqual([])
-})
-
-test('what is pinned outlives a process that never closes its catalog', () => {
-  const { open } = catalogFolder()
-  open().pins.put(pin)
-  expect(open().pins.all()).toEqual([pin])
-})
-
-test('only the owner may read the catalog', () => {
+test('only the owner may read the catalog', async () => {
   const { open, path } = catalogFolder()
-  open().pins.put(pin)
+  await open().pins.replace([pin])
   for (const part of ['', '-wal', '-shm']) expect(statSync(path + part).mode & 0o777).toBe(0o600)
 })
 
-test('a file that is no catalog is set aside with a warning, and a new one begun', () => {
+test('a file that is no catalog is set aside with a warning, and a new one begun', async () => {
   const { open, path, warnings } = catalogFolder()
   writeFileSync(path, 'not a database, but long enough to be looked at as one'.repeat(100))
   const catalog = open()
   expect(catalog.pins.all()).toEqual([])
-  catalog.pins.put(pin)
-  expect(catalog.pins.all()).toEqual([pin])
+  await catalog.pins.replace([pin])
+  expect(open().pins.all()).toEqual([pin])
   expect(readFileSync(`${path}.aside`, 'utf8')).toContain('not a database')
   expect(warnings).toEqual([expect.stringContaining('begun anew')])
 })
 
-test('a catalog of another version is set aside whole', () => {
+test('a catalog of another version is set aside whole', async () => {
   const { open, path, warnings } = catalogFolder()
   const before = open()
-  before.pins.put(pin)
+  await before.pins.replace([pin])
   before.close()
   const other = new Database(path)
   other.pragma('user_version = 999')
@@ -62,26 +41,26 @@ test('a catalog of another version is set aside whole', () => {
   aside.close()
 })
 
-test('a catalog that is damaged while it is in use is begun anew, and goes on', () => {
+test('a catalog that is damaged while it is in use is begun anew, and goes on', async () => {
   const { open, path, warnings } = catalogFolder()
   const before = open()
-  for (let at = 0; at < 2000; at++) before.pins.put({ ...pin, hash: `${at}`.padStart(16, '0') })
+  await before.pins.replace([pin])
   before.close()
   const sizeBytes = statSync(path).size
   const catalog = open()
   // Its first page says what it is; nothing behind that is right any more.
   truncateSync(path, 4096)
   truncateSync(path, sizeBytes)
-  expect(catalog.pins.all()).toEqual([])
+  expect(await catalog.requests.find('req_0')).toBeNull()
   expect(warnings).toEqual([expect.stringContaining('begun anew')])
-  catalog.pins.put(shortPin)
-  expect(catalog.pins.all()).toEqual([shortPin])
+  await catalog.pins.replace([shortPin])
+  expect(open().pins.all()).toEqual([shortPin])
 })
 
-test('where no file can be written the catalog lives in memory, and says so', () => {
+test('where no file can be written the catalog lives in memory, and says so', async () => {
   const { open, directory, warnings } = catalogFolder()
   const catalog = open(join(directory, 'missing'))
-  catalog.pins.put(pin)
+  await catalog.pins.replace([pin])
   expect(catalog.pins.all()).toEqual([pin])
   expect(warnings).toEqual([expect.stringContaining('cannot be written')])
 })

@@ -60,7 +60,7 @@ test('another model, device or machine has rates of its own', () => {
   expect(rates.latest({ ...model, device: 'CPU, 1 thread' })).toBe(null)
   expect(rates.latest({ ...model, namespace: 'b7'.repeat(32) as Namespace })).toBe(null)
   close()
-  const moved = open(directory, false, 'linux x64, 8 × AMD EPYC')
+  const moved = open(directory, false, { machine: 'linux x64, 8 × AMD EPYC' })
   expect(moved.rates.latest(model)).toBe(null)
   moved.close()
   expect(open().rates.latest(model)).toEqual(measured)

@@ -167,7 +167,7 @@ describe('pins', () => {
   it('are listed with what they keep, and shown with the prefix', async () => {
     const { admin } = await open()
     const [newest, oldest] = admin.prefixes(query()).prefixes
-    const pin = admin.pin(oldest?.id.slice(0, 8) ?? '', 60_000)
+    const pin = await admin.pin(oldest?.id.slice(0, 8) ?? '', 60_000)
     expect(pin).toEqual({
       id: oldest?.id,
       model: 'toy',
@@ -190,14 +190,14 @@ describe('pins', () => {
   it('end, are prolonged, and are taken back', async () => {
     const { admin, at } = await open()
     const id = admin.prefixes(query()).prefixes[0]?.id ?? ''
-    admin.pin(id, 60_000)
-    expect(admin.pin(id, null)).toMatchObject({ untilMs: null, createdAtMs: 3_000 })
-    admin.pin(id, 1_000)
+    await admin.pin(id, 60_000)
+    expect(await admin.pin(id, null)).toMatchObject({ untilMs: null, createdAtMs: 3_000 })
+    await admin.pin(id, 1_000)
     at(4_000)
     expect(admin.pins().pins).toEqual([])
-    expect(() => admin.unpin(id)).toThrowError(/No pinned prefix begins with/)
-    admin.pin(id, null)
-    expect(admin.unpin(id.slice(0, 6))).toMatchObject({ id })
+    await expect(admin.unpin(id)).rejects.toThrowError(/No pinned prefix begins with/)
+    await admin.pin(id, null)
+    expect(await admin.unpin(id.slice(0, 6))).toMatchObject({ id })
     expect(admin.pins().pins).toEqual([])
   })
 
@@ -205,7 +205,7 @@ describe('pins', () => {
     const store = pinsInMemory([{ hash: 'feedfeedfeedfeed', untilMs: null, createdAtMs: 5 }])
     const before = await open(store)
     const id = before.admin.prefixes(query()).prefixes[0]?.id ?? ''
-    before.admin.pin(id, null)
+    await before.admin.pin(id, null)
     const after = await open(store, before.ssd.reopen())
     expect(after.admin.pins().pins.map((pin) => [pin.id, pin.state])).toEqual([
       ['feedfeedfeed', 'not_stored'],
@@ -217,7 +217,7 @@ describe('pins', () => {
   it('that no longer fit after a restart are listed as such, and warned of', async () => {
     const store = pinsInMemory()
     const before = await open(store)
-    before.admin.pin(before.admin.prefixes(query()).prefixes[0]?.id ?? '', null)
+    await before.admin.pin(before.admin.prefixes(query()).prefixes[0]?.id ?? '', null)
     const smaller = createMemorySsd(6 * mebibyte)
     const { admin, cache } = await open(store, smaller)
     expect(admin.pins().pins[0]?.state).toBe('no_room')
@@ -230,8 +230,8 @@ describe('pins', () => {
   it('that are refused leave the earlier pin, and say what to unpin', async () => {
     const { admin } = await open(pinsInMemory(), createMemorySsd(8 * mebibyte))
     const [long, short] = admin.prefixes(query()).prefixes
-    admin.pin(short?.id ?? '', null)
-    expect(() => admin.pin(long?.id ?? '', null)).toThrowError(
+    await admin.pin(short?.id ?? '', null)
+    await expect(admin.pin(long?.id ?? '', null)).rejects.toThrowError(
       expect.objectContaining({
         code: 'PREFIXD_E_PIN_LIMIT',
         message: expect.stringContaining('3 MiB of the ssd are pinned, this takes 2 MiB more'),
@@ -242,16 +242,29 @@ describe('pins', () => {
   })
 
   it('that cannot be stored are none', async () => {
-    const broken = { ...pinsInMemory(), put: () => expect.unreachable('the disk is full') }
+    const full = () => Promise.reject(new Error('the disk is full'))
+    const broken = { ...pinsInMemory(), replace: full }
     const { admin, cache } = await open(broken)
-    expect(() => admin.pin(admin.prefixes(query()).prefixes[0]?.id ?? '', null)).toThrowError()
+    const id = admin.prefixes(query()).prefixes[0]?.id ?? ''
+    await expect(admin.pin(id, null)).rejects.toThrowError('the disk is full')
     expect(cache.keeping.keptBytes('ssd')).toBe(0)
+  })
+
+  it('that are changed at the same time are changed one after the other', async () => {
+    const { admin, cache } = await open()
+    const [newest, oldest] = admin.prefixes(query()).prefixes.map(({ id }) => id)
+    const changes = [admin.pin(newest ?? '', null), admin.pin(oldest ?? '', null)]
+    changes.push(admin.unpin(newest ?? ''), admin.pin(oldest ?? '', 60_000))
+    await Promise.all(changes)
+    const { pins } = admin.pins()
+    expect(pins.map(({ id, untilMs }) => [id, untilMs])).toEqual([[oldest, 63_000]])
+    expect(cache.keeping.keptBytes('ssd')).toBe(3 * mebibyte)
   })
 
   it('hold against eviction by hand, which says so, unless it is forced', async () => {
     const { admin, cache } = await open()
     const [, oldest] = admin.prefixes(query()).prefixes
-    admin.pin(oldest?.id ?? '', null)
+    await admin.pin(oldest?.id ?? '', null)
     const looked = await admin.evict({ all: true }, looking)
     const done = await admin.evict({ all: true }, freeing)
     expect(done).toEqual({ ...looked, dryRun: false })

@@ -2,10 +2,11 @@
 import type { Pin, PinStore } from '../../src/catalog/types.ts'
 
 export function pinsInMemory(content: readonly Pin[] = []): PinStore {
-  const pins = new Map(content.map((pin) => [pin.hash, pin]))
+  let pins = content
   return {
-    all: () => [...pins.values()],
-    put: (pin) => void pins.set(pin.hash, pin),
-    remove: (hash) => void pins.delete(hash),
+    all: () => pins,
+    async replace(given) {
+      pins = given
+    },
   }
 }

@@ -3,15 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { openCatalog } from '../../src/catalog/open.ts'
+import { type CatalogOptions, openCatalog } from '../../src/catalog/open.ts'
 import type { Catalog } from '../../src/catalog/types.ts'
+
+type MoreOptions = Partial<Pick<CatalogOptions, 'machine' | 'storedPins'>>
 
 export interface CatalogFolder {
   readonly directory: string
   readonly path: string
   readonly warnings: string[]
   readonly clock: { ms: number }
-  open(where?: string, keepText?: boolean, machine?: string): Catalog
+  open(where?: string, keepText?: boolean, more?: MoreOptions): Catalog
 }
 
 export function catalogFolder(): CatalogFolder {
@@ -24,11 +26,13 @@ export function catalogFolder(): CatalogFolder {
     path: join(directory, 'catalog.db'),
     warnings,
     clock,
-    open(where = directory, keepText = false, machine = 'linux x64, 2 × AMD EPYC') {
+    open(where = directory, keepText = false, more = {}) {
       const catalog = openCatalog({
         directory: where,
         keepText,
-        machine,
+        machine: 'linux x64, 2 × AMD EPYC',
+        storedPins: null,
+        ...more,
         now: () => clock.ms,
         warn: (message) => warnings.push(message),
       })

@@ -376,11 +376,11 @@ export function scriptedService(script: Script = answering()): ScriptedService {
         yield { type: 'done', report }
       },
       pins: () => ({ pins: [pin], tiers: [{ tier: 'ssd', keptBytes: 65_552, mostBytes: 5e8 }] }),
-      pin: (id, ttlMs) => {
+      pin: async (id, ttlMs) => {
         pinned.push({ id, ttlMs })
         return pin
       },
-      unpin: () => pin,
+      unpin: async () => pin,
       evict: async (selector, { dryRun, force }) => {
         evictions.push({ selector, dryRun, force })
         return {

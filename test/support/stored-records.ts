@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { createArena } from '../../cache/tiers/arena.ts'
 import { openSsdTier, type SsdTierOptions } from '../../cache/tiers/ssd.ts'
-import type { SsdTier, StoredRecord } from '../../cache/tiers/tier.ts'
+import type { SsdTier, SsdTierOnDisk, StoredRecord } from '../../cache/tiers/tier.ts'
 import type { BlockHash, Namespace, RecordKind, TokenIds } from '../../cache/types.ts'
 
 export const MiB = 1024 * 1024
@@ -104,7 +104,7 @@ export async function expectStored(tier: SsdTier, record: StoredRecord): Promise
 export function openTestTier(
   directory: string,
   options: Partial<SsdTierOptions> = {},
-): Promise<SsdTier> {
+): Promise<SsdTierOnDisk> {
   return openSsdTier({
     directory,
     capacityBytes: 16 * MiB,

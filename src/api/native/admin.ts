@@ -59,12 +59,12 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
     { schema: { body: PinRequestSchema } },
     async ({ params, body }): Promise<PinJson> => {
       const seconds = body?.ttl_seconds ?? null
-      return toPin(service.cache.pin(params.id, seconds === null ? null : seconds * 1000))
+      return toPin(await service.cache.pin(params.id, seconds === null ? null : seconds * 1000))
     },
   )
   server.delete<{ Params: { id: string } }>(
     '/v1/cache/pins/:id',
-    async ({ params }): Promise<PinJson> => toPin(service.cache.unpin(params.id)),
+    async ({ params }): Promise<PinJson> => toPin(await service.cache.unpin(params.id)),
   )
   // vLLM's name for it, which benchmark scripts call between their runs.
   server.post(
