@@ -290,11 +290,22 @@ export class PrefixIndex {
     wanted: Block,
     reuse: ReuseMode,
   ): CachedBlock | null {
-    const block = this.#blocks.get(wanted.hash)
-    if (block === undefined || block.parent !== parent) return null
+    const block = this.#childOf(parent, wanted.hash)
+    if (block === null) return null
     if (reuse === 'block' && !block.grid) return null
     if (block.tokenCount !== wanted.to - wanted.from) return null
     return this.#holds(block, tokens, wanted) ? block : null
+  }
+
+  /**
+   * Most blocks have one child, which lies beside its parent: a look into the map of all blocks
+   * would be four places of memory that nobody has used lately.
+   */
+  #childOf(parent: CachedBlock | TreeRoot, hash: BlockHash): CachedBlock | null {
+    const { only } = parent.children
+    if (only !== null) return only.hash === hash ? only : null
+    const block = this.#blocks.get(hash)
+    return block?.parent === parent ? block : null
   }
 
   /** The wanted tokens make the wanted name, so whoever has both needs no hashing to show it. */

@@ -40,6 +40,11 @@ export class Siblings<Item> {
     return this.#items.length
   }
 
+  /** The one item that there is; null: there is none, or there are several. */
+  get only(): Item | null {
+    return this.#items.length === 1 ? (this.#items[0] as Item) : null
+  }
+
   [Symbol.iterator](): Iterator<Item> {
     return this.#items[Symbol.iterator]()
   }
