@@ -99,9 +99,12 @@ export class Shares {
     return group === undefined ? Number.NEGATIVE_INFINITY : this.#excess(group, tier)
   }
 
-  /** Of each group that has a limit and holds something. */
+  /** Of each group that has a limit and holds something, and of those that are named. */
   usage(): ShareUsage[] {
-    return [...this.#groups.values()].map((group) => ({
+    const idle = [...this.#limits]
+      .filter(([name]) => !name.endsWith(':*') && !this.#groups.has(name))
+      .map(([name, limits]) => createGroup(name, limits))
+    return [...this.#groups.values(), ...idle].map((group) => ({
       name: group.name,
       usedBytes: { ...group.bytes },
       mostBytes: {

@@ -26,6 +26,7 @@ import {
   type Setting,
   settingList,
 } from './schema.ts'
+import { readShare, repeatedAt } from './shares.ts'
 
 /** Flags by key, e.g. `{ 'block-tokens': '256', save: false }`; undefined is not given. */
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>
@@ -84,6 +85,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     file: file?.path ?? null,
   }
   refuseOpenHost(loaded)
+  refuseRepeatedShare(loaded)
   return loaded
 }
 
@@ -229,5 +231,17 @@ function refuseOpenHost({ config, origins }: LoadedConfig): void {
     'host',
     'Use 127.0.0.1, or name a file of keys with --api-keys, or say --insecure if the network ' +
       'around this machine is trusted.',
+  )
+}
+
+function refuseRepeatedShare({ config, origins }: LoadedConfig): void {
+  const shares = config.shares.flatMap((text) => readShare(text) ?? [])
+  const again = shares[repeatedAt(shares)]
+  if (again === undefined) return
+  throw complain(
+    `share must have each name once; ${again.name} has two shares (${origins.shares}).`,
+    'share',
+    'Leave one of them away; what it may hold of RAM and of the SSD is one share, as ' +
+      `\`${again.name}=2GiB/20GiB\`.`,
   )
 }

@@ -14,7 +14,8 @@ export interface Share {
 
 export const shareForm =
   '`model:NAME=SIZE` or `tenant:NAME=SIZE`, with the name `*` for each that has no own share; ' +
-  'SIZE is a part as `25%`, a size as `8GiB`, or one for RAM and one for the SSD as `2GiB/20GiB`'
+  'SIZE is a part as `25%` or a size as `8GiB`, above 0, or one for RAM and one for the SSD as ' +
+  '`2GiB/20GiB`; each name once'
 
 /** Several of them, kept as they were written. */
 export function shares(): ValueKind<readonly string[]> {
@@ -29,6 +30,12 @@ export function shares(): ValueKind<readonly string[]> {
       return given?.every((text) => readShare(text) !== null) ? given : undefined
     },
   }
+}
+
+/** Where a name stands again: one of the two shares would count for nothing. -1: nowhere. */
+export function repeatedAt(given: readonly Share[]): number {
+  const names = given.map(({ name }) => name)
+  return names.findIndex((name, at) => names.indexOf(name) < at)
 }
 
 /**
@@ -47,8 +54,8 @@ function readAmount(text: string): Amount | null {
   const percent = /^\s*(\d{1,3}(?:\.\d+)?)\s*%\s*$/.exec(text)?.[1]
   if (percent !== undefined) {
     const part = Number(percent) / 100
-    return part <= 1 ? { part } : null
+    return part > 0 && part <= 1 ? { part } : null
   }
   const bytes = parseSize(text)
-  return bytes === null ? null : { bytes }
+  return bytes === null || bytes === 0 ? null : { bytes }
 }

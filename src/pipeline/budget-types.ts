@@ -9,7 +9,7 @@ export interface Budgets {
   /** These two are null without an SSD tier. */
   readonly ssd: TierBudget | null
   readonly ssdWrites: WritesBudget | null
-  /** Of each model and tenant that has one. */
+  /** Of each model and tenant that has one, where it is named or holds something. */
   readonly shares: readonly ShareUsage[]
   /** Who holds what, those with most first. */
   readonly holders: readonly Holder[]

@@ -30,7 +30,11 @@ export function createBudgets(context: BudgetsContext): BudgetAdmin {
 
   function divide(shares: readonly Share[]): void {
     const named = shares.map(({ name, ...share }) => [groupNamed(context, name), share] as const)
-    cache.shares.limit(new Map(named))
+    const limitsOf = new Map(named)
+    if (limitsOf.size < named.length) {
+      warn('two shares are for one model, by two of its names; the last one counts', null)
+    }
+    cache.shares.limit(limitsOf)
     cache.budgets.evictSurplus().catch((error) => warn('a share could not be enforced', error))
   }
 

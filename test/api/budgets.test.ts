@@ -50,6 +50,11 @@ test('shares are read as the setting has them, and one that is none is named', a
   const refused = await change(['tenant:a=10%', 'somebody=10%'])
   expect(refused.statusCode).toBe(400)
   expect(refused.json().error.param).toBe('shares[1]')
+  for (const wrong of ['tenant:b=0%', 'tenant:a=20%']) {
+    const { error } = (await change(['tenant:a=10%', wrong])).json()
+    expect([error.code, error.param]).toEqual(['invalid_value', 'shares[1]'])
+  }
+  expect(budgets.changes).toHaveLength(2)
 })
 
 test.each([

@@ -191,6 +191,9 @@ describe('whoever has a share of the SSD tier', () => {
 it('a share for each is one of its own for everybody who has no other', async () => {
   const quarter: ShareLimits = { ram: { part: 0.25 }, ssd: null }
   const { cache, serve } = open({ limits: { 'tenant:*': quarter, 'tenant:a': half } })
+  // Who is named is listed before it has anything.
+  const idle = { name: 'tenant:a', usedBytes: { ram: 0, ssd: 0 } }
+  expect(cache.shares.usage()).toMatchObject([idle])
   for (const chat of [1, 2, 3, 4, 5]) {
     for (const owner of ['a', 'b', 'c']) await serve(owner, chat)
   }

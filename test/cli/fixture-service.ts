@@ -88,6 +88,7 @@ export const statsFixture: CacheStatsJson = {
     tier_writes_per_day: 0.16,
   },
   ssd_disk: { state: 'enough', free_bytes: 300 * gibibyte, resumes_at_bytes: null },
+  shares: [],
   ttft_ms: { hit: 410, miss: 9800 },
   models: [
     {

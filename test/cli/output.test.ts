@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { budgetsFixture } from './budgets-fixture.ts'
 import {
   detailFixture,
   prefixFixtures,
@@ -79,6 +80,18 @@ it('stats of several models have a line for each', async () => {
       'MODEL          REQUESTS   PROMPT   CACHED          PREFILL     FROM RAM     FROM SSD',
       'smollm2-135m      4,120    71.3M    82.9%   1,430 tokens/s   9.10 GiB/s   1.40 GiB/s',
       'qwen3-0.6b            0    71.3M    82.9%                -            -            -',
+    ].join('\n'),
+  )
+})
+
+it('stats list what each share allows and what is used of it', async () => {
+  const body = { ...statsFixture, shares: budgetsFixture.shares }
+  await using service = await startFixtureService({ '/v1/cache/stats': { status: 200, body } })
+  const { out } = await prefixd(['stats', '--url', service.url], { width: 100 })
+  expect(out).toContain(
+    [
+      'SHARE                      RAM                SSD',
+      'tenant:ci   819 MiB of 819 MiB   12 GiB of 20 GiB',
     ].join('\n'),
   )
 })

@@ -229,6 +229,18 @@ describe('a wrong configuration', () => {
     }
   })
 
+  it('refuses shares of nothing, and two of one name, wherever they were written', () => {
+    const nothing = refusal({ flags: { share: 'model:a=0%' } })
+    expect(nothing.message).toContain('above 0')
+    expect(nothing.message).toContain('it is "model:a=0%" (flag --share)')
+    const twice = refusal({ env: { PREFIXD_SHARE: 'tenant:a=1GiB,model:a=5%,tenant:a=10%' } })
+    expect(twice.message).toBe(
+      'share must have each name once; tenant:a has two shares (env PREFIXD_SHARE).',
+    )
+    expect([twice.field, nothing.field]).toEqual(['share', 'share'])
+    expect(load({ flags: { share: 'tenant:a=1GiB,model:a=5%' } }).config.shares).toHaveLength(2)
+  })
+
   it('refuses to listen where others can reach it unless told so', () => {
     for (const host of ['0.0.0.0', '::', '192.168.1.7', 'example.org']) {
       expect(refusal({ flags: { host } }).field).toBe('host')

@@ -5,7 +5,6 @@ describe('a share', () => {
   it.each([
     ['model:qwen=25%', { name: 'model:qwen', ram: { part: 0.25 }, ssd: { part: 0.25 } }],
     ['tenant:*=12.5% / 100%', { name: 'tenant:*', ram: { part: 0.125 }, ssd: { part: 1 } }],
-    ['tenant:ci=0', { name: 'tenant:ci', ram: { bytes: 0 }, ssd: { bytes: 0 } }],
     [
       'model:hf:owner/repo/a=b.gguf=1GiB/10GB',
       { name: 'model:hf:owner/repo/a=b.gguf', ram: { bytes: 2 ** 30 }, ssd: { bytes: 1e10 } },
@@ -21,6 +20,9 @@ describe('a share', () => {
     'model:a',
     'model:a=',
     'model:a=101%',
+    'model:a=0%',
+    'model:a=0',
+    'model:a=1GiB/0%',
     'model:a=-1%',
     'model:a=much',
     'model:a=1GiB/2GiB/3GiB',

@@ -32,7 +32,9 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
   server.get('/v1/workers', async (): Promise<WorkerListJson> => {
     return { object: 'list', data: service.workers().map(toWorker) }
   })
-  server.get('/v1/cache/stats', async () => toCacheStats(service.cache.stats()))
+  server.get('/v1/cache/stats', async () =>
+    toCacheStats(service.cache.stats(), service.budgets.read().shares),
+  )
   server.get(
     '/v1/cache/prefixes',
     { schema: { querystring: PrefixQuerySchema } },

@@ -24,6 +24,11 @@ const shareOf = Type.Object({
   most_bytes: nullable(count),
 })
 
+/** Of each model and tenant that is named or holds something. */
+export const SharesSchema = Type.Array(
+  Type.Object({ name: Type.String(), ram: shareOf, ssd: shareOf }),
+)
+
 export const BudgetsSchema = Type.Object({
   object: Type.Literal('cache.budgets'),
   /** `most_bytes`: its memory was taken at the start, and never becomes more. */
@@ -39,8 +44,7 @@ export const BudgetsSchema = Type.Object({
       used_bytes: count,
     }),
   ),
-  /** Of each model and tenant that has one. */
-  shares: Type.Array(Type.Object({ name: Type.String(), ram: shareOf, ssd: shareOf })),
+  shares: SharesSchema,
   /** Who holds what, those with most first; without a tenant where no keys were in use. */
   holders: Type.Array(
     Type.Object({

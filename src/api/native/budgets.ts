@@ -1,6 +1,6 @@
 /** `/v1/cache/budgets`: how much the tiers may take, and changing it until the service ends. */
-import type { TierBudget } from '../../../cache/types.ts'
-import { readShare, shareForm } from '../../config/shares.ts'
+import type { ShareUsage, TierBudget } from '../../../cache/types.ts'
+import { readShare, repeatedAt, shareForm } from '../../config/shares.ts'
 import { PrefixdError } from '../../errors.ts'
 import type { BudgetChange, Budgets, Share } from '../../pipeline/budget-types.ts'
 import type { ApiContext, Server } from '../context.ts'
@@ -26,8 +26,18 @@ const readChange = (body: BudgetsRequestJson): BudgetChange => ({
   ...(body.ssd_writes_per_day_bytes === undefined
     ? {}
     : { ssdWritesPerDayBytes: body.ssd_writes_per_day_bytes }),
-  ...(body.shares === undefined ? {} : { shares: body.shares.map(toShare) }),
+  ...(body.shares === undefined ? {} : { shares: readShares(body.shares) }),
 })
+
+function readShares(texts: readonly string[]): Share[] {
+  const shares = texts.map(toShare)
+  const at = repeatedAt(shares)
+  if (at < 0) return shares
+  throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `${shares[at]?.name} has two shares.`, {
+    field: `shares[${at}]`,
+    next: 'Leave one of them away; one for RAM and one for the SSD is written as `2GiB/20GiB`.',
+  })
+}
 
 function toShare(text: string, at: number): Share {
   const share = readShare(text)
@@ -47,11 +57,7 @@ const toBudgets = ({ ram, ssd, ssdWrites, shares, holders }: Budgets): BudgetsJs
     at_start_bytes: ssdWrites.openedWithBytes,
     used_bytes: ssdWrites.todayBytes,
   },
-  shares: shares.map(({ name, usedBytes, mostBytes }) => ({
-    name,
-    ram: { used_bytes: usedBytes.ram, most_bytes: mostBytes.ram },
-    ssd: { used_bytes: usedBytes.ssd, most_bytes: mostBytes.ssd },
-  })),
+  shares: toShares(shares),
   holders: holders.map(({ model, tenant, bytes }) => ({
     model,
     tenant,
@@ -59,6 +65,13 @@ const toBudgets = ({ ram, ssd, ssdWrites, shares, holders }: Budgets): BudgetsJs
     ssd_bytes: bytes.ssd,
   })),
 })
+
+export const toShares = (shares: readonly ShareUsage[]): BudgetsJson['shares'] =>
+  shares.map(({ name, usedBytes, mostBytes }) => ({
+    name,
+    ram: { used_bytes: usedBytes.ram, most_bytes: mostBytes.ram },
+    ssd: { used_bytes: usedBytes.ssd, most_bytes: mostBytes.ssd },
+  }))
 
 const toTier = (tier: TierBudget): NonNullable<BudgetsJson['ssd']> => ({
   budget_bytes: tier.budgetBytes,

@@ -1,5 +1,5 @@
 /** What the pipeline reports → the JSON of schema.ts. Pure. */
-import type { TierUsage } from '../../../cache/types.ts'
+import type { ShareUsage, TierUsage } from '../../../cache/types.ts'
 import type {
   AdviceStep,
   CacheStats,
@@ -13,6 +13,7 @@ import type {
   TokenCounts,
   WorkerReport,
 } from '../../pipeline/types.ts'
+import { toShares } from './budgets.ts'
 import type {
   AdviceStepJson,
   CacheStatsJson,
@@ -29,7 +30,7 @@ import type { SsdWritesJson } from './writes-schema.ts'
 
 const daysPerYear = 365
 
-export function toCacheStats(stats: CacheStats): CacheStatsJson {
+export function toCacheStats(stats: CacheStats, shares: readonly ShareUsage[]): CacheStatsJson {
   return {
     version: stats.version,
     up_ms: stats.upMs,
@@ -69,6 +70,7 @@ export function toCacheStats(stats: CacheStats): CacheStatsJson {
       free_bytes: stats.ssdDisk.freeBytes,
       resumes_at_bytes: stats.ssdDisk.resumesAtBytes,
     },
+    shares: toShares(shares),
     ttft_ms: { ...stats.ttftMs },
     models: stats.models.map(({ model, requests, tokens, rates }) => ({
       model,

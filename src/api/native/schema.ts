@@ -4,6 +4,7 @@
  */
 import { type Static, type TProperties, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
+import { SharesSchema } from './budgets-schema.ts'
 import { keptFields } from './kept-schema.ts'
 import { count, exactly, milliseconds, nullable } from './values.ts'
 import { SsdDiskSchema, SsdWritesSchema } from './writes-schema.ts'
@@ -100,6 +101,7 @@ export const CacheStatsSchema = Type.Object({
   ssd_writes: nullable(SsdWritesSchema),
   /** The file system that it is on; null without one. */
   ssd_disk: nullable(SsdDiskSchema),
+  shares: SharesSchema,
   ttft_ms: Type.Object({ hit: nullable(milliseconds), miss: nullable(milliseconds) }),
   /** The part of each model in this, the default one first. */
   models: Type.Array(ModelStatsSchema),

@@ -1,4 +1,4 @@
-/** Who holds what of the tiers, and what they may: a part of `prefixd budget`. */
+/** Who holds what of the tiers, and what they may: for `prefixd budget` and `prefixd stats`. */
 import type { BudgetsJson } from '../../api/native/budgets-schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { style, type Terminal } from '../context.ts'
@@ -13,8 +13,15 @@ export function sharesPage({ shares, holders }: BudgetsJson, terminal: Terminal)
   const isShared = holders.length > 1 || shares.length > 0
   return [
     ...(isShared ? ['', ...tableLines(holderColumns, holders, terminal.width, bold)] : []),
-    ...(shares.length > 0 ? ['', ...tableLines(shareColumns, shares, terminal.width, bold)] : []),
+    ...shareTable(shares, terminal),
   ]
+}
+
+/** With an empty line above it; nothing where nobody has a share. */
+export function shareTable(shares: readonly Share[], terminal: Terminal): string[] {
+  if (shares.length === 0) return []
+  const bold = (line: string) => style(terminal, 'bold', line)
+  return ['', ...tableLines(shareColumns, shares, terminal.width, bold)]
 }
 
 const holderColumns: readonly Column<Holder>[] = [

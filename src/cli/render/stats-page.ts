@@ -5,6 +5,7 @@ import { style, type Terminal } from '../context.ts'
 import { bar } from './bar.ts'
 import { formatCompact, formatCount, formatPlural, formatShare } from './count.ts'
 import { formatDuration } from './duration.ts'
+import { shareTable } from './shares-page.ts'
 import { type Column, tableLines } from './table.ts'
 import { pad, printable, wrap } from './text.ts'
 
@@ -24,6 +25,7 @@ export function statsPage(stats: CacheStatsJson, terminal: Terminal): string[] {
     '',
     ...facts(stats).map(([name, value]) => `${pad(name, 15, 'left')}  ${value}`),
     ...modelTable(stats, terminal),
+    ...shareTable(stats.shares, terminal),
     ...warnings(stats).flatMap((warning) => ['', ...wrap(warning, terminal.width)]),
   ]
 }
