@@ -215,7 +215,7 @@ export interface PrefixDetail extends PrefixSummary {
   /** Why the worker that serves its model now does not find it; none where it does. */
   readonly mismatches: readonly Mismatch[]
   readonly blocks: readonly PrefixBlock[]
-  /** Freed when just this prefix is evicted. */
+  /** Freed when it is evicted, with what goes on behind it; the pinned and what is in use stay. */
   readonly reclaimableBytes: number
 }
 

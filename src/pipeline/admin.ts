@@ -15,7 +15,7 @@ import {
 import type { Fingerprint } from '../../engines/index.ts'
 import type { Catalog, PinStore, PrefixRecord } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
-import { countPrefixes, type EvictContext, evict } from './evict.ts'
+import { countPrefixes, type EvictContext, evict, reclaimableBytes } from './evict.ts'
 import { findPrefix } from './find-prefix.ts'
 import { keptBecause } from './kept-because.ts'
 import { mismatches } from './namespace-note.ts'
@@ -146,7 +146,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         ...summarise(info, cache.keeping.pinnedUntil()),
         ...origin(context, info.namespace),
         ...keptBecause(cache, block),
-        reclaimableBytes: info.isLeased || cache.keeping.isPinned(block) ? 0 : info.uniqueBytes,
+        reclaimableBytes: reclaimableBytes(cache, kindsOf(block.namespace), block),
         blocks: describeBlocks(cache.index, block, kindsOf(block.namespace)).map((item) => ({
           hash: item.block.hash,
           from: item.from,

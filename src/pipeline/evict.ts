@@ -63,6 +63,13 @@ export async function evict(
   }
 }
 
+/** What evicting this prefix would free now, whichever tiers have it. */
+export function reclaimableBytes(cache: Cache, kinds: readonly RecordKind[], block: CachedBlock) {
+  const chosen = withDescendants(cache.index, uniqueRun(block, kinds))
+  const free = evictable(cache, chosen, null, (each) => cache.keeping.isPinned(each))
+  return free.flatMap(({ records }) => records).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+}
+
 /** Chosen blocks, children before parents. An id takes along what only this prefix uses. */
 function choose(context: EvictContext, selector: EvictSelector): CachedBlock[] {
   const { cache, modelOf, tenantOf, kindsOf, find, now } = context

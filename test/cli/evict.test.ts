@@ -89,6 +89,7 @@ describe('prefixd evict', () => {
     expect(ran.exit).toBe(3)
     expect(ran.err).toContain('nothing can be evicted: 5 blocks pinned')
     expect(ran.err).toContain('add --force')
+    expect(ran.out).toBe('freed nothing. 5 pinned blocks stay.\n')
   })
 
   it('chooses by session, tenant or namespace, and in one way only', async () => {

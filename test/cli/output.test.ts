@@ -175,6 +175,18 @@ describe('of prefixes that rows alone do not restore', () => {
     expect(out.split('\n')).toContain(line)
   })
 
+  it.each([
+    [{ pinned: true, reclaimable_bytes: 0 }, 'nothing: it is pinned.'],
+    [{ leased: true, reclaimable_bytes: 0 }, 'nothing: it is in use.'],
+    [{ reclaimable_bytes: 4e9 }, '3.73 GiB, with what goes on behind it.'],
+  ])('inspect says of %j what evicting frees', async (changes, words) => {
+    await using service = await startFixtureService({
+      '/v1/cache/prefixes/9f2c': { status: 200, body: { ...detailFixture, ...changes } },
+    })
+    const { out } = await prefixd(['inspect', '9f2c', '--url', service.url])
+    expect(out.split('\n')).toContain(`Evicting this frees ${words}`)
+  })
+
   it('inspect says what is stored of a model that keeps states alone', async () => {
     const [block] = detailFixture.blocks
     const blocks = [

@@ -36,6 +36,17 @@ describe('prefixd pin', () => {
     expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
   })
 
+  it('says nothing of an SSD tier where there is none', async () => {
+    const [ram] = tooManyPins.tiers
+    const tiers = [ram, { tier: 'ssd', kept_bytes: 0, most_bytes: 0 }]
+    await using service = await startFixtureService({
+      '/v1/cache/pins': { status: 200, body: { ...tooManyPins, data: [], tiers } },
+    })
+    expect((await prefixd(['pin', '--url', service.url])).out).toBe(
+      "nothing is pinned\npins and clients' lifetimes keep 0 B of 32 MiB on ram\n",
+    )
+  })
+
   it('wants an id for a time, and a time that is one', async () => {
     expect(await prefixd(['pin', '--ttl', '7d'])).toMatchObject({
       exit: 2,

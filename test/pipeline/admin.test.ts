@@ -95,6 +95,20 @@ describe('one prefix', () => {
     expect(detail.reclaimableBytes).toBe(detail.uniqueBytes)
   })
 
+  it('says of itself and of what it stands on how much evicting frees beside pins', async () => {
+    const { admin } = await open()
+    const [longer, shorter] = admin.prefixes(query()).prefixes.map(({ id }) => admin.prefix(id))
+    const freed = (id: string) => admin.prefix(id).reclaimableBytes
+    const inner = longer?.blocks[1]?.hash ?? ''
+    expect(freed(inner)).toBe((longer?.sizeBytes ?? 0) + blockBytes)
+    await admin.pin(longer?.blocks[2]?.hash ?? '', null)
+    expect(freed(longer?.id ?? '')).toBe(longer?.blocks[3]?.sizeBytes)
+    expect(freed(shorter?.id ?? '')).toBe(blockBytes)
+    await admin.evict({ ids: [inner] }, freeing)
+    expect(admin.prefixes(query()).prefixes.map(({ tokens }) => tokens)).toEqual([3 * blockTokens])
+    expect(freed(inner)).toBe(0)
+  })
+
   it('is not found under an unknown or a senseless id, and the error says where to look', async () => {
     const { admin } = await open()
     for (const id of ['0000000000', 'zebra', '']) {

@@ -1,4 +1,5 @@
 /** Pins that no restart of the process outlives; with content, as an earlier one left them. */
+import { setImmediate as later } from 'node:timers/promises'
 import type { Pin, PinStore } from '../../src/catalog/types.ts'
 
 export function pinsInMemory(content: readonly Pin[] = []): PinStore {
@@ -6,6 +7,8 @@ export function pinsInMemory(content: readonly Pin[] = []): PinStore {
   return {
     all: () => pins,
     async replace(given) {
+      // As a disk does, it takes a moment.
+      await later()
       pins = given
     },
   }

@@ -197,7 +197,7 @@ export const PrefixDetailSchema = Type.Object({
   ),
   ...keptFields,
   blocks: Type.Array(PrefixBlockSchema),
-  /** Freed when just this prefix is evicted. */
+  /** Freed when it is evicted, with what goes on behind it; the pinned and what is in use stay. */
   reclaimable_bytes: count,
 })
 

@@ -117,10 +117,11 @@ function refuseKept(report: EvictReportJson): void {
 function sentence(report: EvictReportJson, verb: string): string {
   const { blocks, kept_blocks: inUse, pinned_blocks: pinned } = report
   if (blocks === 0 && inUse + pinned === 0) return 'Nothing that is stored matches.'
+  const kept = inUse === 0 ? '' : ` ${formatPlural(inUse, 'block')} in use stay.`
+  const held = pinned === 0 ? '' : ` ${formatPlural(pinned, 'pinned block')} stay.`
+  if (blocks === 0) return `${verb} nothing.${kept}${held}`
   const { ram, ssd } = report.freed_bytes
   const freed = `${formatSize(ram)} of ram and ${formatSize(ssd)} of ssd`
   const prefixes = formatPlural(report.prefixes, 'prefix', 'prefixes')
-  const kept = inUse === 0 ? '' : ` ${formatPlural(inUse, 'block')} in use stay.`
-  const held = pinned === 0 ? '' : ` ${formatPlural(pinned, 'pinned block')} stay.`
   return `${verb} ${freed}: ${prefixes}, ${formatPlural(blocks, 'block')}.${kept}${held}`
 }

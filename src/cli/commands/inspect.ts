@@ -120,11 +120,15 @@ function missed({ mismatches }: PrefixDetailJson): [string, string][] {
   ])
 }
 
-function freeing(prefix: PrefixDetailJson): string {
-  const freed = formatSize(prefix.reclaimable_bytes)
-  const rest =
-    prefix.reclaimable_bytes < prefix.size_bytes ? '; the rest is shared, pinned or in use' : ''
-  return `Evicting this frees ${freed}${rest}.`
+/** What goes on behind a prefix goes with it. */
+function freeing({ pinned, ...prefix }: PrefixDetailJson): string {
+  const { reclaimable_bytes: freedBytes, size_bytes: sizeBytes } = prefix
+  if (freedBytes === 0 && sizeBytes > 0) {
+    return `Evicting this frees nothing: it is ${pinned ? 'pinned' : 'in use'}.`
+  }
+  const rest = freedBytes < sizeBytes ? '; the rest is shared, pinned or in use' : ''
+  const more = freedBytes > sizeBytes ? ', with what goes on behind it' : ''
+  return `Evicting this frees ${formatSize(freedBytes)}${more}${rest}.`
 }
 
 /** Consecutive blocks that differ in nothing that a person asks about. */

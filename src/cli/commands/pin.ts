@@ -44,10 +44,12 @@ function sizeOf({ tokens, size_bytes: sizeBytes }: PinJson): string {
 function list(context: CliContext, pins: PinListJson): void {
   const { data, tiers } = pins
   const nowMs = context.now()
-  const kept = tiers.map(
-    ({ tier, kept_bytes: keptBytes, most_bytes: mostBytes }) =>
-      `${formatSize(keptBytes)} of ${formatSize(mostBytes)} on ${tier}`,
-  )
+  const kept = tiers
+    .filter(({ kept_bytes: keptBytes, most_bytes: mostBytes }) => keptBytes + mostBytes > 0)
+    .map(
+      ({ tier, kept_bytes: keptBytes, most_bytes: mostBytes }) =>
+        `${formatSize(keptBytes)} of ${formatSize(mostBytes)} on ${tier}`,
+    )
   const lines = tableLines(columns(nowMs), data, context.out.width, (line) =>
     style(context.out, 'bold', line),
   )
