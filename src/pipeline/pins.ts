@@ -80,9 +80,25 @@ export function createPins(context: PinContext): Pins {
     }
   }
 
-  function named(id: string): Pin {
+  function beginningWith(id: string): Pin[] {
     const digits = id.toLowerCase()
-    const found = digits.length < 2 ? [] : current().filter(({ hash }) => hash.startsWith(digits))
+    return digits.length < 2 ? [] : current().filter(({ hash }) => hash.startsWith(digits))
+  }
+
+  /** Of a prefix that is stored, or of a pin that waits for one. */
+  function hashOf(id: string): string {
+    try {
+      return context.find(id).hash
+    } catch (error) {
+      const [waiting, ...others] = beginningWith(id)
+      const isUnknown = (error as PrefixdError).code === 'PREFIXD_E_PREFIX_NOT_FOUND'
+      if (waiting === undefined || others.length > 0 || !isUnknown) throw error
+      return waiting.hash
+    }
+  }
+
+  function named(id: string): Pin {
+    const found = beginningWith(id)
     if (found.length === 1) return found[0] as Pin
     const isUnknown = found.length === 0
     throw new PrefixdError(
@@ -100,7 +116,7 @@ export function createPins(context: PinContext): Pins {
   }
 
   async function pin(id: string, ttlMs: number | null): Promise<PinSummary> {
-    const { hash } = context.find(id)
+    const hash = hashOf(id)
     const pins = current()
     const before = pins.find((pin) => pin.hash === hash)
     if (before === undefined && pins.length >= limits.pins) throw tooMany()
@@ -112,7 +128,7 @@ export function createPins(context: PinContext): Pins {
       await store.replace([...pins.filter((other) => other !== before), pin])
     } catch (error) {
       // A pin that a restart forgets is none.
-      cache.keeping.unpin(hash)
+      cache.keeping.unpin(hash as BlockHash)
       if (before !== undefined) keep(before)
       throw error
     }

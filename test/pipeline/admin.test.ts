@@ -228,6 +228,20 @@ describe('pins', () => {
     expect(after.warnings).toEqual([])
   })
 
+  it('that wait for their prefix are changed like others', async () => {
+    const waiting = { hash: 'feedfeedfeedfeed', untilMs: null, createdAtMs: 5 }
+    const { admin } = await open(pinsInMemory([waiting]))
+    expect(await admin.pin('feed', 60_000)).toMatchObject({
+      id: 'feedfeedfeed',
+      state: 'not_stored',
+      untilMs: 63_000,
+      createdAtMs: 5,
+    })
+    await expect(admin.pin('f', null)).rejects.toMatchObject({ code: 'PREFIXD_E_PREFIX_NOT_FOUND' })
+    await admin.unpin('feed')
+    await expect(admin.pin('feed', null)).rejects.toThrowError(/No stored prefix begins with/)
+  })
+
   it('that no longer fit after a restart are listed as such, and warned of', async () => {
     const store = pinsInMemory()
     const before = await open(store)
