@@ -162,6 +162,9 @@ export const errorKinds = {
   PREFIXD_E_INTERNAL: internal,
 } as const satisfies Record<string, ErrorKind>
 
+/** Header with `next` alone, percent-encoded; the message of an answer ends with it. */
+export const adviceHeader = 'x-prefixd-next'
+
 export type ErrorCode = keyof typeof errorKinds
 
 export interface ErrorDetails {

@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import type { FastifyError } from 'fastify'
 import type OpenAI from 'openai'
 import { limits } from '../config/limits.ts'
-import { kindOf, PrefixdError } from '../errors.ts'
+import { adviceHeader, kindOf, PrefixdError } from '../errors.ts'
 import { invalidRequest, type RequestPart } from './invalid-request.ts'
 import type { ErrorBodyJson } from './native/schema.ts'
 
@@ -77,6 +77,7 @@ export function toErrorReply(
       'x-prefixd-error': kind.prefixdCode,
       ...(mayRetry ? retryHeaders(retryAfterSeconds ?? 1) : { 'x-should-retry': 'false' }),
       ...(kind.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+      ...adviceOf(own),
     },
     body: {
       error: {
@@ -87,6 +88,14 @@ export function toErrorReply(
       } satisfies OpenAI.ErrorObject,
     },
   }
+}
+
+/** For who shows it apart from what is wrong, as our CLI does; a long one is in the body only. */
+function adviceOf(error: PrefixdError | null): Record<string, string> {
+  if (!error?.next) return {}
+  // Names of clients may have halves of characters, which cannot be encoded.
+  const advice = encodeURIComponent(error.next.toWellFormed())
+  return advice.length > limits.adviceHeaderLength ? {} : { [adviceHeader]: advice }
 }
 
 /** Whole seconds for everybody; the SDKs of OpenAI and Anthropic read the finer figure first. */

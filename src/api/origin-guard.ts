@@ -47,7 +47,7 @@ export function allowLocalOrigins(request: FastifyRequest, reply: FastifyReply):
   reply.header(
     'access-control-expose-headers',
     'x-request-id, request-id, cache-status, server-timing, retry-after, retry-after-ms, ' +
-      'x-should-retry, x-prefixd-error',
+      'x-should-retry, x-prefixd-error, x-prefixd-next',
   )
   if (request.method !== 'OPTIONS') return
   reply.header('access-control-allow-methods', 'GET, POST, OPTIONS')

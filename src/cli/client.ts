@@ -36,7 +36,7 @@ import type {
   WarmReportJson,
 } from '../api/native/upkeep-schema.ts'
 import { limits } from '../config/limits.ts'
-import { type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
+import { adviceHeader, type ErrorCode, errorKinds, PrefixdError } from '../errors.ts'
 import type { Dialect } from '../pipeline/types.ts'
 import { readEvents } from './event-frames.ts'
 import { readObjects } from './object-lines.ts'
@@ -305,11 +305,31 @@ function refusal(url: URL, response: Response, body: unknown): PrefixdError {
   }
   const code = response.headers.get('x-prefixd-error') ?? ''
   const known = Object.hasOwn(errorKinds, code) ? (code as ErrorCode) : 'PREFIXD_E_INTERNAL'
-  return new PrefixdError(known, error.message, {
+  const { message, ...advice } = withoutAdvice(error.message, response.headers.get(adviceHeader))
+  return new PrefixdError(known, message, {
     ...(error.param ? { field: error.param } : {}),
+    ...advice,
     // The service speaks of headers, and here there are none to set.
     ...(known === 'PREFIXD_E_API_KEY' || known === 'PREFIXD_E_ADMIN_KEY'
       ? { next: 'set PREFIXD_API_KEY to a key of the service that has the word admin' }
       : {}),
   })
+}
+
+/** What is wrong and what to try next, which the service has sent as one text. */
+function withoutAdvice(
+  message: string,
+  encoded: string | null,
+): { message: string; next?: string } {
+  const next = encoded === null ? '' : decoded(encoded)
+  if (next === '' || !message.endsWith(` ${next}`)) return { message }
+  return { message: message.slice(0, -next.length - 1), next }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return ''
+  }
 }

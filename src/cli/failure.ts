@@ -42,7 +42,6 @@ export function failureOf(error: unknown): Failure | null {
   if (error instanceof Interrupted) return null
   const { prefixdCode, exit } = kindOf(error)
   const message = error instanceof Error ? error.message : String(error)
-  // What the service answered has its advice in the message already.
   if (error instanceof PrefixdError) return { message, next: error.next, exit }
   const isOurs = error instanceof Error && 'code' in error && error.code === prefixdCode
   const next = isOurs

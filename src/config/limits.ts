@@ -160,6 +160,8 @@ export const limits = {
   /** How long an idle connection stays open, and how long a request may take to arrive. */
   keepAliveMs: 75_000,
   requestArrivalMs: 300_000,
+  /** Characters of an error's advice in a header. */
+  adviceHeaderLength: 2048,
   /** How long the CLI waits for an answer of the service, and how long that may be. */
   clientTimeoutMs: 10_000,
   clientReplyBytes: 64 * 1024 * 1024,

@@ -99,5 +99,5 @@ export function createSessions(now: () => number, most: number = limits.sessions
 const unknown = (): PrefixdError =>
   new PrefixdError('PREFIXD_E_SESSION_NOT_FOUND', 'No session of this id is remembered.', {
     field: 'session',
-    next: 'GET /v1/sessions lists those that are.',
+    next: '`prefixd sessions ls`, or GET /v1/sessions, lists those that are.',
   })

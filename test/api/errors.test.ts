@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { CacheError } from '../../cache/errors.ts'
 import { EngineError } from '../../engines/errors.ts'
+import { toErrorReply } from '../../src/api/errors.ts'
 import { createServer } from '../../src/api/server.ts'
 import { limits } from '../../src/config/limits.ts'
 import { PrefixdError } from '../../src/errors.ts'
@@ -85,7 +86,18 @@ test.each([
   expect([reply.statusCode, error.code, error.param]).toEqual([400, 'invalid_value', param])
   expect(error.message).toMatch(`${param} is no field of this body; it has `)
   expect(error.message.endsWith(next)).toBe(true)
+  expect(decodeURIComponent(String(reply.headers['x-prefixd-next']))).toBe(next)
   expect([changed.evictions, changed.pinned]).toEqual([[], []])
+})
+
+test('advice that no header can carry stands in the message only', () => {
+  const headersOf = (next: string) =>
+    toErrorReply(new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', 'No.', { next }), 'req_1').headers
+  expect(headersOf('Use “a\r\n\ud800”.')).toMatchObject({
+    'x-prefixd-next': encodeURIComponent('Use “a\r\n\ufffd”.'),
+  })
+  expect(headersOf('a'.repeat(limits.adviceHeaderLength + 1))).not.toHaveProperty('x-prefixd-next')
+  expect(headersOf('')).not.toHaveProperty('x-prefixd-next')
 })
 
 test.each([

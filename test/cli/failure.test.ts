@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
+import { adviceHeader } from '../../src/errors.ts'
 import { refusal, startFixtureService } from './fixture-service.ts'
 import { prefixd } from './run.ts'
 
@@ -61,15 +62,28 @@ describe('what the service refuses', () => {
     await using service = await startFixtureService({
       '/v1/cache/prefixes/abcd': refusal(
         'PREFIXD_E_PREFIX_NOT_FOUND',
-        'No prefix begins with "abcd". See the ids with `prefixd ls`.',
+        'No prefix begins with "abcd".',
+        'See the ids with `prefixd ls`.',
       ),
     })
     const ran = await prefixd(['inspect', 'abcd', '--url', service.url])
     expect(ran).toMatchObject({
       exit: 4,
       out: '',
-      err: 'error  No prefix begins with "abcd". See the ids with `prefixd ls`.\n',
+      err: 'error  No prefix begins with "abcd".\ntry    See the ids with `prefixd ls`.\n',
     })
+  })
+
+  it.each([
+    ['without advice', 'No.', {}, 'error  No.\n'],
+    ['with advice that is not its own', 'No.', { [adviceHeader]: 'Yes.' }, 'error  No.\n'],
+    ['with advice that cannot be read', 'No. %', { [adviceHeader]: '%' }, 'error  No. %\n'],
+  ])('is shown as it is %s', async (_, message, headers, err) => {
+    const answer = refusal('PREFIXD_E_INTERNAL', message)
+    await using service = await startFixtureService({
+      '/v1/workers': { ...answer, headers: { ...answer.headers, ...headers } },
+    })
+    expect((await prefixd(['ps', '--url', service.url])).err).toBe(err)
   })
 
   it('is escaped: a message cannot move the cursor', async () => {

@@ -9,7 +9,7 @@ import type {
   PrefixPageJson,
   PrefixSummaryJson,
 } from '../../src/api/native/schema.ts'
-import { type ErrorCode, errorKinds } from '../../src/errors.ts'
+import { adviceHeader, type ErrorCode, errorKinds } from '../../src/errors.ts'
 import { budgetsFixture } from './budgets-fixture.ts'
 import { adviceFixture, requestFixture, totalsFixture } from './history-fixtures.ts'
 import { pinsFixture } from './pins-fixture.ts'
@@ -239,10 +239,12 @@ export interface FixtureService extends AsyncDisposable {
 }
 
 /** An error as the API answers it. */
-export function refusal(code: ErrorCode, message: string): Answer {
+export function refusal(code: ErrorCode, what: string, next?: string): Answer {
   const { status, type, code: short } = errorKinds[code]
+  const message = next === undefined ? what : `${what} ${next}`
+  const advice = next === undefined ? {} : { [adviceHeader]: encodeURIComponent(next) }
   const body = { error: { message, type, param: null, code: short } }
-  return { status, body, headers: { 'x-prefixd-error': code } }
+  return { status, body, headers: { 'x-prefixd-error': code, ...advice } }
 }
 
 /** `answers` are tried first, by path without its query. */

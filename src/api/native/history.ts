@@ -39,7 +39,9 @@ export function requestRoutes(server: Server, { service, limits }: ApiContext): 
       if (found !== null) return toRequest(found)
       throw new PrefixdError('PREFIXD_E_REQUEST_NOT_FOUND', `No request ${id} is remembered.`, {
         field: 'id',
-        next: 'Replies have theirs as x-request-id; GET /v1/requests lists the last ones.',
+        next:
+          '`prefixd why` explains the last one, GET /v1/requests lists the last ones; replies ' +
+          'have theirs as x-request-id.',
       })
     },
   )

@@ -3,7 +3,7 @@
  * through the dialect's own route, so that its prompt is the same to the token.
  */
 import type { FastifyRequest } from 'fastify'
-import { PrefixdError } from '../../errors.ts'
+import { adviceHeader, PrefixdError } from '../../errors.ts'
 import type { Dialect } from '../../pipeline/types.ts'
 import type { ApiContext, Server } from '../context.ts'
 import type { CacheObjectJson } from './schema.ts'
@@ -49,8 +49,10 @@ export function warmRoutes(server: Server, { answers }: ApiContext): void {
       })
       const told = answer.json<{ readonly model?: string; readonly cache?: CacheObjectJson }>()
       if (answer.statusCode !== 200 || told.cache === undefined || told.model === undefined) {
-        const code = answer.headers['x-prefixd-error']
-        if (code !== undefined) reply.header('x-prefixd-error', code)
+        for (const name of ['x-prefixd-error', adviceHeader]) {
+          const value = answer.headers[name]
+          if (value !== undefined) reply.header(name, value)
+        }
         return reply.code(answer.statusCode).send(told)
       }
       const { model, cache } = told
