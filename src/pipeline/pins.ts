@@ -15,6 +15,7 @@ import {
 import type { Pin, PinStore } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
+import { findPin, pinsNamed } from './find-prefix.ts'
 import type { PinList, PinSummary } from './types.ts'
 
 export interface PinContext {
@@ -80,32 +81,16 @@ export function createPins(context: PinContext): Pins {
     }
   }
 
-  function beginningWith(id: string): Pin[] {
-    const digits = id.toLowerCase()
-    return digits.length < 2 ? [] : current().filter(({ hash }) => hash.startsWith(digits))
-  }
-
   /** Of a prefix that is stored, or of a pin that waits for one. */
   function hashOf(id: string): string {
     try {
       return context.find(id).hash
     } catch (error) {
-      const [waiting, ...others] = beginningWith(id)
       const isUnknown = (error as PrefixdError).code === 'PREFIXD_E_PREFIX_NOT_FOUND'
-      if (waiting === undefined || others.length > 0 || !isUnknown) throw error
+      const [waiting, ...others] = isUnknown ? pinsNamed(current(), id) : []
+      if (waiting === undefined || others.length > 0) throw error
       return waiting.hash
     }
-  }
-
-  function named(id: string): Pin {
-    const found = beginningWith(id)
-    if (found.length === 1) return found[0] as Pin
-    const isUnknown = found.length === 0
-    throw new PrefixdError(
-      isUnknown ? 'PREFIXD_E_PREFIX_NOT_FOUND' : 'PREFIXD_E_PREFIX_AMBIGUOUS',
-      isUnknown ? `No pinned prefix begins with ${id}.` : `${id} begins several pinned ids.`,
-      { field: 'id', next: 'See what is pinned with `prefixd pin`.' },
-    )
   }
 
   async function forget(hashes: readonly string[]): Promise<void> {
@@ -136,7 +121,7 @@ export function createPins(context: PinContext): Pins {
   }
 
   async function unpin(id: string): Promise<PinSummary> {
-    const pin = named(id)
+    const pin = findPin(current(), id)
     const summary = summarise(pin)
     await forget([pin.hash])
     return summary

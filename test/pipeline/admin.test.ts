@@ -228,6 +228,16 @@ describe('pins', () => {
     expect(after.warnings).toEqual([])
   })
 
+  it('are named by a beginning of their ids that no other one has', async () => {
+    const hashes = ['feedfeedfeedfeed', 'feedbeeffeedfeed']
+    const waiting = hashes.map((hash) => ({ hash, untilMs: null, createdAtMs: 5 }))
+    const { admin } = await open(pinsInMemory(waiting))
+    const several = /^feed begins several pinned ids: feedfeedfeed, feedbeeffeed\.$/
+    await expect(admin.unpin('feed')).rejects.toThrowError(several)
+    await expect(admin.unpin('f')).rejects.toThrowError("'f' is not a prefix id")
+    expect(await admin.unpin('FEEDB')).toMatchObject({ id: 'feedbeeffeed' })
+  })
+
   it('that wait for their prefix are changed like others', async () => {
     const waiting = { hash: 'feedfeedfeedfeed', untilMs: null, createdAtMs: 5 }
     const { admin } = await open(pinsInMemory([waiting]))
