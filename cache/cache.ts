@@ -3,27 +3,19 @@
  */
 import { Admission } from './admission.ts'
 import { adoptStored } from './adopt.ts'
-import {
-  boundariesToSave,
-  boundaryFor,
-  boundaryKindsOf,
-  lastRestorable,
-  type PromptMarks,
-} from './boundaries.ts'
 import { Budgets } from './budgets.ts'
 import type { CacheOptions } from './cache-options.ts'
 import { cutBlocks } from './chain.ts'
 import { demote, readBack, writeThrough } from './chain-tiers.ts'
 import { DamageLog } from './damage.ts'
+import { decide } from './decision.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { CacheError, isOutOfRoom } from './errors.ts'
 import { Keeper, type Standing } from './keeper.ts'
 import { Keeping, type KeepRequest, type PinRefusal, reachOf } from './keeping.ts'
 import { type LeaseHost, type LeaseRequest, PrefixLease } from './lease.ts'
 import { type CacheListener, nobody } from './listener.ts'
-import { lookUp, nothingFound } from './lookup.ts'
 import { createNotes, type NamespaceNotes } from './notes.ts'
-import { makePlan } from './plan.ts'
 import { type CachedBlock, type CachedRecord, isGone, PrefixIndex } from './prefix-index.ts'
 import { RamStore } from './ram-store.ts'
 import { type Refilled, type RefillRequest, refill } from './refill.ts'
@@ -42,8 +34,6 @@ export interface CacheCounters {
   readonly failedWrites: number
   readonly refusedWrites: number
 }
-
-const noMarks: PromptMarks = { messageEnds: [] }
 
 export class Cache {
   readonly index: PrefixIndex
@@ -143,33 +133,14 @@ export class Cache {
 
   /** Decides what of a prompt is restored and takes a lease on it. Release it in a `finally`. */
   lease(request: LeaseRequest): PrefixLease {
-    const { hash64, blockTokens, boundaryTokens, reuse } = this.#options
-    const { layout, tokens } = request
-    const promptTokens = tokens.length
-    const needsBoundaries = boundaryKindsOf(layout).length > 0
-    const { messageEnds, breakpoints = [] } = request.marks ?? noMarks
-    const cuts = { promptTokens, blockTokens, boundaryTokens, reuse, messageEnds, breakpoints }
-    const canRead = request.read && layout.kinds.length > 0
-    const memory = { hash64, whenEvicted: this.#listener.whenEvicted, nowMs: this.#options.now() }
-    const { blocks, ...stored } = canRead ? lookUp(this.index, request, cuts, memory) : nothingFound
-    const plan = makePlan({
-      promptTokens,
-      lastRestorable: lastRestorable(cuts),
-      reuse,
-      layout,
-      ...stored,
-      boundaries: needsBoundaries ? boundariesToSave(cuts) : [],
-      rates: request.rates,
-      read: request.read,
-    })
+    const { hash64, now } = this.#options
+    const memory = { hash64, whenEvicted: this.#listener.whenEvicted, nowMs: now() }
+    const { plan, blocks, shared } = decide(this.index, request, this.#options, memory)
     const root = this.index.root(request.namespace)
-    const wished = [...breakpoints, ...messageEnds.slice(0, 1)]
-    const shared = wished.map((mark) => boundaryFor(mark, cuts))
     const { prefillTokensPerMs } = request.rates
-    const chain = { root, spill: request.spill, kinds: layout.kinds, shared }
-    const place = { ...chain, prefillTokensPerMs }
+    const chain = { root, spill: request.spill, kinds: request.layout.kinds, shared }
     this.#openLeases++
-    return new PrefixLease(this.#host, plan, place, blocks)
+    return new PrefixLease(this.#host, plan, { ...chain, prefillTokensPerMs }, blocks)
   }
 
   /**
