@@ -1,16 +1,18 @@
 /**
  * The records of single groups, in the order of going. The order of a tier has those of everybody,
  * and walking past all of the others for every victim takes milliseconds: so one walk remembers
- * what it meets of the group. Who was used since then is left out, until the next walk meets it.
+ * what it meets of the group. It goes list by list, since putting others in their order would take
+ * most of its time. Who was used since then is left out, until the next walk meets it.
  */
 import { idler } from './evict.ts'
 import type { CachedRecord } from './prefix-index.ts'
 import type { RecordOrder } from './record-order.ts'
 import type { Group } from './shares.ts'
 
-/** The next one to go stands last. */
+/** Of each list the next one to go stands last. */
 interface Met {
-  readonly rows: CachedRecord[]
+  /** By what they are worth. */
+  readonly rows: readonly CachedRecord[][]
   readonly boundaries: CachedRecord[]
   readonly atMs: number
 }
@@ -47,8 +49,9 @@ export class GroupOrder {
   #walk({ has }: Group): Met {
     const { order, now } = this.#options
     const isOwn = ({ block }: CachedRecord) => has(block.namespace)
-    const boundaries = [...order.spare, ...order.boundaries].filter(isOwn).reverse()
-    return { rows: [...order.rows].filter(isOwn).reverse(), boundaries, atMs: now() }
+    const rows = order.rows.lists.map((list) => list.newestOf(isOwn))
+    const boundaries = [...order.boundaries.newestOf(isOwn), ...order.spare.newestOf(isOwn)]
+    return { rows: rows.filter(({ length }) => length > 0), boundaries, atMs: now() }
   }
 
   #next(
@@ -56,13 +59,40 @@ export class GroupOrder {
     boundariesYield: boolean,
     mayGo: (record: CachedRecord) => boolean,
   ): CachedRecord | null {
+    const isIdle = ({ block }: CachedRecord) => block.lastUsedAtMs <= atMs
     const isLeft = (record: CachedRecord) =>
-      record.block.lastUsedAtMs <= atMs && record.block.leases === 0 && mayGo(record)
+      isIdle(record) && record.block.leases === 0 && mayGo(record)
     const boundary = lastOf(boundaries, isLeft)
-    const row = boundary !== null && boundariesYield ? null : lastOf(rows, isLeft)
+    const list = boundary !== null && boundariesYield ? null : this.#idlest(rows, isIdle, isLeft)
+    const row = list?.at(-1) ?? null
     const chosen = idler(this.#options.order, boundary, row)
-    if (chosen !== null) (chosen === row ? rows : boundaries).pop()
+    if (chosen !== null) (chosen === row ? list : boundaries)?.pop()
     return chosen
+  }
+
+  /**
+   * The list that ends with who goes first of all. Only in their turn are they asked whether they
+   * may: a block that others stand on may when these have gone.
+   */
+  #idlest(
+    lists: readonly CachedRecord[][],
+    isIdle: (record: CachedRecord) => boolean,
+    isLeft: (record: CachedRecord) => boolean,
+  ): CachedRecord[] | null {
+    for (;;) {
+      let idlest: CachedRecord[] | null = null
+      let longestMs = 0
+      for (const list of lists) {
+        const next = lastOf(list, isIdle)
+        const idleMs = next === null ? 0 : this.#options.order.idleMs(next)
+        if (idleMs <= longestMs) continue
+        longestMs = idleMs
+        idlest = list
+      }
+      const next = idlest?.at(-1)
+      if (next === undefined || isLeft(next)) return idlest
+      idlest?.pop()
+    }
   }
 }
 

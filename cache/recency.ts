@@ -67,6 +67,15 @@ export class RecencyList<Item extends object> {
     this.#count--
   }
 
+  /** Those of all items that are wanted, from the newest to the oldest. */
+  newestOf(isWanted: (item: Item) => boolean): Item[] {
+    const wanted: Item[] = []
+    for (let item = this.#newest; item !== null; item = this.#linksOf(item).older) {
+      if (isWanted(item)) wanted.push(item)
+    }
+    return wanted
+  }
+
   /** From the oldest to the newest. The item at hand may be removed while iterating. */
   *[Symbol.iterator](): Generator<Item> {
     let item = this.#oldest

@@ -10,11 +10,13 @@ import { RetentionOrder } from './retention-order.ts'
 
 export interface RecordOrder {
   /** From the least to the most worth keeping. */
-  readonly rows: Iterable<CachedRecord>
-  /** From the least to the most recently used, as those below. */
-  readonly boundaries: Iterable<CachedRecord>
+  readonly rows: Iterable<CachedRecord> & {
+    /** The same by what they are worth. */
+    readonly lists: readonly RecencyList<CachedRecord>[]
+  }
+  readonly boundaries: RecencyList<CachedRecord>
   /** Boundaries that others of their chain replace nearly as well, since they became so. */
-  readonly spare: Iterable<CachedRecord>
+  readonly spare: RecencyList<CachedRecord>
   /** How long a record has been idle, for what it is worth: who is the longest goes first. */
   idleMs(record: CachedRecord): number
 }

@@ -39,6 +39,11 @@ export class RetentionOrder<Item extends object> {
     return this.#lists.reduce((sum, { count }) => sum + count, 0)
   }
 
+  /** Those of each class, from the least to the most recently used; classes of none left out. */
+  get lists(): readonly RecencyList<Item>[] {
+    return this.#lists.filter(({ count }) => count > 0)
+  }
+
   /** Puts an item at the recent end of its class, wherever it stood before. O(1). */
   touch(item: Item): void {
     this.#options.linksOf(item).list?.remove(item)

@@ -44,7 +44,7 @@ function toShare(text: string, at: number): Share {
   if (share !== null) return share
   throw new PrefixdError('PREFIXD_E_INVALID_VALUE', `A share must be ${shareForm}.`, {
     field: `shares[${at}]`,
-    next: 'An empty list lifts all of them.',
+    next: 'An empty list, or `prefixd budget --share none`, lifts all of them.',
   })
 }
 
