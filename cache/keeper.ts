@@ -64,6 +64,13 @@ export class Keeper {
     }
   }
 
+  /** As `used`, for a block that no request has used since the start. */
+  reckon(block: { keepClass: number }, use: Use): void {
+    if (this.#eviction === 'lru') return
+    this.#usualMsPerMebibyte = msPerMebibyte(use) ?? this.#usualMsPerMebibyte
+    block.keepClass = keepClassOf({ ...use, uses: this.#counts.of(use.key) })
+  }
+
   /** Requests that have used the block of this name, also before it was evicted. */
   usesOf(hash: string): number {
     return this.#counts.of(useKeyOf(hash))

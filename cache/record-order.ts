@@ -103,6 +103,11 @@ export class TierOrder implements RecordOrder {
     if (isNew) this.#options.onEntered(record)
   }
 
+  /** It is worth more or less than before, and was not used meanwhile. */
+  reclass(record: CachedRecord): void {
+    if (this.#options.linksOf(record).list !== null) this.putOldest(record)
+  }
+
   /** A boundary has become spare, or is so no longer. */
   regroup(record: CachedRecord): void {
     if (this.#options.linksOf(record).list !== null) this.touch(record)

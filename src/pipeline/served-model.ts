@@ -7,6 +7,7 @@ import { type GenerateContext, generate } from './generate.ts'
 import { writeNote } from './namespace-note.ts'
 import { createPrefetch, noPrefetch } from './prefetch.ts'
 import { createRateMeter } from './rates.ts'
+import { reckonStored } from './reckon-stored.ts'
 import { createTally, savedPrefill, type Tally } from './tally.ts'
 import type {
   GenerateEvent,
@@ -87,7 +88,11 @@ export function serveModel(options: ModelOptions, shared: SharedByModels): Serve
       info = ready
       measured = measuredAs(ready, weightsDigest, cache.blockTokens)
       const earlier = shared.rates.latest(measured)
-      if (earlier !== null) rates.goOnFrom(earlier)
+      if (earlier === null) return
+      rates.goOnFrom(earlier)
+      reckonStored(cache, id, earlier).catch((error) =>
+        shared.warn('what was stored earlier goes by its last use alone', error),
+      )
     },
     () => undefined,
   )

@@ -1,18 +1,26 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Cache } from '../../cache/index.ts'
+import { type Cache, reckon } from '../../cache/index.ts'
 import { isBlock } from '../../cache/prefix-index.ts'
 import type { Namespace } from '../../cache/types.ts'
-import { createMemorySsd } from '../support/memory-ssd.ts'
+import { createMemorySsd, type MemorySsd } from '../support/memory-ssd.ts'
 import { blockTokens, mebibyte, openToyCache } from '../support/open-toy-cache.ts'
 import { beginLease, noRates, serveToy, tokensOf } from '../support/toy-engine.ts'
 
 /** Two whole blocks that no other prompt has. */
 const prompt = (number: number) => tokensOf([number * 100_000, 2 * blockTokens])
 
-function open(eviction: 'retention' | 'lru', more: { ssd?: boolean; blocks?: number } = {}) {
-  let nowMs = 1_800_000_000_000
-  const ssd = more.ssd === true ? createMemorySsd((more.blocks ?? 6) * mebibyte) : null
+interface Opened {
+  readonly ssd?: boolean
+  readonly blocks?: number
+  readonly content?: MemorySsd
+}
+
+let nowMs = 1_800_000_000_000
+
+function open(eviction: 'retention' | 'lru', more: Opened = {}) {
+  const empty = () => (more.ssd === true ? createMemorySsd((more.blocks ?? 6) * mebibyte) : null)
+  const ssd = more.content ?? empty()
   const ramBlocks = more.ssd === true ? 64 : (more.blocks ?? 6)
   const { cache } = openToyCache({ eviction, ramBlocks, ssd, now: () => nowMs })
   const serve = async (number: number, options: Parameters<typeof serveToy>[2] = {}) => {
@@ -21,7 +29,8 @@ function open(eviction: 'retention' | 'lru', more: { ssd?: boolean; blocks?: num
     await cache.flush()
     return served
   }
-  return { cache, serve }
+  const reopen = () => open(eviction, { ...more, content: (ssd as MemorySsd).reopen() })
+  return { cache, serve, reopen }
 }
 
 const isKept = async (cache: Cache, number: number, namespace?: Namespace) => {
@@ -62,6 +71,28 @@ describe('retention', () => {
     for (const number of [2, 3, 4]) await serve(number, { rates: fast, namespace: other })
     expect(await isKept(cache, 1)).toBe(true)
     expect(await isKept(cache, 2, other)).toBe(false)
+  })
+
+  it('knows after a restart what computing costs, once it is told the speeds', async () => {
+    for (const isTold of [true, false]) {
+      const { cache: before, serve, reopen } = open('retention', { ssd: true })
+      await serve(1, { rates: slow })
+      for (const number of [2, 3]) await serve(number, { rates: fast, namespace: other })
+      await before.close()
+      const after = reopen()
+      const turn = async () => {}
+      for (const [rates, isOther] of [
+        [slow, false],
+        [fast, true],
+      ] as const) {
+        const isOwn = (namespace: Namespace) => (namespace === other) === isOther
+        const { prefillTokensPerMs } = rates
+        if (isTold) await reckon(after.cache.upkeep, { isOwn, prefillTokensPerMs, turn })
+      }
+      await after.serve(4, { rates: fast, namespace: other })
+      await after.cache.evict([...after.cache.index.blocks()].reverse(), 'ram')
+      expect(await isKept(after.cache, 1)).toBe(isTold)
+    }
   })
 
   it('remembers the uses of what has gone', async () => {
