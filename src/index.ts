@@ -5,7 +5,6 @@
  */
 export type {
   CacheObjectJson,
-  CacheStatsJson,
   ErrorBodyJson,
   EvictReportJson,
   EvictRequestJson,
@@ -14,8 +13,8 @@ export type {
   PrefixPageJson,
   PrefixQueryString,
   PrefixSummaryJson,
-  TierStatsJson,
   WorkerJson,
   WorkerListJson,
 } from './api/native/schema.ts'
+export type { CacheStatsJson, TierStatsJson } from './api/native/stats-schema.ts'
 export { type ErrorCode, type ErrorDetails, errorKinds, kindOf, PrefixdError } from './errors.ts'

@@ -2,12 +2,8 @@
 import { expect, test } from 'vitest'
 import { complete, completeCold, Refusal } from '../bench/completions-client.ts'
 import type { FakeOptions } from '../engines/fake/options.ts'
-import type {
-  CacheObjectJson,
-  CacheStatsJson,
-  PrefixPageJson,
-  WorkerJson,
-} from '../src/api/native/schema.ts'
+import type { CacheObjectJson, PrefixPageJson, WorkerJson } from '../src/api/native/schema.ts'
+import type { CacheStatsJson } from '../src/api/native/stats-schema.ts'
 import {
   createServiceFolder,
   fakeTokens,

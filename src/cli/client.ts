@@ -8,7 +8,6 @@ import type {
   TotalsReportJson,
 } from '../api/native/history-schema.ts'
 import type {
-  CacheStatsJson,
   ErrorBodyJson,
   EvictReportJson,
   EvictRequestJson,
@@ -29,6 +28,7 @@ import type {
   SessionListJson,
   SessionResumedJson,
 } from '../api/native/session-schema.ts'
+import type { CacheStatsJson } from '../api/native/stats-schema.ts'
 import type {
   ImportReportJson,
   VerifyEventJson,

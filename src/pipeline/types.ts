@@ -11,12 +11,14 @@ import type {
   TokenBias,
   TokenLogprobs,
 } from '../../engines/types.ts'
-import type { CacheAdmin, SessionAdmin, Transfer, WorkerReport } from './admin-types.ts'
+import type { CacheAdmin, Transfer, WorkerReport } from './admin-types.ts'
 import type { BudgetAdmin } from './budget-types.ts'
 import type { CacheEvent } from './cache-event-types.ts'
+import type { SessionAdmin } from './session-types.ts'
 
 export type * from './admin-types.ts'
 export type * from './cache-event-types.ts'
+export type * from './session-types.ts'
 
 /**
  * Where a client says that others will share its prompt up to: behind so many characters of a

@@ -1,6 +1,6 @@
 /** What hygiene does to a chat, seen by those who send it: on, off, reported, counted. */
 import { expect, test } from 'vitest'
-import type { CacheStatsJson } from '../../src/api/native/schema.ts'
+import type { CacheStatsJson } from '../../src/api/native/stats-schema.ts'
 import { createServiceFolder, fakeFlags, type TestService } from '../support/start-service.ts'
 
 const rules = 'You are a careful engineer. '.repeat(20)

@@ -3,12 +3,12 @@ import Value from 'typebox/value'
 import { expect, test } from 'vitest'
 import { toWorker } from '../../src/api/native/render.ts'
 import {
-  CacheStatsSchema,
   EvictReportSchema,
   PrefixDetailSchema,
   PrefixPageSchema,
   WorkerListSchema,
 } from '../../src/api/native/schema.ts'
+import { CacheStatsSchema } from '../../src/api/native/stats-schema.ts'
 import { createServer } from '../../src/api/server.ts'
 import type { Service } from '../../src/pipeline/types.ts'
 import { scriptedBudgets } from '../support/scripted-budgets.ts'

@@ -2,13 +2,13 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type {
-  CacheStatsJson,
   EvictReportJson,
   EvictRequestJson,
   PrefixDetailJson,
   PrefixPageJson,
   PrefixSummaryJson,
 } from '../../src/api/native/schema.ts'
+import type { CacheStatsJson } from '../../src/api/native/stats-schema.ts'
 import { adviceHeader, type ErrorCode, errorKinds } from '../../src/errors.ts'
 import { budgetsFixture } from './budgets-fixture.ts'
 import { adviceFixture, requestFixture, totalsFixture } from './history-fixtures.ts'

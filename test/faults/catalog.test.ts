@@ -8,7 +8,7 @@ import type {
   RequestListJson,
   TotalsReportJson,
 } from '../../src/api/native/history-schema.ts'
-import type { CacheStatsJson } from '../../src/api/native/schema.ts'
+import type { CacheStatsJson } from '../../src/api/native/stats-schema.ts'
 import {
   createServiceFolder,
   fakeFlags,

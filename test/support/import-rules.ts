@@ -24,7 +24,7 @@ const cacheTypes = 'cache/types\\.ts'
 const engineTypes = 'engines/types\\.ts'
 const cliPackages = ['@stricli/core', 'close-with-grace', 'eventsource-parser/stream']
 const catalogTypes = 'src/catalog/types\\.ts'
-const pipelineTypes = 'src/pipeline/((admin|budget|cache-event)-)?types\\.ts'
+const pipelineTypes = 'src/pipeline/((admin|budget|cache-event|session)-)?types\\.ts'
 
 export const importRules: readonly ImportRule[] = [
   // The vocabulary and the interfaces: types only.
@@ -162,7 +162,7 @@ export const importRules: readonly ImportRule[] = [
     values: anyOf('src/(cli|config|models|environment|simulate)/.*', errors, node, ...cliPackages),
     types: anyOf(
       pipelineTypes,
-      'src/api/native/((budgets|events|history|session|upkeep)-)?schema\\.ts',
+      'src/api/native/((budgets|events|history|session|stats|upkeep)-)?schema\\.ts',
     ),
   },
   {

@@ -1,7 +1,9 @@
 /** The JSON of what was served: `/v1/requests`, and totals of hours and days. See schema.ts. */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { AdviceStepSchema, CacheObjectSchema, count, milliseconds, nullable } from './schema.ts'
+import { CacheObjectSchema } from './schema.ts'
+import { AdviceStepSchema } from './stats-schema.ts'
+import { count, milliseconds, nullable } from './values.ts'
 
 const StatusSchema = Type.Union([
   Type.Literal('hit'),

@@ -15,8 +15,6 @@ import type {
 } from '../../pipeline/types.ts'
 import { toShares } from './budgets.ts'
 import type {
-  AdviceStepJson,
-  CacheStatsJson,
   EvictReportJson,
   LayoutJson,
   PinJson,
@@ -26,6 +24,7 @@ import type {
   PrefixSummaryJson,
   WorkerJson,
 } from './schema.ts'
+import type { AdviceStepJson, CacheStatsJson } from './stats-schema.ts'
 import type { SsdWritesJson } from './writes-schema.ts'
 
 const daysPerYear = 365

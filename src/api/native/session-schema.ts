@@ -1,8 +1,7 @@
 /** The JSON of `/v1/sessions`. */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { TierSchema } from './schema.ts'
-import { exactly } from './values.ts'
+import { exactly, TierSchema } from './values.ts'
 
 const count = Type.Integer({ minimum: 0 })
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>

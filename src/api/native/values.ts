@@ -9,3 +9,9 @@ export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(sch
 /** A body that changes something: a field that nobody knows was meant to say something else. */
 export const exactly = <T extends TProperties>(fields: T, more: { minProperties?: number } = {}) =>
   Type.Object(fields, { additionalProperties: false, ...more })
+
+export const TierSchema = Type.Union([Type.Literal('ram'), Type.Literal('ssd')])
+
+/** One value for each tier. */
+export const perTier = <T extends TProperties[string]>(schema: T) =>
+  Type.Object({ ram: schema, ssd: schema })

@@ -1,6 +1,6 @@
 /** `prefixd advise`: what more room would have served, of what was evicted and then wanted. */
 import type { AdviceJson } from '../../api/native/history-schema.ts'
-import type { AdviceStepJson } from '../../api/native/schema.ts'
+import type { AdviceStepJson } from '../../api/native/stats-schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { type ClientFlags, connect } from '../connection.ts'
 import { type CliContext, style, writeJson, writeLines } from '../context.ts'

@@ -1,5 +1,5 @@
 /** `prefixd stats`: is it hitting, from where, how full is each tier, what did it save? */
-import type { CacheStatsJson } from '../../api/native/schema.ts'
+import type { CacheStatsJson } from '../../api/native/stats-schema.ts'
 import { limits } from '../../config/limits.ts'
 import type { Client } from '../client.ts'
 import { type ClientFlags, connect } from '../connection.ts'

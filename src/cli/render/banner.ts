@@ -1,5 +1,6 @@
 /** What `prefixd serve` says when it is ready: where, what, and what is still there. */
-import type { CacheStatsJson, TierStatsJson, WorkerJson } from '../../api/native/schema.ts'
+import type { WorkerJson } from '../../api/native/schema.ts'
+import type { CacheStatsJson, TierStatsJson } from '../../api/native/stats-schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { formatCount, formatPlural } from './count.ts'
 import { printable } from './text.ts'

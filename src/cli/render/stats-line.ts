@@ -1,5 +1,5 @@
 /** One line of `prefixd stats --watch` into a pipe, in the manner of `redis-cli --stat`. */
-import type { CacheStatsJson } from '../../api/native/schema.ts'
+import type { CacheStatsJson } from '../../api/native/stats-schema.ts'
 import { threeDigits } from './count.ts'
 import { formatClock } from './duration.ts'
 import { pad } from './text.ts'

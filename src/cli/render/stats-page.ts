@@ -1,5 +1,9 @@
 /** The page of `prefixd stats`: the operator's questions, in their order. */
-import type { CacheStatsJson, ModelStatsJson, TierStatsJson } from '../../api/native/schema.ts'
+import type {
+  CacheStatsJson,
+  ModelStatsJson,
+  TierStatsJson,
+} from '../../api/native/stats-schema.ts'
 import { formatSize } from '../../config/sizes.ts'
 import { style, type Terminal } from '../context.ts'
 import { bar } from './bar.ts'

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { CacheStatsJson } from '../../../src/api/native/schema.ts'
+import type { CacheStatsJson } from '../../../src/api/native/stats-schema.ts'
 import { createServiceFolder, fakeFlags, type TestService } from '../../support/start-service.ts'
 
 const keyOf = (name: string): string => `sk-${name.padEnd(20, '0')}`
