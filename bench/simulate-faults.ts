@@ -29,6 +29,7 @@ function summaryOf({ steps, episodes, events, counts, digest }: SimulationReport
     [counts.workerDeaths, 'worker deaths'],
     [counts.damages, 'flipped bits'],
     [counts.resizes, 'changed budgets'],
+    [counts.fullShares, 'used-up shares'],
     [counts.audits, 'audits'],
     [counts.asked, 'acknowledged prefixes asked for'],
     [counts.askedWhole, 'of them owed whole'],

@@ -38,6 +38,7 @@ const profile: Profile = {
   promptTokensMax: 200,
   answerTokensMax: 12,
   rots: false,
+  shares: {},
 }
 const clients = 4
 /** Prompts of earlier lives that are asked for again at each start. */

@@ -8,6 +8,8 @@ export interface EpisodeCounts {
   damages: number
   /** Changes of a tier's budget. */
   resizes: number
+  /** Times that a group had used up its share of a tier. */
+  fullShares: number
   audits: number
   /** Acknowledged prefixes that an audit asked for, and of how many all of it was owed. */
   asked: number
@@ -22,6 +24,7 @@ export const noCounts: Readonly<EpisodeCounts> = {
   workerDeaths: 0,
   damages: 0,
   resizes: 0,
+  fullShares: 0,
   audits: 0,
   asked: 0,
   askedWhole: 0,

@@ -9,10 +9,11 @@ import { type EpisodeCounts, noCounts } from './counts.ts'
 import { leaksOf, overBudget } from './invariants.ts'
 import type { Journal } from './journal.ts'
 import { createMishaps, pressureBytes } from './mishaps.ts'
-import { type Profile, pickProfile } from './profile.ts'
+import { otherSalt, type Profile, pickProfile } from './profile.ts'
 import { type Acknowledged, createPromises } from './promises.ts'
 import { createDesk, type Wanted } from './requests.ts'
 import { openService, type ServiceLife, workerOptions } from './service-life.ts'
+import { createShareWatch, nearShare, overShare } from './share-watch.ts'
 import { createStore } from './store.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
@@ -48,14 +49,16 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
   const conversations = createConversations(random, profile.promptTokensMax)
   const counts: EpisodeCounts = { ...noCounts }
   const mishaps = createMishaps({ random, journal, profile, store, desk, counts })
+  const shares = createShareWatch(counts)
   let life: ServiceLife | null = null
 
   /** One event, and what must hold at any time. */
   async function turn(): Promise<boolean> {
     const hasTurned = await clock.step()
     if (life !== null) {
-      if (life.tier.freeBytes() < pressureBytes) store.mayEvict = true
-      for (const wrong of overBudget(life)) journal.broken(wrong)
+      store.mayEvict ||=
+        life.tier.freeBytes() < pressureBytes || nearShare(life.cache, 'ssd', pressureBytes)
+      for (const wrong of [...overBudget(life), ...shares.look(life.cache)]) journal.broken(wrong)
     }
     journal.check()
     return hasTurned
@@ -83,14 +86,14 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
   }
 
   async function open(): Promise<ServiceLife> {
+    shares.forget()
     const opening = openService({ ...options, profile, openTier: store.openTier })
     life = await until(opening, 'opening the store')
     journal.note(`open: ${life.cache.index.blockCount} blocks`)
+    const refillFailed = (error: unknown): void => journal.broken(`the refill failed: ${error}`)
     if (random.next() < 0.5) void life.refill(AbortSignal.timeout(10_000)).catch(refillFailed)
     return life
   }
-
-  const refillFailed = (error: unknown): void => journal.broken(`the refill failed: ${error}`)
 
   /** The process dies between two events, which is at any await of anybody. */
   async function die(powerFails: boolean): Promise<void> {
@@ -137,6 +140,8 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     const service = life
     if (service === null) return
     await resizeBack(service)
+    await until(service.cache.budgets.evictSurplus(), 'the way down to the shares')
+    for (const wrong of overShare(service.cache)) journal.broken(wrong)
     for (const leak of leaksOf(service, store)) journal.broken(`leak: ${leak}`)
     journal.check()
     const asked = new Set<Acknowledged>()
@@ -173,7 +178,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     const wanted: Wanted = {
       prompt: conversations.nextPrompt(),
       answerTokens: random.integer(1, profile.answerTokensMax),
-      salt: random.pick(['', '', 'other']),
+      salt: random.pick(['', '', otherSalt]),
       read: random.next() < 0.95,
       write: random.next() < 0.95,
       spill: random.next() < 0.9,
@@ -228,6 +233,7 @@ export async function beginEpisode(options: EpisodeOptions): Promise<Episode> {
     [6, () => void store.heal()],
     [2, evict],
     [2, () => mishaps.resize(life)],
+    [1, () => mishaps.redivide(life)],
     [1, restart],
     [3, audit],
   ]

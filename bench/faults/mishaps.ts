@@ -2,9 +2,10 @@
 import type { Random } from '../random.ts'
 import type { EpisodeCounts } from './counts.ts'
 import type { Journal } from './journal.ts'
-import type { Profile } from './profile.ts'
+import { leastRamBytes, type Profile, pickShares } from './profile.ts'
 import type { Desk } from './requests.ts'
 import type { ServiceLife } from './service-life.ts'
+import { nearShare } from './share-watch.ts'
 import type { Store } from './store.ts'
 
 export interface MishapOptions {
@@ -26,12 +27,12 @@ export interface Mishaps {
   worsen(): void
   /** A tier's budget changes, mostly to less; what is there takes its time. */
   resize(life: ServiceLife | null): void
+  /** Other groups get other shares, where there are any. */
+  redivide(life: ServiceLife | null): void
 }
 
 /** So near to full, records may be evicted. */
 export const pressureBytes = 24 * 1024 * 1024
-/** See `pickProfile`. */
-const leastRamBytes = 3 * 1024 * 1024
 
 export function createMishaps(options: MishapOptions): Mishaps {
   const { random, journal, profile, store, desk, counts } = options
@@ -81,6 +82,15 @@ export function createMishaps(options: MishapOptions): Mishaps {
         if (life.tier.usage().usedBytes + pressureBytes > sizeBytes) store.mayEvict = true
         void budgets.resizeSsd(sizeBytes)
       }
+    },
+
+    redivide(life) {
+      if (life === null || Object.keys(profile.shares).length === 0) return
+      const shares = pickShares(random)
+      journal.note(`shares: ${JSON.stringify(shares)}`)
+      life.divide(shares)
+      // What is too much now goes in a moment.
+      store.mayEvict ||= nearShare(life.cache, 'ssd', pressureBytes)
     },
   }
 }

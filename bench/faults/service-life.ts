@@ -16,7 +16,7 @@ import { createRateMeter, type RateMeter } from '../../src/pipeline/rates.ts'
 import type { GenerateEvent, GenerateRequest } from '../../src/pipeline/types.ts'
 import type { Random } from '../random.ts'
 import type { Journal } from './journal.ts'
-import { blockTokens, contextTokens, type Profile } from './profile.ts'
+import { blockTokens, contextTokens, otherSalt, type Profile, type Shares } from './profile.ts'
 import { diedOfFault, startLife, type WorkerClock } from './worker-life.ts'
 
 export interface World {
@@ -39,6 +39,8 @@ export interface ServiceLife {
     isPatient?: boolean,
   ): AsyncGenerator<GenerateEvent>
   namespaceFor(salt: string): Namespace
+  /** As the service does when it starts, and when an operator asks. */
+  divide(shares: Shares): void
   killWorker(): void
   /** Fills the RAM tier again; stops with the signal. */
   refill(signal: AbortSignal): Promise<unknown>
@@ -89,6 +91,8 @@ export async function openService(world: World): Promise<ServiceLife> {
   const info = await engine.ready()
   const namespaceFor = (salt: string): Namespace =>
     namespaceOf({ fingerprint: info.fingerprint, weightsDigest, blockTokens, salt })
+  const divide = shareOut(cache, namespaceFor(otherSalt), warn)
+  divide(profile.shares)
   const rates = createRateMeter()
   const prefetch = createPrefetch((error) => journal.broken(`reading ahead failed: ${error}`))
   return {
@@ -96,6 +100,7 @@ export async function openService(world: World): Promise<ServiceLife> {
     engine,
     tier,
     namespaceFor,
+    divide,
     generate: (request, signal, isPatient = false) =>
       generate(
         request,
@@ -128,6 +133,19 @@ export async function openService(world: World): Promise<ServiceLife> {
       await engine.close(limits.drainMs)
       await cache.close()
     },
+  }
+}
+
+/** Two tenants of one model; the namespace is that of b. */
+function shareOut(
+  cache: Cache,
+  ofB: Namespace,
+  warn: (message: string, error: unknown) => void,
+): ServiceLife['divide'] {
+  cache.shares.groupBy((namespace) => ['model:fake', namespace === ofB ? 'tenant:b' : 'tenant:a'])
+  return (shares) => {
+    cache.shares.limit(new Map(Object.entries(shares)))
+    cache.budgets.evictSurplus().catch((error) => warn('a share could not be enforced', error))
   }
 }
 

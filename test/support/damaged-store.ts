@@ -40,6 +40,7 @@ export const damagedProfile: Profile = {
   promptTokensMax: 80,
   answerTokensMax: 3,
   rots: true,
+  shares: {},
 }
 
 /** Has the key of the store as hex digits, where it is encrypted. */
