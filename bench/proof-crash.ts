@@ -1,7 +1,7 @@
 /**
- * `npm run proof:crash`: kill -9 of real processes while they open, restore, save and evict, and of
- * whole services while they save. Ends with 0 only when no restore was wrong and every acknowledged
- * block was there.
+ * `npm run proof:crash`: kill -9 of real processes while they open, restore, save, evict and change
+ * their budgets, and of whole services while they save. Ends with 0 only when no restore was wrong
+ * and every acknowledged block was there that had not been told to leave.
  */
 import { parseArgs } from 'node:util'
 import { killAgainAndAgain, killFindings } from './crash/kills.ts'
@@ -16,9 +16,10 @@ const usage = `npm run proof:crash -- [--kills 1000] [--service-kills 20] [--rea
                        [--seed N]
 
 Kills processes with -9 at random moments: first one that has the pipeline, the cache and the fake
-engine in it, then whole services with the fake engine, whose answers depend on every restored byte,
-and at last services with the real model. The seed is printed; it repeats the prompts. With a key in
-PREFIXD_ENCRYPT_KEY the first one's store is encrypted.`
+engine in it, whose tiers get smaller and larger meanwhile, then whole services with the fake
+engine, whose answers depend on every restored byte, and at last services with the real model. The
+seed is printed; it repeats the prompts. With a key in PREFIXD_ENCRYPT_KEY the first one's store is
+encrypted.`
 
 function readCount(name: string, text: string): number {
   const count = Number(text)

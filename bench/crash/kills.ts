@@ -1,6 +1,7 @@
 /**
  * kill -9 of one process after the other on one directory, at any moment of opening, restoring,
- * saving and evicting. Each process looks for what those before it have acknowledged.
+ * saving, evicting and changing budgets. Each process looks for what those before it have
+ * acknowledged.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,6 +31,10 @@ export interface KillReport {
   readonly wrong: readonly string[]
   readonly restoredTokens: number
   readonly removals: number
+  /** Changes of a budget. */
+  readonly resizes: number
+  /** Records that a smaller budget has had written to another place. */
+  readonly moves: number
   /** Kills before the process had looked for all that was promised. */
   readonly early: number
   readonly openMs: readonly number[]
@@ -67,6 +72,8 @@ export async function killAgainAndAgain(options: KillOptions): Promise<KillRepor
     wrong: [] as string[],
     restoredTokens: 0,
     removals: 0,
+    resizes: 0,
+    moves: 0,
     early: 0,
     openMs: [] as number[],
   }
@@ -113,7 +120,9 @@ function read(lines: readonly string[], promised: Set<string>, report: Counts): 
     } else if (line.startsWith('-')) {
       // Whether a removal that had begun was committed is not known: both is right.
       if (promised.delete(line.slice(1))) report.removals += 1
-    } else if (line.startsWith('lost ')) report.lost += 1
+    } else if (line === 'resized') report.resizes += 1
+    else if (line === 'moving') report.moves += 1
+    else if (line.startsWith('lost ')) report.lost += 1
     else if (line.startsWith('wrong ')) report.wrong.push(line)
     else if (line.startsWith('checked ')) report.restoredTokens += Number(line.slice(8))
     else if (line.startsWith('open ')) report.openMs.push(Number(line.slice(5)))
@@ -172,7 +181,7 @@ function startTarget(directory: string, seed: number, scratch: Scratch): Target 
 const manyKills = 100
 
 export function killFindings(report: KillReport): Finding[] {
-  const { kills, lost, wrong, lookedFor } = report
+  const { kills, lost, wrong, lookedFor, early, removals, resizes, moves } = report
   const about = (claim: string, holds: boolean, found: string): Finding => ({
     claim: `killed process: ${claim}`,
     holds,
@@ -192,8 +201,8 @@ export function killFindings(report: KillReport): Finding[] {
     ),
     about(
       'kills come at any time',
-      kills < manyKills || (report.early > 0 && report.removals > 0),
-      `${report.early} while opening, ${report.removals} blocks removed`,
+      kills < manyKills || [early, removals, resizes, moves].every((count) => count > 0),
+      `${early} while opening, ${removals} removals, ${resizes} changed budgets, ${moves} moves`,
     ),
   ]
 }

@@ -1,18 +1,21 @@
 /**
  * A process to be killed: the pipeline, the cache and the SSD tier with the fake engine inside. It
- * saves, evicts and restores as fast as it can. Arguments: directory, seed. It loads everything,
- * waits for a line on its standard input, which names the file of what its predecessors have
- * promised, opens the directory, looks for all of that, and then works until it is killed.
+ * saves, evicts, restores and changes its budgets as fast as it can. Arguments: directory, seed. It
+ * loads everything, waits for a line on its standard input, which names the file of what its
+ * predecessors have promised, opens the directory, looks for all of that, and then works until it
+ * is killed.
  *
  * What it says is out before it goes on: `open N`, `lost HASH`, `wrong WHAT`, `checked TOKENS`,
- * `ready`, `+HASH …` for what is acknowledged, and `-HASH` before a removal begins.
+ * `ready`, `+HASH …` for what is acknowledged, `-HASH` before a removal begins, whatever it makes
+ * room for, `resized` when a budget has changed, and `moving` before what lies behind the tier's
+ * end is written again.
  */
 import { readFileSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import xxhash from 'xxhash-wasm'
 import { cutBlocks } from '../../cache/chain.ts'
 import type { Cache } from '../../cache/index.ts'
-import { isBlock, recordOf } from '../../cache/prefix-index.ts'
+import { type CachedBlock, isBlock, recordOf } from '../../cache/prefix-index.ts'
 import { openSsdTier } from '../../cache/tiers/ssd.ts'
 import type { SsdTier } from '../../cache/tiers/tier.ts'
 import type { BlockHash } from '../../cache/types.ts'
@@ -46,11 +49,14 @@ const askedAgain = 4
 
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 
+/** Blocks that have been told to leave in this life. */
+const leaving = new Set<BlockHash>()
+
 /** Says which records are about to leave. */
-async function openTier(directory: string): Promise<SsdTier> {
+async function openTier(directory: string, capacityBytes: number): Promise<SsdTier> {
   const tier = await openSsdTier({
     directory,
-    capacityBytes: profile.ssdBytes,
+    capacityBytes,
     stepBytes: 8 * mebibyte,
     freeDiskFloorBytes: 0,
     readsInFlight: 4,
@@ -61,8 +67,15 @@ async function openTier(directory: string): Promise<SsdTier> {
   return {
     ...tier,
     remove(keys) {
-      for (const { hash } of keys) say(`-${hash}`)
+      for (const { hash } of keys) {
+        leaving.add(hash)
+        say(`-${hash}`)
+      }
       return tier.remove(keys)
+    },
+    write(...given) {
+      if (tier.isBehind(given[0])) say('moving')
+      return tier.write(...given)
     },
   }
 }
@@ -80,25 +93,40 @@ function hashesOf(cache: Cache, hash64: (bytes: Uint8Array) => bigint, promise: 
 }
 
 /** What was promised must be there, behind all that it stands on. */
-function checkPromises(cache: Cache, promised: readonly string[]): void {
+function checkPromises(cache: Cache, promised: readonly BlockHash[]): void {
   for (const hash of promised) {
-    const block = cache.index.get(hash as BlockHash)
+    // A tier that opens with less begins to make room at once.
+    if (leaving.has(hash)) continue
+    const block = cache.index.get(hash)
     if (block === undefined || recordOf(block, 'kv')?.ssd !== 'stored') say(`lost ${hash}`)
   }
 }
 
-/** Tokens of a stored chain that ends with this block. */
-function tokensTo(cache: Cache, hash: BlockHash): Uint32Array {
-  const parts: Uint32Array[] = []
+/** A stored chain that ends with this block. */
+function chainTo(cache: Cache, hash: BlockHash): CachedBlock[] {
+  const chain: CachedBlock[] = []
   let node = cache.index.get(hash)
   while (node !== undefined) {
-    parts.push(cache.index.tokensOf(node))
+    chain.push(node)
     node = isBlock(node.parent) ? node.parent : undefined
   }
-  return Uint32Array.from(parts.reverse().flatMap((part) => [...part]))
+  return chain.reverse()
 }
 
-/** Several clients, and somebody who evicts now and then; never ends. */
+/** Asks for all of it again, unless it leaves meanwhile. */
+async function askAgain(life: ServiceLife, desk: Desk, hash: BlockHash): Promise<void> {
+  const chain = chainTo(life.cache, hash)
+  const tokens = chain.flatMap((block) => [...life.cache.index.tokensOf(block)])
+  const prompt = Uint32Array.from([...tokens, 7])
+  const { receipt } = await desk.send(life, { ...usual, prompt, answerTokens: 3, write: false })
+  const restored = receipt?.restoredTokens ?? 0
+  say(`checked ${restored}`)
+  if (restored >= tokens.length || chain.some((block) => leaving.has(block.hash))) return
+  const why = receipt?.reasons.join('; ') ?? 'no receipt'
+  say(`wrong ${restored} of ${tokens.length} tokens restored: ${why}`)
+}
+
+/** Several clients, and somebody who evicts or changes budgets now and then; never ends. */
 async function work(life: ServiceLife, desk: Desk, random: Random): Promise<void> {
   const conversations = createConversations(random, profile.promptTokensMax)
   const client = async (): Promise<never> => {
@@ -107,12 +135,21 @@ async function work(life: ServiceLife, desk: Desk, random: Random): Promise<void
       const answerTokens = random.integer(1, profile.answerTokensMax)
       const { answer } = await desk.send(life, { ...usual, prompt, answerTokens, write: true })
       conversations.remember(Uint32Array.from([...prompt, ...answer]))
+      if (random.next() < 0.25) resize(life, random)
       const blocks = [...life.cache.index.blocks()]
       if (blocks.length === 0 || random.next() < 0.95) continue
       await life.cache.evict([...life.cache.index.subtree(random.pick(blocks))], null)
     }
   }
   await Promise.all(Array.from({ length: clients }, client))
+}
+
+/** To less or to more; what is there goes, or moves, in the midst of all that is saved. */
+function resize({ cache: { budgets } }: ServiceLife, random: Random): void {
+  const part = random.pick([0.25, 0.5, 0.75, 1])
+  if (random.next() < 0.3) void budgets.resizeRam(profile.ramBytes * part)
+  else void budgets.resizeSsd(profile.ssdBytes * part)
+  say('resized')
 }
 
 const usual = { salt: '', read: true, spill: true, choices: 1, ttlMs: null }
@@ -147,12 +184,12 @@ async function main(): Promise<void> {
     journal,
     profile,
     hash64,
-    openTier: () => openTier(directory),
+    openTier: () => openTier(directory, profile.ssdBytes * random.pick([0.5, 1])),
   })
   say(`open ${(performance.now() - startedAt).toFixed(0)}`)
   const promised = readFileSync(file as string, 'utf8')
     .split('\n')
-    .filter(Boolean)
+    .filter(Boolean) as BlockHash[]
   checkPromises(life.cache, promised)
   const desk = createDesk(journal, askCold, {
     acknowledge(promise) {
@@ -161,14 +198,11 @@ async function main(): Promise<void> {
     },
   })
   for (let i = 0; i < Math.min(askedAgain, promised.length); i += 1) {
-    const tokens = tokensTo(life.cache, random.pick(promised) as BlockHash)
-    const prompt = Uint32Array.from([...tokens, 7])
-    const { receipt } = await desk.send(life, { ...usual, prompt, answerTokens: 3, write: false })
-    const restored = receipt?.restoredTokens ?? 0
-    if (restored < tokens.length) say(`wrong ${restored} of ${tokens.length} tokens restored`)
-    say(`checked ${restored}`)
+    await askAgain(life, desk, random.pick(promised))
   }
   say('ready')
+  // The last life may have had more.
+  life.cache.budgets.begin()
   await work(life, desk, random)
 }
 
