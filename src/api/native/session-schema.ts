@@ -1,12 +1,7 @@
 /** The JSON of `/v1/sessions`. */
 import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
-import { exactly, TierSchema } from './values.ts'
-
-const count = Type.Integer({ minimum: 0 })
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Union([schema, Type.Null()])
-const perTier = Type.Object({ ram: count, ssd: count })
+import { count, exactly, nullable, perTier, TierSchema } from './values.ts'
 
 /** The body may be left out. */
 export const PauseRequestSchema = Type.Union([
@@ -64,8 +59,8 @@ export const SessionResumedSchema = Type.Object({ ...session, read_bytes: count 
 export const SessionEndSchema = Type.Object({
   ...session,
   /** What only this session had, and what of it went at once. */
-  own_bytes: perTier,
-  freed_bytes: perTier,
+  own_bytes: perTier(count),
+  freed_bytes: perTier(count),
 })
 
 export type PauseRequestJson = NonNullable<Static<typeof PauseRequestSchema>>

@@ -1,11 +1,8 @@
 /** The JSON of the routes that take long: their answers are objects, one on each line. */
 import { type Static, Type } from 'typebox'
 import { CacheObjectSchema } from './schema.ts'
-import { exactly } from './values.ts'
+import { count, exactly, nullable } from './values.ts'
 
-const count = Type.Integer({ minimum: 0 })
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Union([schema, Type.Null()])
 const Kind = Type.Union([Type.Literal('kv'), Type.Literal('window'), Type.Literal('state')])
 
 /* ---------- POST /v1/cache/verify ---------- */
