@@ -1,6 +1,6 @@
 /** What each tier holds, as the budgets count it. Reads the stores only. */
-import { mayLeaveRam } from './evict.ts'
-import type { CachedRecord } from './prefix-index.ts'
+import { isInUse, mayLeaveRam } from './evict.ts'
+import { type CachedBlock, type CachedRecord, isBlock, type TreeRoot } from './prefix-index.ts'
 import type { RamStore } from './ram-store.ts'
 import type { SsdStore } from './ssd-store.ts'
 import type { TierName, TierUsage } from './types.ts'
@@ -20,14 +20,13 @@ export function tierUsage(
   isKept: IsKept,
 ): TierUsage[] {
   const { arena } = ram
-  const mayGo = (record: CachedRecord) => mayLeaveRam(record) && !isKept(record, 'ram')
   const ramUsage: TierUsage = {
     tier: 'ram',
     usedBytes: arena.usedBytes,
     capacityBytes: arena.capacityBytes,
     blocks: ram.blockCount,
     boundaryBytes: ram.boundaryBytes,
-    reclaimableBytes: reclaimable(ram.order, mayGo, arena.allocatedBytes),
+    reclaimableBytes: reclaimable(ram.order, mayGoFrom(ram, isKept), arena.allocatedBytes),
     evictedRecords: ram.evictedRecords,
     readBytes: traffic.readBytes,
     writtenBytes: traffic.writtenBytes,
@@ -50,6 +49,28 @@ function ssdUsage(ssd: SsdStore, isKept: IsKept): TierUsage {
     evictedRecords,
     readBytes,
     writtenBytes,
+  }
+}
+
+/**
+ * Rows of which there is no other copy go after all that stands on them: they may go in the end
+ * when nothing of that has to stay. O(records in RAM).
+ */
+function mayGoFrom(ram: RamStore, isKept: IsKept): (record: CachedRecord) => boolean {
+  const staying = new Set<CachedBlock>()
+  const stays = (record: CachedRecord): boolean =>
+    isInUse(record) || isKept(record, 'ram') || (record.ssd !== 'stored' && record.block.leases > 0)
+  for (const record of ram.order) {
+    if (!stays(record)) continue
+    let node: CachedBlock | TreeRoot = record.block
+    while (isBlock(node) && !staying.has(node)) {
+      staying.add(node)
+      node = node.parent
+    }
+  }
+  return (record) => {
+    if (record.kind !== 'kv') return mayLeaveRam(record) && !isKept(record, 'ram')
+    return !stays(record) && (record.ssd === 'stored' || !staying.has(record.block))
   }
 }
 

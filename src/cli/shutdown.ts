@@ -1,4 +1,5 @@
 /** How this process ends: once gracefully, the second time at once. */
+import { Worker } from 'node:worker_threads'
 import closeWithGrace from 'close-with-grace'
 import { limits } from '../config/limits.ts'
 import type { Shutdown } from './context.ts'
@@ -6,13 +7,16 @@ import { exitCodes } from './failure.ts'
 
 /**
  * Calls `close` once, at SIGINT, SIGTERM, SIGHUP or an uncaught error, and ends the process when it
- * has resolved, with 0, or 1 after an error or when it takes longer than `limits.shutdownMs`. A
- * second signal ends the process without waiting. Returns the function that takes all of it back.
+ * has resolved, with 0, or 1 after an error or when it takes longer than `limitMs`. A second signal
+ * ends the process without waiting. Returns the function that takes all of it back.
  */
-export function onShutdown(close: (shutdown: Shutdown) => Promise<void>): () => void {
+export function onShutdown(
+  close: (shutdown: Shutdown) => Promise<void>,
+  { limitMs = limits.shutdownMs, stuckMs = limits.shutdownStuckMs } = {},
+): () => void {
   const { uninstall } = closeWithGrace(
     {
-      delay: limits.shutdownMs,
+      delay: limitMs,
       logger: false,
       // An idle event loop is no reason to close a server that is just starting.
       skip: ['beforeExit'],
@@ -21,7 +25,23 @@ export function onShutdown(close: (shutdown: Shutdown) => Promise<void>): () => 
       },
       onSecondSignal: () => process.exit(exitCodes.interrupted),
     },
-    async ({ err, signal }) => close({ error: err ?? null, signal: signal ?? null }),
+    async ({ err, signal }) => {
+      endWhenStuck(limitMs + stuckMs)
+      await close({ error: err ?? null, signal: signal ?? null })
+    },
   )
   return uninstall
+}
+
+/**
+ * Whoever cuts `index.mdb` under a running service can hold up LMDB for ever, and with it the event
+ * loop, all its timers and signals: only another thread can then end the process.
+ */
+function endWhenStuck(afterMs: number): void {
+  const text = 'error  stopping is stuck in native code; killed\n'
+  const code = `setTimeout(() => {
+    require('node:fs').writeSync(2, ${JSON.stringify(text)})
+    process.kill(process.pid, 'SIGKILL')
+  }, ${afterMs})`
+  new Worker(code, { eval: true, execArgv: [] }).unref()
 }

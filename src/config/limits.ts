@@ -168,6 +168,8 @@ export const limits = {
   listedPrefixes: 100_000,
   /** How long `serve` may take to end; longer than `drainMs`, so that writes can follow. */
   shutdownMs: 20_000,
+  /** How much later a process is killed whose event loop does not even notice that. */
+  shutdownStuckMs: 5_000,
   /** A file of `--record`; a second one of that size is kept beside it. */
   recordBytes: 256 * 1024 * 1024,
   /** A trace that is replayed: characters of a line, blocks that it asks for, sizes to try. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { leavesOf } from '../../cache/inventory.ts'
+import type { TierUsage } from '../../cache/types.ts'
 import { createMemorySsd } from '../support/memory-ssd.ts'
 import {
   blockBytes,
@@ -49,6 +50,17 @@ describe('the cache', () => {
     await cache.flush()
     expect(cache.index.blockCount).toBe(3)
     expect([...leavesOf(cache.index)].map((leaf) => leaf.tokenCount)).toEqual([2900 - 2048])
+  })
+
+  it('counts whole chains as reclaimable that have no other copy, unless something stays', async () => {
+    const { cache } = open({ ssd: null })
+    await serveToy(cache, prompt)
+    const ram = () => cache.usage()[0] as TierUsage
+    expect(ram().reclaimableBytes).toBe(ram().usedBytes)
+    const reader = beginLease(cache, tokensOf([0, 1500]))
+    expect(ram().reclaimableBytes).toBe(blockBytes)
+    reader.release()
+    expect(ram().reclaimableBytes).toBe(ram().usedBytes)
   })
 
   it('keeps a tail as long as a request uses it', async () => {
