@@ -14,6 +14,7 @@ import {
 } from '../engines/index.ts'
 import { type KeyFile, openKeyFile } from './api/auth/key-file.ts'
 import { readServerSecret } from './api/auth/server-secret.ts'
+import { requestLog } from './api/request-log.ts'
 import { createServer } from './api/server.ts'
 import type { RunningService, ServiceIo } from './cli/service.ts'
 import { engineSettings } from './config/engine-settings.ts'
@@ -309,6 +310,7 @@ async function start(config: Config, io: ServiceIo, uses: Use[]): Promise<Runnin
     host: config.host,
     hygiene: config.hygiene,
     reasoningField: config.reasoningField,
+    logger: requestLog(log),
     ...(keys === null ? {} : { keys }),
   })
   server.addHook('onResponse', async ({ method, url }, { statusCode, elapsedTime }) => {

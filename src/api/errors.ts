@@ -48,6 +48,13 @@ function translate(error: unknown, bodyLimitBytes: number): unknown {
   if (code === 'FST_ERR_BAD_URL') {
     return new PrefixdError('PREFIXD_E_ROUTE_NOT_FOUND', 'The path is not valid percent-encoding.')
   }
+  if (code === 'FST_ERR_MAX_PARAM_LENGTH') {
+    return new PrefixdError(
+      'PREFIXD_E_INVALID_VALUE',
+      `The id in the path may have ${limits.nameLength} characters; it has more.`,
+      { field: 'id' },
+    )
+  }
   return error
 }
 

@@ -46,12 +46,14 @@ export function invalidRequest(
   const missing = here.find((failure) => failure.keyword === 'required')
   if (missing) return missingField(place, missing)
   const unknown = here.find((failure) => failure.keyword === 'additionalProperties')
-  if (unknown) return unknownField(place, unknown)
+  if (unknown) return unknownField(place, unknown, part)
+  const empty = here.find((failure) => failure.keyword === 'minProperties')
+  if (empty) return emptyObject(place, empty, part)
   const described = single === undefined ? union?.parentSchema?.description : undefined
   const allowed = described ?? allowedHere(here)
   const field = fieldName(place)
   const got = here[0] && 'data' in here[0] ? `, not ${kindOfValue(here[0].data)}` : ''
-  const subject = field === '' ? `The ${part === 'querystring' ? 'query' : part}` : field
+  const subject = field === '' ? `The ${wordFor(part)}` : field
   return new PrefixdError('PREFIXD_E_INVALID_VALUE', `${subject} must be ${allowed}${got}.`, {
     ...(field === '' ? {} : { field }),
   })
@@ -62,14 +64,29 @@ function missingField(place: string, failure: Failure): PrefixdError {
   return new PrefixdError('PREFIXD_E_INVALID_VALUE', `${field} is missing.`, { field })
 }
 
-function unknownField(place: string, { params, parentSchema }: Failure): PrefixdError {
-  const name = String(params.additionalProperty)
+const wordFor = (part: RequestPart): string => (part === 'querystring' ? 'query' : part)
+
+const fieldsOf = ({ parentSchema }: Failure): string[] =>
+  Object.keys(parentSchema?.properties ?? {})
+
+function emptyObject(place: string, failure: Failure, part: RequestPart): PrefixdError {
+  const known = fieldsOf(failure)
+  const subject = fieldName(place) || `The ${wordFor(part)}`
+  return new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    `${subject} must have at least one of ${known.join(', ')}; it has none.`,
+    known[0] === undefined ? {} : { field: known[0] },
+  )
+}
+
+function unknownField(place: string, failure: Failure, part: RequestPart): PrefixdError {
+  const name = String(failure.params.additionalProperty)
   const field = [fieldName(place), name.slice(0, 40)].filter(Boolean).join('.')
-  const known = Object.keys(parentSchema?.properties ?? {})
+  const known = fieldsOf(failure)
   const [close] = closestNames(name, known, 1)
   return new PrefixdError(
     'PREFIXD_E_INVALID_VALUE',
-    `${field} is no field of this body; it has ${known.join(', ')}.`,
+    `${field} is no field of this ${wordFor(part)}; it has ${known.join(', ') || 'none'}.`,
     { field, next: close === undefined ? 'Leave it out.' : `Did you mean ${close}?` },
   )
 }

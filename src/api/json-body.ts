@@ -1,4 +1,5 @@
 /** Bodies are JSON, and no deeper than templates and engines can follow. */
+import type { FastifyRequest } from 'fastify'
 import { isNestedDeeper } from '../chat/nesting.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
@@ -12,12 +13,24 @@ export function acceptJsonOnly(server: Server): void {
     /^application\/([\w.-]+\+)?json\b/,
     { parseAs: 'string' },
     (request, body, done) => {
+      // Many programs send the header with every request, whether something follows or not.
+      if (body.length === 0 && mayBeAbsent(request)) return done(null, null)
       parse(request, body as string, (error, value) => {
         if (error) done(body.length === 0 ? error : invalidJson(body as string), undefined)
         else done(tooDeep(value), value)
       })
     },
   )
+}
+
+/** Nothing is read of it, or the route says what no body means. */
+function mayBeAbsent({ routeOptions }: FastifyRequest): boolean {
+  const body = routeOptions.schema?.body as BodySchema | undefined
+  return body === undefined || body.anyOf?.some(({ type }) => type === 'null') === true
+}
+
+interface BodySchema {
+  readonly anyOf?: readonly { readonly type?: string }[]
 }
 
 /** Node's own message says where it stopped; it quotes a few characters of the body at most. */

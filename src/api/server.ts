@@ -32,6 +32,7 @@ import { embeddingRoutes } from './openai/embeddings.ts'
 import { modelRoutes } from './openai/models.ts'
 import { allowLocalOrigins, checkHost } from './origin-guard.ts'
 import { responseRoutes } from './responses/routes.ts'
+import { adviseOnRoutes } from './route-advice.ts'
 
 export interface ServerOptions {
   /** The host that the server is started with; its name is allowed on admin routes. */
@@ -81,9 +82,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   const context: ApiContext = { service, limits, answers: openAnswers(), hygiene, reasoningField }
   acceptJsonOnly(server)
   server.setErrorHandler(answerError)
-  server.setNotFoundHandler((request) => {
-    throw routeNotFound(server, request)
-  })
+  adviseOnRoutes(server)
   addHooks(server, options.keys ?? null)
   endAnswersOnClose(server, context)
 
@@ -154,31 +153,6 @@ function answerBrokenHttp(error: Error & { code?: string }, socket: Socket): voi
   const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
   const tooLong = error.code === 'HPE_HEADER_OVERFLOW'
   socket.end(rawHttpError(tooSlow ? 408 : tooLong ? 431 : 400))
-}
-
-function routeNotFound(server: Server, { method, url }: FastifyRequest): PrefixdError {
-  const path = url.split('?', 1)[0] ?? url
-  const other = (['GET', 'POST'] as const).find((each) =>
-    server.hasRoute({ method: each, url: path }),
-  )
-  return new PrefixdError(
-    'PREFIXD_E_ROUTE_NOT_FOUND',
-    `There is no ${method} ${path.slice(0, 200)} here.`,
-    {
-      next: other
-        ? `Use ${other}.`
-        : (baseUrlAdvice(server, path) ?? 'docs/api.md lists every route.'),
-    },
-  )
-}
-
-/** OpenAI's clients want a base URL with `/v1`, and Anthropic's one without. */
-function baseUrlAdvice(server: Server, path: string): string | null {
-  const meant = path.startsWith('/v1/') ? path.slice('/v1'.length) : `/v1${path}`
-  const methods = ['GET', 'POST'] as const
-  if (!methods.some((method) => server.hasRoute({ method, url: meant }))) return null
-  const mend = path.startsWith('/v1/') ? 'Leave /v1 out of' : 'Add /v1 to'
-  return `There is ${meant}. ${mend} the base URL of your client.`
 }
 
 /**

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { CacheError } from '../../cache/errors.ts'
 import { EngineError } from '../../engines/errors.ts'
 import { toErrorReply } from '../../src/api/errors.ts'
+import { requestLog } from '../../src/api/request-log.ts'
 import { createServer } from '../../src/api/server.ts'
 import { limits } from '../../src/config/limits.ts'
 import { PrefixdError } from '../../src/errors.ts'
@@ -70,6 +71,9 @@ test.each([
 
 const changed = scriptedService()
 const changing = createServer(changed)
+
+/** For tests that leave nothing behind. */
+const untouched = createServer(scriptedService())
 
 test.each([
   ['PATCH', '/v1/cache/budgets', { ram: 1e8 }, 'ram', 'Did you mean ram_bytes?'],
@@ -233,6 +237,36 @@ test.each(['{"__proto__": {"a": 1}, "messages": []}', ''])(
   },
 )
 
+test.each([
+  ['DELETE', '/v1/cache/pins/9f2c', 200],
+  ['PUT', '/v1/cache/pins/9f2c', 200],
+  ['POST', '/v1/cache/verify', 200],
+  ['POST', '/reset_prefix_cache', 200],
+  // These come as far as the session, which is not there.
+  ['POST', '/v1/sessions/a/end', 404],
+  ['POST', '/v1/sessions/a/pause', 404],
+  ['POST', '/v1/sessions/a/resume', 404],
+  ['POST', '/v1/sessions/a/fork', 400],
+  ['PATCH', '/v1/cache/budgets', 400],
+  ['POST', '/v1/cache/evict', 400],
+  ['POST', '/v1/messages', 400],
+] as const)('%s %s with the header of JSON and no body is a %i', async (method, url, status) => {
+  const reply = await untouched.inject({ method, url, headers: json, payload: '' })
+  expect(reply.statusCode).toBe(status)
+  if (status === 400) expect(reply.headers['x-prefixd-error']).toBe('PREFIXD_E_INVALID_JSON')
+})
+
+test('a change that changes nothing names what may be changed', async () => {
+  const { param, message } = (
+    await changing.inject({ method: 'PATCH', url: '/v1/cache/budgets', payload: {} })
+  ).json().error
+  expect(param).toBe('ram_bytes')
+  expect(message).toBe(
+    'The body must have at least one of ram_bytes, ssd_bytes, ssd_writes_per_day_bytes, shares; ' +
+      'it has none.',
+  )
+})
+
 test('a form, as curl sends it without a header, is told which header is missing', async () => {
   const reply = await createServer(scriptedService()).inject({
     method: 'POST',
@@ -251,40 +285,6 @@ test('a body over the limit is a 413 that names the limit', async () => {
   expect(reply.statusCode).toBe(413)
   expect(reply.json().error).toMatchObject({ code: 'request_too_large', param: null })
   expect(reply.json().error.message).toContain('100 bytes')
-})
-
-test('an unknown route is a 404 in the same envelope', async () => {
-  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: '/v2/nothing' })
-  expect(reply.statusCode).toBe(404)
-  expect(reply.json()).toEqual({
-    error: {
-      message: 'There is no GET /v2/nothing here. docs/api.md lists every route.',
-      type: 'not_found_error',
-      param: null,
-      code: 'route_not_found',
-    },
-  })
-  expect(reply.headers['x-request-id']).toMatch(/^req_/)
-})
-
-test.each([
-  ['/chat/completions', 'There is /v1/chat/completions. Add /v1 to the base URL'],
-  ['/v1/v1/messages', 'There is /v1/messages. Leave /v1 out of the base URL'],
-])('%s is met with what is wrong about the base URL', async (url, advice) => {
-  const reply = await createServer(scriptedService()).inject({ method: 'POST', url, payload: {} })
-  expect(reply.statusCode).toBe(404)
-  expect(reply.json().error.message).toContain(advice)
-})
-
-test('the right path with the wrong method says which method it is', async () => {
-  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: chatUrl })
-  expect(reply.json().error.message).toContain('Use POST.')
-})
-
-test('a path that is no percent-encoding is a 404, not a crash', async () => {
-  const reply = await createServer(scriptedService()).inject({ method: 'GET', url: '/v1/%zz' })
-  expect(reply.statusCode).toBe(404)
-  expect(reply.json().error.code).toBe('route_not_found')
 })
 
 test.each([
@@ -332,6 +332,23 @@ test('an error that nobody foresaw gives its id away, and nothing else', async (
   expect(error).toMatchObject({ type: 'api_error', param: null, code: 'internal_error' })
   expect(error.message).toContain(headers['x-request-id'])
   expect(error.message).not.toContain('secret')
+})
+
+test.each([
+  [new TypeError('secret is undefined'), /^TypeError: secret is undefined\n +at /],
+  [new CacheError('PREFIXD_E_CACHE_IO', 'disk'), /^CacheError: disk$/],
+  [new EngineError('PREFIXD_E_ENGINE_QUEUE_FULL', 'full'), null],
+])('%s is in the log where it is answered with 500', async (thrown, line) => {
+  const lines: string[] = []
+  const logger = requestLog({ error: (message, error) => lines.push(`${message}|${error}`) })
+  const server = createServer(scriptedService(failing(thrown)), { logger })
+  const payload = { messages: [user] }
+  const { headers } = await server.inject({ method: 'POST', url: chatUrl, payload })
+  const [said, cause] = lines[0]?.split('|') ?? []
+  expect(lines).toHaveLength(line === null ? 0 : 1)
+  if (line === null) return
+  expect(said).toBe(`the request failed (${headers['x-request-id']})`)
+  expect(cause).toMatch(line)
 })
 
 test('a pipeline that ends without a receipt is an error, not an empty answer', async () => {
