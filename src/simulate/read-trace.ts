@@ -1,6 +1,7 @@
 /** A trace from a file, line by line: a long one is never in memory as text. */
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { fileFault } from '../config/file-fault.ts'
 import { limits } from '../config/limits.ts'
 import { PrefixdError } from '../errors.ts'
 import { buildTrace, type Trace, type TraceDefaults } from './trace.ts'
@@ -49,18 +50,9 @@ function tooLong(lineNumber: number): PrefixdError {
   })
 }
 
-/** What of the system's codes a person can do something about, in words. */
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  ENOTDIR: 'there is no such file',
-  EISDIR: 'it is a folder',
-  EACCES: 'its permissions do not allow it',
-}
-
 function unreadable(path: string, cause: unknown): PrefixdError {
-  const { code = '', message = String(cause) } = cause as NodeJS.ErrnoException
-  const why = reasons[code] ?? message
-  return new PrefixdError('PREFIXD_E_TRACE', `The trace ${path} could not be read: ${why}.`, {
+  const what = `The trace ${path} could not be read: ${fileFault(cause)}.`
+  return new PrefixdError('PREFIXD_E_TRACE', what, {
     field: 'trace',
     next: 'Name a file that `prefixd serve --record FILE` wrote, or one of Mooncake.',
     cause,
