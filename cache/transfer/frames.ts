@@ -54,7 +54,8 @@ export const damaged = (frame: number, what: string): CacheError =>
 
 /**
  * Reads frames as they come; at most one of them, and a piece of the next, is in memory. Throws
- * `PREFIXD_E_IMPORT_FORMAT` for what is no export or a newer one, and `PREFIXD_E_IMPORT_DAMAGED`.
+ * `PREFIXD_E_IMPORT_FORMAT` for what is no export or a newer one, and `PREFIXD_E_IMPORT_DAMAGED`,
+ * also for anything behind a trailer: no signature covers it.
  */
 export async function* readFrames(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Frame> {
   const source = chunks[Symbol.asyncIterator]()
@@ -65,6 +66,9 @@ export async function* readFrames(chunks: AsyncIterable<Uint8Array>): AsyncGener
       const frame = await readFrame(bytes, number)
       if (frame === null) return
       yield frame
+      if (frame.type !== 'trailer') continue
+      if ((await bytes.take(1)).length > 0) throw damaged(number + 1, 'it is behind the trailer')
+      return
     }
   } finally {
     await source.return?.()

@@ -80,7 +80,12 @@ async function importFrames(
     const isDescribed = frame.type === 'record' || frame.type === 'trailer'
     if (!isDescribed) throw damaged(frame.number, 'it is here too early')
     checkSigned(frame, header.signer, file)
-    if (frame.type === 'trailer') return importer.end(frame)
+    if (frame.type === 'trailer') {
+      const done = importer.end(frame)
+      // Throws where the file goes on.
+      await frames.next()
+      return done
+    }
     await importer.take(frame, frames)
   }
 }

@@ -206,6 +206,19 @@ describe('an export file', () => {
     await serveToy(cache, other)
   })
 
+  it('with anything behind its trailer is refused, and what was whole before stays', async () => {
+    const file = await fileOf(other)
+    const { cache } = await directory.open()
+    const trailer = framesIn(file).at(-1)?.bytes ?? file
+    for (const more of [Buffer.from('trailing'), Buffer.alloc(1), Buffer.alloc(40), trailer]) {
+      await expect(imported(cache, Buffer.concat([file, more]))).rejects.toMatchObject({
+        code: 'PREFIXD_E_IMPORT_DAMAGED',
+        message: 'Frame 7 of the file is damaged: it is behind the trailer.',
+      })
+    }
+    expect((await serveToy(cache, other)).restored).toBe(other.length - 1)
+  })
+
   it('of a newer version is refused, and so is what is no export', async () => {
     const { cache } = await directory.open()
     const newer = encodeOpening()
