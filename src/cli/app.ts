@@ -14,6 +14,7 @@ import {
   failureLines,
   failureOf,
   failureText,
+  kebab,
   scannerFailure,
   unknownCommand,
 } from './failure.ts'
@@ -131,9 +132,8 @@ function helpOfFlag([name, flag]: readonly [string, StricliFlag]): HelpFlag {
   const values = flag.kind === 'enum' ? flag.values.join('|') : flag.placeholder
   const byDefault = 'default' in flag ? flag.default : undefined
   const isNegatable = flag.kind === 'boolean' && flag.withNegated !== false
-  const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
   return {
-    name: isNegatable ? `[no-]${kebab}` : kebab,
+    name: isNegatable ? `[no-]${kebab(name)}` : kebab(name),
     placeholder: flag.kind === 'boolean' ? null : (values ?? 'value'),
     brief: flag.brief,
     default: byDefault === undefined ? null : String(byDefault),

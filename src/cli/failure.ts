@@ -102,7 +102,7 @@ export function scannerFailure(
 function scannerMessage(error: ArgumentScannerError, inputs: readonly string[]): string {
   return formatMessageForArgumentScannerError(error, {
     FlagNotFoundError: ({ input, corrections }) =>
-      `there is no flag --${input}${suggestion(corrections.map((name) => `--${name}`))}`,
+      `there is no flag --${input}${suggestion(closestFlags(input, corrections))}`,
     AliasNotFoundError: ({ input }) => `there is no flag -${input}`,
     EnumValidationError: ({ externalFlagName, input, values }) =>
       `--${externalFlagName} cannot be "${input}"; allowed: ${values.join(', ')}`,
@@ -123,6 +123,15 @@ function scannerMessage(error: ArgumentScannerError, inputs: readonly string[]):
     UnsatisfiedPositionalError: ({ placeholder }) => `<${placeholder}> is missing`,
   })
 }
+
+/** The parser offers any flag that is short enough. */
+function closestFlags(input: string, names: readonly string[]): string[] {
+  return closestNames(input, names.map(kebab)).map((name) => `--${name}`)
+}
+
+/** As people write a flag. */
+export const kebab = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 function suggestion(corrections: readonly string[]): string {
   return corrections.length === 0 ? '' : `; did you mean ${corrections.join(' or ')}?`

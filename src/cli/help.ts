@@ -225,7 +225,10 @@ export const commandHelp = {
     about:
       'The same as evict --all: both tiers. What is pinned, or in use, stays, and so do the ' +
       'counters. POST /reset_prefix_cache does it for scripts.',
-    examples: [['prefixd clear --yes', 'without asking']],
+    examples: [
+      ['prefixd clear --dry-run', 'what would go'],
+      ['prefixd clear --yes', 'without asking'],
+    ],
   },
   warm: {
     brief: 'Compute and store prompts before anybody waits for them',

@@ -1,6 +1,7 @@
 /** The commands that look at, move, fill and empty all that is stored. */
 import { buildCommand } from '@stricli/core'
 import { limits } from '../config/limits.ts'
+import { readShare, shareForm } from '../config/shares.ts'
 import { parseSize } from '../config/sizes.ts'
 import type { Dialect } from '../pipeline/types.ts'
 import type { BudgetFlags } from './commands/budget.ts'
@@ -60,9 +61,21 @@ export const events = buildCommand<ClientFlags, [], CliContext>({
 
 export const clear = buildCommand<ClearFlags, [], CliContext>({
   docs: docs('clear'),
-  parameters: { flags: { yes: onOff('Do not ask'), ...clientFlags } },
+  parameters: {
+    flags: {
+      dryRun: onOff('Only say what would go'),
+      yes: onOff('Do not ask'),
+      ...clientFlags,
+    },
+  },
   loader: async () => (await import('./commands/evict.ts')).clear,
 })
+
+/** As the setting `share`; here its mistakes need no service. */
+function parseShare(input: string): string {
+  if (input === 'none' || readShare(input) !== null) return input
+  throw new Error(`it must be ${shareForm}; or none, which lifts all of them`)
+}
 
 function parseBudget(input: string): number {
   const sizeBytes = parseSize(input)
@@ -82,7 +95,7 @@ export const budget = buildCommand<BudgetFlags, [], CliContext>({
       ssdWritesPerDay: size('Most bytes written to the SSD in 24 hours; 0: no limit'),
       share: {
         kind: 'parsed',
-        parse: String,
+        parse: parseShare,
         optional: true,
         variadic: true,
         placeholder: 'share',

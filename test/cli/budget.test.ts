@@ -44,6 +44,24 @@ describe('prefixd budget', () => {
     expect(out).not.toContain('  ssd = ')
   })
 
+  it('names the shares that were given, as a config file takes them', async () => {
+    await using service = await startFixtureService()
+    const at = ['--url', service.url]
+    const two = ['--share', 'model:a=10%', '--share', 'tenant:*=1GiB/2GiB']
+    const given = await prefixd(['budget', ...two, ...at])
+    expect(given.out).toMatch(
+      /\n\nuntil .*\n.*\n.*\n {2}share = \["model:a=10%", "tenant:\*=1GiB\/2GiB"\]\n$/,
+    )
+    const none = await prefixd(['budget', '--share', 'none', ...at])
+    expect(none.out).toMatch(/ {2}share = \["none"\]\n$/)
+  })
+
+  it('refuses what is no share in words of the command line', async () => {
+    const ran = await prefixd(['budget', '--share', 'nope=1'])
+    expect(ran).toMatchObject({ exit: 2, out: '' })
+    expect(ran.err).toMatch(/--share cannot be "nope=1": it must be .*; or none, which lifts all/)
+  })
+
   it('ends with the service’s own words where it refuses', async () => {
     await using service = await startFixtureService({
       '/v1/cache/budgets': refusal('PREFIXD_E_INVALID_VALUE', 'The RAM tier takes 1 to 2 bytes.'),

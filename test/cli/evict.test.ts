@@ -89,7 +89,29 @@ describe('prefixd evict', () => {
     expect(ran.exit).toBe(3)
     expect(ran.err).toContain('nothing can be evicted: 5 blocks pinned')
     expect(ran.err).toContain('add --force')
-    expect(ran.out).toBe('freed nothing. 5 pinned blocks stay.\n')
+    expect(ran.out).toBe('')
+  })
+
+  it('speaks of one block as of one, and with --force of the pins that go', async () => {
+    await using service = await startFixtureService({
+      '/v1/cache/evict': {
+        status: 200,
+        body: { ...evictFixture, kept_blocks: 1, pinned_blocks: 1 },
+      },
+    })
+    const words = ['evict', '--all', '--dry-run', '--url', service.url]
+    const ran = await prefixd(words)
+    expect(ran.out).toMatch(/480 blocks\. 1 block in use stays\. 1 pinned block stays\.\n$/)
+    const forced = await prefixd([...words, '--force'])
+    expect(forced.out).toMatch(/What is pinned goes too, and its pins with it\.\n$/)
+  })
+
+  it('keeps its report for scripts when nothing may go', async () => {
+    const body = { ...nothingEvicted, kept_blocks: 5 }
+    await using service = await startFixtureService({ '/v1/cache/evict': { status: 200, body } })
+    const ran = await prefixd(['evict', '9f2c', '--yes', '--json', '--url', service.url])
+    expect(ran.exit).toBe(3)
+    expect(JSON.parse(ran.out)).toEqual(body)
   })
 
   it('chooses by session, tenant or namespace, and in one way only', async () => {
@@ -125,5 +147,17 @@ describe('prefixd evict', () => {
       out: 'Nothing that is stored matches.\n',
       questions: [],
     })
+  })
+})
+
+describe('prefixd clear', () => {
+  it('says with --dry-run what would go, as it advises where nobody can be asked', async () => {
+    await using service = await startFixtureService()
+    const unasked = await prefixd(['clear', '--url', service.url])
+    expect(unasked).toMatchObject({ exit: 2, err: expect.stringContaining('or --dry-run') })
+    const ran = await prefixd(['clear', '--dry-run', '--url', service.url])
+    expect(ran).toMatchObject({ exit: 0, out: expect.stringMatching(/^would free /) })
+    const looked = { all: true, dry_run: true }
+    expect(service.requests.map(({ body }) => body)).toEqual([looked, looked])
   })
 })

@@ -119,6 +119,8 @@ describe('a command line that cannot be obeyed', () => {
   const cases: readonly (readonly [words: string[], error: RegExp])[] = [
     [['lst'], /"lst" is no command; did you mean ls\?/],
     [['models', 'pul'], /"pul" is no command of prefixd models; did you mean pull/],
+    [['ls', '--foo'], /there is no flag --foo$/],
+    [['evict', '--older-thn', '7d'], /did you mean --older-than\?/],
     [['ls', '--limt', '3'], /there is no flag --limt; did you mean --limit\?/],
     [['ls', '--limit', 'many'], /--limit cannot be "many": it must be a whole number from 1/],
     [['ls', '--limit'], /--limit needs a value/],

@@ -32,7 +32,7 @@ it('says that there is nothing to explain before the first request, and refuses 
   const empty = { status: 200, body: { object: 'list', data: [], next_cursor: null } }
   await using service = await startFixtureService({ '/v1/requests': empty })
   const none = await prefixd(['why', '--url', service.url])
-  expect(none).toMatchObject({ exit: 4, err: expect.stringContaining('No request has been') })
+  expect(none).toMatchObject({ exit: 4, err: expect.stringContaining('No request is remembered.') })
   const both = await prefixd(['why', 'req_mgx1k2', '--last', '--url', service.url])
   expect(both).toMatchObject({ exit: 2, err: expect.stringContaining('--last') })
   const watch = await prefixd(['stats', '--since', '1h', '--watch', '--url', service.url])

@@ -28,15 +28,18 @@ export async function budget(this: CliContext, flags: BudgetFlags): Promise<void
   const shares = sharesPage(budgets, this.out)
   const isResized = flags.ram !== undefined || flags.ssd !== undefined
   const surplus = isResized ? pinSurplus(await client.pins(), this.out) : []
-  writeLines(this.out, [...lines, ...hintsOf(budgets), ...surplus, ...shares, ...toWriteDown(rows)])
+  const kept = toWriteDown(rows, flags.share)
+  writeLines(this.out, [...lines, ...hintsOf(budgets), ...surplus, ...shares, ...kept])
 }
 
 const changeOf = ({ ram, ssd, ssdWritesPerDay, share = [] }: BudgetFlags): BudgetsRequestJson => ({
   ...(ram === undefined ? {} : { ram_bytes: ram }),
   ...(ssd === undefined ? {} : { ssd_bytes: ssd }),
   ...(ssdWritesPerDay === undefined ? {} : { ssd_writes_per_day_bytes: ssdWritesPerDay || null }),
-  ...(share.length === 0 ? {} : { shares: share.filter((each) => each !== 'none') }),
+  ...(share.length === 0 ? {} : { shares: sharesIn(share) }),
 })
+
+const sharesIn = (given: readonly string[]) => given.filter((each) => each !== 'none')
 
 interface Row {
   readonly setting: string
@@ -118,12 +121,19 @@ function hintsOf({ ram, ssd }: BudgetsJson): string[] {
   return hints.length === 0 ? [] : ['', ...hints]
 }
 
-/** A change ends with the service. */
-function toWriteDown(rows: readonly Row[]): string[] {
+/** A change ends with the service, and how shares were written only this command line has said. */
+function toWriteDown(rows: readonly Row[], share: BudgetFlags['share']): string[] {
   const changed = rows.filter(({ budgetBytes, atStartBytes }) => budgetBytes !== atStartBytes)
-  if (changed.length === 0) return []
-  const settings = changed.map(
+  const sizes = changed.map(
     ({ setting, budgetBytes }) => `  ${setting} = "${writeSize(budgetBytes ?? 0)}"`,
   )
+  const settings = [...sizes, ...(share === undefined ? [] : [`  share = ${listOf(share)}`])]
+  if (settings.length === 0) return []
   return ['', 'until the service ends; to keep it, write into the config file:', ...settings]
+}
+
+function listOf(given: readonly string[]): string {
+  const shares = sharesIn(given)
+  const texts = shares.length === 0 ? ['none'] : shares
+  return `[${texts.map((each) => JSON.stringify(each)).join(', ')}]`
 }

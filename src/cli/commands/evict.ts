@@ -34,15 +34,15 @@ export async function evict(
   const preview = await client.evict({ ...selector, dry_run: true })
   if (flags.dryRun) {
     if (flags.json) return writeJson(this.out, preview)
-    return writeLines(this.out, wrap(sentence(preview, 'would free'), this.out.width))
+    return writeLines(this.out, wrap(ahead(preview, 'would free', flags), this.out.width))
   }
   refuseKept(preview)
   if (preview.blocks === 0) return report(this, flags, preview)
-  const question = `${sentence(preview, 'This frees')}\nEvict? [y/N] `
+  const question = `${ahead(preview, 'This frees', flags)}\nEvict? [y/N] `
   const answer = await this.ask(question)
   if (answer === null) {
     throw usageError(
-      `${sentence(preview, 'this would free')} Nobody can be asked here.`,
+      `${ahead(preview, 'this would free', flags)} Nobody can be asked here.`,
       'add --yes to evict, or --dry-run to look only',
     )
   }
@@ -50,7 +50,7 @@ export async function evict(
   return carryOut(this, client, selector, flags)
 }
 
-export type ClearFlags = Pick<EvictFlags, 'yes' | 'json' | 'url'>
+export type ClearFlags = Pick<EvictFlags, 'dryRun' | 'yes' | 'json' | 'url'>
 
 /** Everything in both tiers; the counters stay. */
 export function clear(this: CliContext, flags: ClearFlags): Promise<void> {
@@ -86,6 +86,8 @@ async function carryOut(
   flags: EvictFlags,
 ): Promise<void> {
   const done = await client.evict(selector)
+  // A script has the report even so; a person reads the same once.
+  if (!flags.json) refuseKept(done)
   report(context, flags, done)
   refuseKept(done)
 }
@@ -113,15 +115,25 @@ function refuseKept(report: EvictReportJson): void {
   )
 }
 
+/** Of what has not gone yet; with `--force` the service counts no pin as one that stays. */
+function ahead(preview: EvictReportJson, verb: string, { force }: EvictFlags): string {
+  const pins = force && preview.blocks > 0 ? ' What is pinned goes too, and its pins with it.' : ''
+  return sentence(preview, verb) + pins
+}
+
 /** E.g. `freed 1.2 GiB of ram and 3.4 GiB of ssd: 12 prefixes, 480 blocks.` */
 function sentence(report: EvictReportJson, verb: string): string {
   const { blocks, kept_blocks: inUse, pinned_blocks: pinned } = report
   if (blocks === 0 && inUse + pinned === 0) return 'Nothing that is stored matches.'
-  const kept = inUse === 0 ? '' : ` ${formatPlural(inUse, 'block')} in use stay.`
-  const held = pinned === 0 ? '' : ` ${formatPlural(pinned, 'pinned block')} stay.`
+  const kept = staying(inUse, 'block in use', 'blocks in use')
+  const held = staying(pinned, 'pinned block', 'pinned blocks')
   if (blocks === 0) return `${verb} nothing.${kept}${held}`
   const { ram, ssd } = report.freed_bytes
   const freed = `${formatSize(ram)} of ram and ${formatSize(ssd)} of ssd`
   const prefixes = formatPlural(report.prefixes, 'prefix', 'prefixes')
   return `${verb} ${freed}: ${prefixes}, ${formatPlural(blocks, 'block')}.${kept}${held}`
+}
+
+function staying(count: number, singular: string, plural: string): string {
+  return count === 0 ? '' : ` ${formatPlural(count, `${singular} stays`, `${plural} stay`)}.`
 }

@@ -24,7 +24,7 @@ export async function why(this: CliContext, flags: WhyFlags, id?: string): Promi
 async function latest(client: Client): Promise<RequestJson> {
   const [request] = (await client.requests(1)).data
   if (request !== undefined) return request
-  throw new PrefixdError('PREFIXD_E_REQUEST_NOT_FOUND', 'No request has been answered yet.', {
+  throw new PrefixdError('PREFIXD_E_REQUEST_NOT_FOUND', 'No request is remembered.', {
     next: 'send one, then ask again',
   })
 }
