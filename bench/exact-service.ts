@@ -64,6 +64,7 @@ export async function openExactService(options: ExactServiceOptions): Promise<Ex
   const { arena, cache } = opened
   const catalog = openCatalog({
     directory: options.directory,
+    besideBlocks: false,
     keepText: false,
     machine: 'proof',
     storedPins: opened.pins,

@@ -19,6 +19,8 @@ const consequences: Readonly<Record<DiskUsage['state'], string>> = {
   no_writes: 'nothing is written to the SSD tier, and what is computed stays in RAM',
 }
 
+const mebibyte = 1024 ** 2
+
 export class DiskGuard {
   readonly #host: DiskGuardHost
   #told: DiskUsage['state'] = 'enough'
@@ -41,13 +43,16 @@ export class DiskGuard {
       return
     }
     const { state, freeBytes, resumesAtBytes } = this.usage
-    if (state === this.#told) return
+    if (state === this.#told || freeBytes === null) return
     const wasFull = this.#told === 'no_writes'
     this.#told = state
     const resumes =
-      resumesAtBytes === null ? '' : `; it goes on by itself with ${resumesAtBytes} bytes`
+      resumesAtBytes === null
+        ? ''
+        : `; it goes on by itself with ${Math.ceil(resumesAtBytes / mebibyte)} MiB`
     const what = consequences[state] + resumes
-    warn(`the file system of the SSD tier has ${freeBytes} bytes free: ${what}`, null)
+    const free = `${Math.floor(freeBytes / mebibyte)} MiB free`
+    warn(`the file system of the SSD tier has ${free}: ${what}`, null)
     if (wasFull) admission.enterAgain()
   }
 }

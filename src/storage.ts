@@ -48,6 +48,7 @@ export async function openStorage(config: Config, log: Log): Promise<Storage> {
   })
   const catalog = openCatalog({
     directory: config.dir,
+    besideBlocks: opened.cache.index.blockCount > 0,
     keepText: config.keepText,
     machine: machineWords(),
     storedPins: opened.pins,

@@ -79,8 +79,8 @@ function probe(path: string): Promise<string | null> {
     child.on('error', reject)
     child.on('close', (exitCode, signal) => {
       clearTimeout(timer)
-      if (exitCode === 0) resolve(null)
-      else resolve(`reading it ended with ${signal ?? `exit code ${exitCode}`} ${complaint.trim()}`)
+      const how = `reading it ended with ${signal ?? `exit code ${exitCode}`}`
+      resolve(exitCode === 0 ? null : `${how} ${complaint.trim()}`.trimEnd())
     })
   })
 }

@@ -2,7 +2,7 @@
  * The LMDB file that says which records exist. Four small databases in one environment: `records`,
  * `tokens`, `uses` and `meta`; record-format.ts has the bytes.
  */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, chmodSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError } from '../errors.ts'
@@ -101,6 +101,8 @@ export async function openRecordIndex(options: RecordIndexOptions): Promise<Reco
     // Before it is opened: a file that rots unseen kills this process, and is then read by a child.
     distrust(directory)
     root = open<Buffer, Buffer>({ path, noSubdir: true, maxDbs: databaseNames.length })
+    // LMDB lets everybody read what it makes.
+    for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600)
   } catch (cause) {
     throw new CacheError(
       'PREFIXD_E_CACHE_DIRECTORY',

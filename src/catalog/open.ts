@@ -1,4 +1,5 @@
 /** Opens the catalog of a directory. Only the service that holds the directory's lock does so. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { limits } from '../config/limits.ts'
 import { type CatalogFile, openCatalogFile } from './catalog-file.ts'
@@ -14,6 +15,8 @@ import { createWriteQueue } from './write-queue.ts'
 
 export interface CatalogOptions {
   readonly directory: string
+  /** Blocks are stored, so there was a catalog once. */
+  readonly besideBlocks: boolean
   /** False: no word of a prompt stays in it, whoever wrote it. */
   readonly keepText: boolean
   /** See `RateOptions`. */
@@ -26,8 +29,15 @@ export interface CatalogOptions {
 
 /** Never fails: see `openCatalogFile`. */
 export function openCatalog(options: CatalogOptions): Catalog {
-  const { directory, keepText, machine, storedPins, now, warn } = options
-  const file = openCatalogFile({ path: join(directory, 'catalog.db'), warn })
+  const { directory, besideBlocks, keepText, machine, storedPins, now, warn } = options
+  const path = join(directory, 'catalog.db')
+  if (besideBlocks && !existsSync(path)) {
+    warn(
+      'there is no catalog beside what is stored: history, hits, labels and speeds are lost',
+      null,
+    )
+  }
+  const file = openCatalogFile({ path, warn })
   const queue = createWriteQueue({
     file,
     mostWaiting: limits.catalogWaiting,

@@ -82,6 +82,16 @@ describe('a cache', () => {
     expect(warnings.join()).toMatch('its mode is 700 now')
   })
 
+  test('keeps its index to its owner, as all else', async () => {
+    const { close } = await data.open()
+    const files = ['index.mdb', 'index.mdb-lock'].map((name) => join(data.path, name))
+    expect(files.map(modeOf)).toEqual([0o600, 0o600])
+    for (const file of files) chmodSync(file, 0o644)
+    await close()
+    await data.open()
+    expect(files.map(modeOf)).toEqual([0o600, 0o600])
+  })
+
   test('is not opened where others look in, and leaves nothing there', async () => {
     const path = folder(0o1777)
     await expect(data.open(0, path)).rejects.toEqual(refused(/for everybody/))

@@ -244,6 +244,7 @@ describe('damage', () => {
       tier = await open()
       expect([...tier.records()]).toEqual([])
       expect(warnings.at(-1)).toContain(`index.broken-${round}`)
+      expect(warnings.at(-1)).not.toMatch(/ \)/)
       await expectStored(tier, await store(tier, 5, MiB))
       const kept = readdirSync(directory.path).filter((name) => name.startsWith('index.broken'))
       expect(kept).toEqual([`index.broken-${round}`])

@@ -25,6 +25,14 @@ test('a file that is no catalog is set aside with a warning, and a new one begun
   expect(warnings).toEqual([expect.stringContaining('begun anew')])
 })
 
+test('a catalog that is gone from beside what it told of is missed with a warning', () => {
+  const { open, warnings } = catalogFolder()
+  open(undefined, false, { besideBlocks: true }).close()
+  expect(warnings).toEqual([expect.stringContaining('no catalog beside what is stored')])
+  open(undefined, false, { besideBlocks: true })
+  expect(warnings).toHaveLength(1)
+})
+
 test('a catalog of another version is set aside whole', async () => {
   const { open, path, warnings } = catalogFolder()
   const before = open()

@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest'
 import { type CatalogOptions, openCatalog } from '../../src/catalog/open.ts'
 import type { Catalog } from '../../src/catalog/types.ts'
 
-type MoreOptions = Partial<Pick<CatalogOptions, 'machine' | 'storedPins'>>
+type MoreOptions = Partial<Pick<CatalogOptions, 'besideBlocks' | 'machine' | 'storedPins'>>
 
 export interface CatalogFolder {
   readonly directory: string
@@ -29,6 +29,7 @@ export function catalogFolder(): CatalogFolder {
     open(where = directory, keepText = false, more = {}) {
       const catalog = openCatalog({
         directory: where,
+        besideBlocks: false,
         keepText,
         machine: 'linux x64, 2 × AMD EPYC',
         storedPins: null,
