@@ -299,7 +299,16 @@ export class Cache {
       shares: this.shares,
       now: this.#options.now,
       onFailed: (error, record) => {
-        this.#unwritten[isOutOfRoom(error) ? 'refusedWrites' : 'failedWrites']++
+        const isRefused = isOutOfRoom(error)
+        this.#unwritten[isRefused ? 'refusedWrites' : 'failedWrites']++
+        if (isRefused) {
+          // It is so for many blocks at once: with their names each line would be another one.
+          this.#options.warn(
+            'the SSD tier has no room for some blocks; they stay in RAM only',
+            error,
+          )
+          return
+        }
         const what = record === null ? 'a removal' : `block ${record.block.hash}`
         this.#options.warn(`the SSD tier refused ${what}; it stays in RAM only`, error)
       },

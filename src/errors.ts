@@ -194,6 +194,12 @@ export class PrefixdError extends Error {
   }
 }
 
+/** As much of a client's own words as it needs to know them again; a body may have megabytes. */
+export const shown = (text: string): string =>
+  text.length <= shownLength ? text : `${text.slice(0, shownLength)}…`
+
+const shownLength = 64
+
 /** What is known of any error, whichever layer threw it. Unknown ones are our bugs. */
 export function kindOf(error: unknown): ErrorKind & { readonly prefixdCode: ErrorCode } {
   const code = (error as { code?: unknown } | null)?.code

@@ -3,7 +3,7 @@
  * become one directive. Pure.
  */
 import { limits } from '../config/limits.ts'
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import type { CacheDirective } from '../pipeline/types.ts'
 import type { Caller } from './auth/caller.ts'
 import { saltWithin } from './auth/key-ring.ts'
@@ -49,7 +49,7 @@ export function readCacheDirective(
     write,
     ...(words.includes('pin') ? { pin: true } : {}),
     spill: !isInMemory && !words.includes('ephemeral'),
-    ttlMs: ttlWord === undefined ? bodyTtl : readTtl(ttlWord.slice(4), 'x-prefixd-cache'),
+    ttlMs: ttlWord === undefined ? bodyTtl : ttlOfHeader(ttlWord),
     salt: saltOf(caller.salt, wishes.salt),
   }
 }
@@ -67,20 +67,28 @@ function wordsOf(header: Header): readonly string[] {
   throw invalid(
     'x-prefixd-cache',
     'x-prefixd-cache knows "no-read", "no-write", "ephemeral", "pin" and "ttl=", not ' +
-      `"${unknown.slice(0, 40)}".`,
+      `"${shown(unknown)}".`,
   )
 }
 
 const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
+const ttlOfHeader = (word: string): number =>
+  readTtl(
+    word.slice('ttl='.length),
+    'x-prefixd-cache',
+    'What stands behind ttl= in x-prefixd-cache',
+  )
+
 /** Milliseconds of `90`, `90s`, `5m`, `1h` or `2d`. */
-function readTtl(text: string, field: string): number {
+function readTtl(text: string, field: string, subject = field): number {
   const [, digits, unit] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? []
   const seconds = Number(digits) * (secondsOf[unit || 's'] ?? Number.NaN)
   if (seconds >= 1 && seconds <= limits.cacheTtlSecondsMax) return seconds * 1000
   throw invalid(
     field,
-    `${field} must be a time like 90s, 5m, 1h or 2d, of ${limits.cacheTtlSecondsMax} s at most.`,
+    `${subject} must be a time like 90s, 5m, 1h or 2d, of ${limits.cacheTtlSecondsMax} s at ` +
+      `most, not "${shown(text)}".`,
   )
 }
 

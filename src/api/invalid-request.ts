@@ -1,7 +1,7 @@
 /** What Ajv found wrong → one typed error that names one field and says what is allowed there. */
 import type { FastifySchemaValidationError } from 'fastify'
 import { closestNames } from '../config/closest-name.ts'
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 
 /** With Ajv's `verbose`, errors also carry the value and the schema that it failed. */
 interface Failure extends FastifySchemaValidationError {
@@ -21,7 +21,7 @@ export function fieldName(instancePath: string): string {
   for (const raw of instancePath.split('/').slice(1)) {
     const key = raw.replaceAll('~1', '/').replaceAll('~0', '~')
     if (/^\d+$/.test(key)) field += `[${key}]`
-    else field += field === '' ? key : `.${key}`
+    else field += field === '' ? shown(key) : `.${shown(key)}`
   }
   return field
 }
@@ -81,7 +81,7 @@ function emptyObject(place: string, failure: Failure, part: RequestPart): Prefix
 
 function unknownField(place: string, failure: Failure, part: RequestPart): PrefixdError {
   const name = String(failure.params.additionalProperty)
-  const field = [fieldName(place), name.slice(0, 40)].filter(Boolean).join('.')
+  const field = [fieldName(place), shown(name)].filter(Boolean).join('.')
   const known = fieldsOf(failure)
   const [close] = closestNames(name, known, 1)
   return new PrefixdError(

@@ -1,5 +1,5 @@
 /** The model that a request names; never another one instead. */
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import type { ModelCard, Service } from '../pipeline/types.ts'
 
 /**
@@ -18,7 +18,7 @@ export function chooseModel(
   if (card) return card
   throw new PrefixdError(
     'PREFIXD_E_MODEL_NOT_FOUND',
-    `There is no model "${(name ?? '').slice(0, 100)}" here.`,
+    `There is no model "${shown(name ?? '')}" here.`,
     { field: 'model', next: `Served: ${served}.` },
   )
 }

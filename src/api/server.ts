@@ -21,6 +21,7 @@ import { budgetRoutes } from './native/budgets.ts'
 import { eventRoutes } from './native/events.ts'
 import { healthRoutes } from './native/health.ts'
 import { adviceRoutes, requestRoutes, totalsRoutes } from './native/history.ts'
+import { refuseOtherQueries } from './native/own-queries.ts'
 import { sessionRoutes } from './native/sessions.ts'
 import { tokenRoutes } from './native/tokens.ts'
 import { transferRoutes } from './native/transfer.ts'
@@ -99,6 +100,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
       checkHost(request, options.host ?? 'localhost')
       requireAdmin(request)
     })
+    refuseOtherQueries(admin)
     adminRoutes(admin, context)
     budgetRoutes(admin, context)
     totalsRoutes(admin, context)
@@ -110,6 +112,7 @@ export function createServer(service: Service, options: ServerOptions = {}): Ser
   })
   server.register(async (own: Server) => {
     own.addHook('onRequest', async (request) => checkHost(request, options.host ?? 'localhost'))
+    refuseOtherQueries(own)
     requestRoutes(own, context)
     sessionRoutes(own, context)
   })

@@ -3,7 +3,7 @@
  * prompt: signatures and ids of a moment never do. `cache_control` goes along with its part as a
  * place, not as text, so that a breakpoint that moves from turn to turn leaves the prompt as it is.
  */
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import { type Chat, type ChatMessage, type ContentPart, isMarked } from './messages.ts'
 
 export type AnthropicBlock = Readonly<Record<string, unknown>> & { readonly type: string }
@@ -276,7 +276,7 @@ function unreadable(block: AnthropicBlock, field: string, readable: readonly str
   const types = readable.map((type) => `"${type}"`).join(', ')
   return new PrefixdError(
     'PREFIXD_E_UNSUPPORTED_PARAMETER',
-    `${field} is of type "${block.type.slice(0, 40)}"; what is read here is ${types}.`,
+    `${field} is of type "${shown(block.type)}"; what is read here is ${types}.`,
     { field, next: 'Leave this block out, or describe it in words.' },
   )
 }

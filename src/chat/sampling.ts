@@ -1,7 +1,7 @@
 /** Sampling values that a client may leave out → the complete set that an engine needs. Pure. */
 import type { Sampling, TokenBias } from '../../engines/types.ts'
 import { limits } from '../config/limits.ts'
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 
 /** Null and absent mean the default. */
 export type SamplingWishes = { readonly [K in keyof Sampling]?: number | null | undefined }
@@ -98,7 +98,7 @@ export function readLogitBias(wishes: object | null | undefined, field: string):
     throw new PrefixdError(
       'PREFIXD_E_INVALID_VALUE',
       `${field} must have token ids as keys, and numbers from -${biasMost} to ${biasMost}.`,
-      { field: `${field}.${key.slice(0, 40)}`, next: 'POST /tokenize gives the ids of a text.' },
+      { field: `${field}.${shown(key)}`, next: 'POST /tokenize gives the ids of a text.' },
     )
   })
 }

@@ -344,6 +344,7 @@ export interface CacheAdmin {
   prefix(id: string): PrefixDetail
   /** Reads all that is stored and compares it; the signal ends it, with its reason. */
   verify(repair: boolean, signal: AbortSignal): AsyncIterable<VerifyEvent>
+  /** Rejects as `prefix` throws, and for a name of which nothing was ever stored or is served. */
   evict(selector: EvictSelector, options: EvictOptions): Promise<EvictReport>
   pins(): PinList
   /**

@@ -15,6 +15,7 @@ import {
 import type { Fingerprint } from '../../engines/index.ts'
 import type { Catalog, PinStore, PrefixRecord } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import { countPrefixes, type EvictContext, evict, reclaimableBytes } from './evict.ts'
 import { findPrefix } from './find-prefix.ts'
 import { keptBecause } from './kept-because.ts'
@@ -45,6 +46,7 @@ export interface AdminContext {
   /** Sessions whose latest request ended at this prefix. */
   readonly sessionsAt: (prefix: string) => readonly string[]
   readonly endsOf: EvictContext['endsOf']
+  readonly servedAs: EvictContext['servedAs']
   readonly pinStore: PinStore
   readonly warn: (message: string, error: unknown) => void
   readonly now: () => number
@@ -76,7 +78,7 @@ type PinnedUntil = ReadonlyMap<CachedBlock, number | null>
 export function createAdmin(context: AdminContext): CacheAdmin {
   const { cache, modelOf, kindsOf } = context
 
-  const find = (id: string): CachedBlock => findPrefix(cache.index, id)
+  const find = (id: string, field?: string): CachedBlock => findPrefix(cache.index, id, field)
 
   const describe = (block: CachedBlock): PrefixInfo =>
     describePrefix(block, kindsOf(block.namespace))
@@ -129,6 +131,7 @@ export function createAdmin(context: AdminContext): CacheAdmin {
         .filter((info) => query.tier === undefined || info.tiers.includes(query.tier))
         .sort((a, b) => orders[query.sort](a, b) || (a.id < b.id ? -1 : 1))
       const after = infos.findIndex((info) => info.id === query.cursor)
+      if (query.cursor !== undefined && after < 0) throw lostCursor(query.cursor)
       const page = infos.slice(after + 1, after + 1 + query.limit)
       const pinnedUntil = cache.keeping.pinnedUntil()
       const hasMore = after + 1 + page.length < infos.length
@@ -170,6 +173,15 @@ export function createAdmin(context: AdminContext): CacheAdmin {
     evict: (selector, options) => evict({ ...context, pins, find }, selector, options),
   }
 }
+
+/** What it named may have gone since; the first page would come again in the place of the next. */
+const lostCursor = (cursor: string): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_INVALID_VALUE',
+    'cursor must be next_cursor of the page before, while that prefix is stored; ' +
+      `'${shown(cursor)}' is not.`,
+    { field: 'cursor', next: 'Begin again without a cursor.' },
+  )
 
 const known = (noted: PrefixRecord | null): Pick<PrefixSummary, 'grownFrom' | 'label'> => ({
   grownFrom: noted?.grownFrom?.slice(0, 12) ?? null,

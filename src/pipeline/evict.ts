@@ -11,6 +11,7 @@ import {
   uniqueRun,
   withDescendants,
 } from '../../cache/index.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import type { Pins } from './pins.ts'
 import type { EvictOptions, EvictReport, EvictSelector } from './types.ts'
 
@@ -20,8 +21,10 @@ export interface EvictContext {
   readonly modelOf: (namespace: Namespace) => string
   readonly tenantOf: (namespace: Namespace) => string | null
   readonly kindsOf: (namespace: Namespace) => readonly RecordKind[]
-  /** Throws where an id names no prefix, or several. */
-  readonly find: (id: string) => CachedBlock
+  /** Throws where an id names no prefix, or several; it names the field. */
+  readonly find: (id: string, field: string) => CachedBlock
+  /** Id of the served model that answers to this name. */
+  readonly servedAs: (name: string) => string | null
   /** Prefixes at which the latest requests of this session ended, of every tenant. */
   readonly endsOf: (session: string) => readonly string[]
   readonly now: () => number
@@ -72,21 +75,66 @@ export function reclaimableBytes(cache: Cache, kinds: readonly RecordKind[], blo
 
 /** Chosen blocks, children before parents. An id takes along what only this prefix uses. */
 function choose(context: EvictContext, selector: EvictSelector): CachedBlock[] {
-  const { cache, modelOf, tenantOf, kindsOf, find, now } = context
+  const { cache, kindsOf, find, now } = context
   const { index } = cache
-  const ids = selector.session === undefined ? selector.ids : context.endsOf(selector.session)
+  const { session } = selector
+  const ids = session === undefined ? selector.ids : context.endsOf(session)
   if (ids !== undefined) {
-    const runs = ids.map(find).flatMap((block) => uniqueRun(block, kindsOf(block.namespace)))
+    const found = ids.map((id, at) => find(id, session === undefined ? `ids[${at}]` : 'session'))
+    const runs = found.flatMap((block) => uniqueRun(block, kindsOf(block.namespace)))
     return withDescendants(index, runs)
   }
   const all = withDescendants(index, index.blocks())
-  const { model, tenant, namespace, olderThanMs } = selector
-  if (model !== undefined) return all.filter((block) => modelOf(block.namespace) === model)
-  if (tenant !== undefined) return all.filter((block) => tenantOf(block.namespace) === tenant)
-  if (namespace !== undefined) return all.filter((block) => block.namespace === namespace)
+  const namespaces = namespacesOf(context, selector)
+  if (namespaces !== null) return all.filter((block) => namespaces.has(block.namespace))
+  const { olderThanMs } = selector
   if (olderThanMs === undefined) return all
   return all.filter((block) => block.lastUsedAtMs < now() - olderThanMs)
 }
+
+/**
+ * Those of the model, the tenant or the namespace that was named; null: none was. A name is known
+ * for as long as its namespaces are noted, stored or not: what is asked for again and again must
+ * not fail because it was done already. Throws for any other name, which is a slip.
+ */
+function namespacesOf(
+  context: EvictContext,
+  { model, tenant, namespace }: EvictSelector,
+): ReadonlySet<Namespace> | null {
+  const { cache, modelOf, tenantOf, servedAs } = context
+  const stored = [...cache.index.roots()].map((root) => root.namespace)
+  const noted = new Set([...cache.notes.keys(), ...stored])
+  const those = (isMeant: (each: Namespace) => boolean) => new Set([...noted].filter(isMeant))
+  if (model !== undefined) {
+    const served = servedAs(model)
+    const own = those((each) => modelOf(each) === (served ?? model))
+    if (own.size === 0 && served === null) throw unknownModel(model)
+    return own
+  }
+  if (tenant !== undefined) {
+    const own = those((each) => tenantOf(each) === tenant)
+    if (own.size === 0) throw unknownName('tenant', tenant)
+    return own
+  }
+  if (namespace === undefined) return null
+  const own = those((each) => each === namespace)
+  if (own.size === 0) throw unknownName('namespace', namespace)
+  return own
+}
+
+const unknownModel = (model: string): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_MODEL_NOT_FOUND',
+    `Nothing is stored of a model '${shown(model)}', and none of this name is served.`,
+    { field: 'model', next: 'See the models of what is stored with `prefixd ls`.' },
+  )
+
+const unknownName = (field: 'tenant' | 'namespace', name: string): PrefixdError =>
+  new PrefixdError(
+    'PREFIXD_E_PREFIX_NOT_FOUND',
+    `Nothing was stored of a ${field} '${shown(name)}'.`,
+    { field, next: `See the ${field}s of what is stored with \`prefixd ls --json\`.` },
+  )
 
 /** Has the tier a copy of this block? Null: any tier. */
 function isIn(cache: Cache, block: CachedBlock, tier: TierName | null): boolean {

@@ -106,12 +106,12 @@ export async function* generate(
 
     await sequence.close()
     rates.prefilled(answer.done.computedTokens, answer.done.prefillMs)
-    const receipt = await settle(lease, { restored, answer, blockTokens })
-    if (request.cache.ttlMs !== null) lease.keepFor(request.cache.ttlMs)
+    const { hygiene, cache: directive } = request
+    const receipt = await settle(lease, { restored, answer, directive, blockTokens })
+    if (directive.ttlMs !== null) lease.keepFor(directive.ttlMs)
     context.onAnswered(info, asked, receipt)
     context.onEnd(request, lease)
     const ttft = answer.firstTokenAt === null ? null : answer.firstTokenAt - arrivedAt
-    const { hygiene } = request
     yield { type: 'receipt', receipt: { ...receipt, hygiene, ms: { ...receipt.ms, ...ms, ttft } } }
   } finally {
     // The client may have gone away at any yield: end the work, then give the bytes back.

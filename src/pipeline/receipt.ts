@@ -8,6 +8,7 @@ export interface ReceiptParts {
   readonly plan: Plan
   readonly restored: Restored
   readonly done: GenerateDone
+  readonly mayStore: boolean
   readonly savedTokens: number
   /** How long the confirmation of what was saved was waited for. */
   readonly settleMs: number
@@ -34,6 +35,7 @@ function missOf({ plan, restored, done }: ReceiptParts): Receipt['miss'] {
 export function makeReceipt(parts: ReceiptParts): UntimedReceipt {
   const { plan, restored, done, blockTokens } = parts
   const failure = restored.failure === null ? [] : [restored.failure.message]
+  const unsaved = parts.mayStore ? [] : ['the request asked not to be stored']
   return {
     promptTokens: plan.promptTokens,
     restoredTokens: done.restoredTokens,
@@ -49,7 +51,7 @@ export function makeReceipt(parts: ReceiptParts): UntimedReceipt {
       blockTokens,
     },
     miss: missOf(parts),
-    reasons: [...plan.reasons, ...failure],
+    reasons: [...plan.reasons, ...failure, ...unsaved],
     ms: {
       restore: restored.restoreMs,
       prefill: done.prefillMs,

@@ -8,6 +8,7 @@ import { limits } from '../config/limits.ts'
 import type { ChoicesDone } from './choices.ts'
 import { makeReceipt, type UntimedReceipt } from './receipt.ts'
 import type { Restored } from './restore.ts'
+import type { CacheDirective } from './types.ts'
 
 export function saveThrough(lease: PrefixLease): RecordSink {
   return {
@@ -22,6 +23,7 @@ export function saveThrough(lease: PrefixLease): RecordSink {
 export interface Answered {
   readonly restored: Restored
   readonly answer: ChoicesDone
+  readonly directive: CacheDirective
   readonly blockTokens: number
 }
 
@@ -30,12 +32,13 @@ export async function settle(lease: PrefixLease, answered: Answered): Promise<Un
   const finishedAt = performance.now()
   const savedTokens = await lease.settle(limits.saveConfirmMs)
   const settleMs = performance.now() - finishedAt
-  const { restored, answer, blockTokens } = answered
+  const { restored, answer, directive, blockTokens } = answered
   const prefix = lease.prefixId
   return makeReceipt({
     plan: lease.plan,
     restored,
     done: answer.done,
+    mayStore: directive.write,
     savedTokens,
     settleMs,
     prefix,

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks'
 import type { Cache, Namespace, Plan, PrefixLease } from '../../cache/index.ts'
 import type { Catalog } from '../catalog/types.ts'
 import { limits } from '../config/limits.ts'
-import { PrefixdError } from '../errors.ts'
+import { PrefixdError, shown } from '../errors.ts'
 import { createAdmin } from './admin.ts'
 import type { Share } from './budget-types.ts'
 import { createBudgets } from './budgets.ts'
@@ -94,10 +94,12 @@ export function createService(options: ServiceOptions): Service {
     const model = models.find((each) => each.answersTo(name))
     if (model !== undefined) return model
     const served = models.map(({ id }) => `'${id}'`).join(' or ')
-    throw new PrefixdError('PREFIXD_E_MODEL_NOT_FOUND', `The model '${name}' is not served here.`, {
-      field: 'model',
-      next: `Use ${served}, or start prefixd with --model ${name}.`,
-    })
+    const asked = shown(name)
+    throw new PrefixdError(
+      'PREFIXD_E_MODEL_NOT_FOUND',
+      `The model '${asked}' is not served here.`,
+      { field: 'model', next: `Use ${served}, or start prefixd with --model ${asked}.` },
+    )
   }
 
   async function* counted(
@@ -156,6 +158,7 @@ export function createService(options: ServiceOptions): Service {
     servedBy: (name) => models.find(({ id }) => id === name)?.card().info?.fingerprint ?? null,
     sessionsAt: (prefix) => sessions.at(prefix),
     endsOf: (session) => sessions.endsOf(session),
+    servedAs,
     pinStore: catalog.pins,
     warn,
     now,

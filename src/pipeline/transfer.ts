@@ -53,7 +53,7 @@ export function createTransfer(context: TransferContext): Transfer {
 
 /** Everything of these prefixes, each block behind its parent. */
 function chosen({ cache, version }: TransferContext, ids: readonly string[]) {
-  const leaves = ids.map((id) => findPrefix(cache.index, id))
+  const leaves = ids.map((id) => findPrefix(cache.index, id, 'ids'))
   const namespaces = new Set(leaves.map((leaf) => leaf.namespace))
   const [namespace] = namespaces
   if (namespace === undefined || namespaces.size > 1) {

@@ -371,6 +371,16 @@ test.each([
   expect(reply.json().error).toMatchObject({ param: 'x-prefixd-cache', code })
 })
 
+test('a time of the header that is none is shown, and what it stands behind', async () => {
+  const payload = { messages: [user] }
+  const headers = { 'x-prefixd-cache': 'no-read, ttl=soon' }
+  const reply = await untouched.inject({ method: 'POST', url: chatUrl, payload, headers })
+  expect(reply.json().error.message).toBe(
+    'What stands behind ttl= in x-prefixd-cache must be a time like 90s, 5m, 1h or 2d, of ' +
+      `${limits.cacheTtlSecondsMax} s at most, not "soon".`,
+  )
+})
+
 test('what is not HTTP is answered in the envelope and closed', async () => {
   const { port } = await startApi(scriptedService())
   const socket = connect(port, '127.0.0.1')

@@ -90,10 +90,42 @@ test.each([
   expect(reply.json().error.param).toBe(param)
 })
 
-test('a limit that is no number is told what a limit is', async () => {
-  const { message } = (await get('/v1/cache/prefixes?limit=many')).json().error
-  expect(message).toBe('limit must be a whole number from 1 to 1000, not "many".')
+test.each(['/v1/cache/prefixes', '/v1/requests'])(
+  'a limit of %s that is no number is told what a limit is',
+  async (url) => {
+    const { message } = (await get(`${url}?limit=many`)).json().error
+    expect(message).toBe('limit must be a whole number from 1 to 1000, not "many".')
+  },
+)
+
+const untouched = createServer(scriptedService())
+
+test.each([
+  ['GET', '/v1/cache/prefixes?modle=fake', 'modle', 'Did you mean model?'],
+  ['GET', '/v1/cache/totals?since=7d', 'since', 'Did you mean since_ms?'],
+  ['GET', '/v1/requests?statsu=hit', 'statsu', 'Did you mean status?'],
+  ['GET', '/v1/sessions?limit=0', 'limit', 'Leave it out.'],
+  ['GET', '/v1/cache/stats?model=fake', 'model', 'Leave it out.'],
+  ['POST', '/v1/cache/warm?dialekt=chat', 'dialekt', 'Did you mean dialect?'],
+  ['POST', '/v1/cache/evict?dry_run=true', 'dry_run', 'Leave it out.'],
+] as const)('%s %s names the field that the query does not have', async (...asked) => {
+  const [method, url, param, next] = asked
+  const payload = method === 'POST' ? { all: true } : undefined
+  const reply = await untouched.inject({ method, url, ...(payload && { payload }) })
+  const { error } = reply.json()
+  expect([reply.statusCode, error.param]).toEqual([400, param])
+  expect(error.message).toMatch(`${param} is no field of this query; it has `)
+  expect(error.message.endsWith(next)).toBe(true)
 })
+
+test.each(['/reset_prefix_cache?reset_external=true', '/v1/messages?beta=true'])(
+  '%s has clients of other services, whose queries say what they like',
+  async (url) => {
+    const messages = [{ role: 'user', content: 'hi' }]
+    const payload = { model: 'fake', max_tokens: 1, messages }
+    expect((await untouched.inject({ method: 'POST', url, payload })).statusCode).toBe(200)
+  },
+)
 
 test('vLLM’s reset_prefix_cache evicts everything, and only for the owner’s own pages', async () => {
   const service = scriptedService()

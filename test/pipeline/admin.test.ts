@@ -22,6 +22,7 @@ async function open(pinStore: PinStore = pinsInMemory(), ssd = createMemorySsd(6
     pinStore,
     warn: (message) => warnings.push(message),
     endsOf: () => [],
+    servedAs: (name) => (name === 'default' ? 'toy' : null),
     modelOf: () => 'toy',
     tenantOf: () => null,
     kindsOf: () => ['kv'],
@@ -69,6 +70,15 @@ describe('the list of prefixes', () => {
     const rest = admin.prefixes(query({ limit: 1, cursor: page.nextCursor ?? '' }))
     expect(rest.prefixes[0]?.id).not.toBe(page.prefixes[0]?.id)
     expect(rest.nextCursor).toBeNull()
+  })
+
+  it('does not begin again behind a prefix that is not there', async () => {
+    const { admin } = await open()
+    for (const cursor of ['zzz', '']) {
+      expect(() => admin.prefixes(query({ cursor }))).toThrow(
+        expect.objectContaining({ code: 'PREFIXD_E_INVALID_VALUE', field: 'cursor' }),
+      )
+    }
   })
 
   it('is filtered by model and sorted by what people ask for', async () => {
@@ -138,6 +148,38 @@ describe('eviction by hand', () => {
       done.freedBytes.ssd,
     ])
     expect(cache.index.blockCount).toBe(4)
+  })
+
+  it('names the id that is none, and shows no more of it than anybody reads', async () => {
+    const { admin, cache } = await open()
+    const id = admin.prefixes(query()).prefixes[0]?.id ?? ''
+    const wrong = 'z'.repeat(5_000_000)
+    const message = `'${'z'.repeat(64)}…' is not a prefix id: it takes 2 to 16 hex digits.`
+    const field = 'ids[1]'
+    await expect(admin.evict({ ids: [id, wrong] }, freeing)).rejects.toMatchObject({
+      field,
+      message,
+    })
+    await expect(admin.pin(wrong, null)).rejects.toMatchObject({ field: 'id', message })
+    expect(cache.index.blockCount).toBe(5)
+  })
+
+  it.each([
+    [{ model: 'tpy' }, 'PREFIXD_E_MODEL_NOT_FOUND', 'model'],
+    [{ tenant: 'nobody' }, 'PREFIXD_E_PREFIX_NOT_FOUND', 'tenant'],
+    [{ namespace: 'xyz' }, 'PREFIXD_E_PREFIX_NOT_FOUND', 'namespace'],
+  ])('refuses %j, which nobody has heard of', async (selector, code, field) => {
+    const { admin } = await open()
+    for (const how of [looking, freeing]) {
+      await expect(admin.evict(selector, how)).rejects.toMatchObject({ code, field })
+    }
+  })
+
+  it('takes any name of a served model, and finds nothing where all went before', async () => {
+    const { admin } = await open()
+    expect(await admin.evict({ model: 'toy' }, looking)).toMatchObject({ blocks: 5 })
+    expect(await admin.evict({ model: 'default' }, freeing)).toMatchObject({ blocks: 5 })
+    expect(await admin.evict({ model: 'default' }, freeing)).toMatchObject({ blocks: 0 })
   })
 
   it('keeps what a request uses, and says how much that is', async () => {

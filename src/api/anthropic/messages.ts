@@ -7,7 +7,7 @@ import type { Chat } from '../../chat/messages.ts'
 import { readSampling } from '../../chat/sampling.ts'
 import { readTextFormat } from '../../chat/text-format.ts'
 import { offeredTools, toConstraint } from '../../chat/tool-choice.ts'
-import { PrefixdError } from '../../errors.ts'
+import { PrefixdError, shown } from '../../errors.ts'
 import type { AnswerConstraint, GenerateRequest } from '../../pipeline/types.ts'
 import { collectAnswer, openAnswer } from '../answer.ts'
 import { readChatPrompt } from '../chat-prompt.ts'
@@ -199,6 +199,6 @@ function marksIn(blocks: unknown, field: string): ReturnType<typeof markOf>[] {
 
 function unknownWord(field: string, word: string, allowed: readonly string[]): PrefixdError {
   const words = allowed.map((each) => `"${each}"`).join(' or ')
-  const message = `${field} must be ${words}, not "${String(word).slice(0, 40)}".`
+  const message = `${field} must be ${words}, not "${shown(String(word))}".`
   return new PrefixdError('PREFIXD_E_INVALID_VALUE', message, { field })
 }

@@ -24,6 +24,7 @@ import {
   type PrefixPageJson,
   PrefixQuerySchema,
   type PrefixQueryString,
+  ResetQuerySchema,
   ResetRequestSchema,
   type WorkerListJson,
 } from './schema.ts'
@@ -71,7 +72,7 @@ export function adminRoutes(server: Server, { service, limits }: ApiContext): vo
   // vLLM's name for it, which benchmark scripts call between their runs.
   server.post(
     '/reset_prefix_cache',
-    { schema: { body: ResetRequestSchema } },
+    { schema: { body: ResetRequestSchema, querystring: ResetQuerySchema } },
     async (): Promise<EvictReportJson> =>
       toEvictReport(await service.cache.evict({ all: true }, { dryRun: false, force: false })),
   )

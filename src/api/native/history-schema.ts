@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import { limits } from '../../config/limits.ts'
 import { CacheObjectSchema } from './schema.ts'
 import { AdviceStepSchema } from './stats-schema.ts'
-import { count, milliseconds, nullable } from './values.ts'
+import { count, exactly, milliseconds, nullable } from './values.ts'
 
 const StatusSchema = Type.Union([
   Type.Literal('hit'),
@@ -14,17 +14,17 @@ const StatusSchema = Type.Union([
 ])
 
 const wholeNumber = (description: string) =>
-  Type.String({ pattern: '^[0-9]{1,15}$', description: `a whole number: ${description}` })
+  Type.String({ pattern: '^[0-9]{1,15}$', description: `a whole number${description}` })
 
 /* ---------- GET /v1/requests, /v1/requests/{id} ---------- */
 
 /** The query as it stands in the URL: everything is text. */
-export const RequestQuerySchema = Type.Object({
+export const RequestQuerySchema = exactly({
   model: Type.Optional(Type.String()),
   session: Type.Optional(Type.String()),
   status: Type.Optional(StatusSchema),
-  limit: Type.Optional(wholeNumber(`from 1 to ${limits.requestsPerPage}`)),
-  cursor: Type.Optional(wholeNumber('next_cursor of the page before')),
+  limit: Type.Optional(wholeNumber(` from 1 to ${limits.requestsPerPage}`)),
+  cursor: Type.Optional(wholeNumber(', next_cursor of the page before')),
 })
 
 export const RequestSchema = Type.Object({
@@ -64,8 +64,8 @@ export const RequestListSchema = Type.Object({
 
 /* ---------- GET /v1/cache/totals ---------- */
 
-export const TotalsQuerySchema = Type.Object({
-  since_ms: Type.Optional(wholeNumber('how many milliseconds ago the totals begin')),
+export const TotalsQuerySchema = exactly({
+  since_ms: Type.Optional(wholeNumber(', how many milliseconds ago the totals begin')),
 })
 
 const totals = {

@@ -1,5 +1,5 @@
 /** What was served: `/v1/requests` for each caller's own, and totals of everybody for admins. */
-import { PrefixdError } from '../../errors.ts'
+import { PrefixdError, shown } from '../../errors.ts'
 import type { RequestRecord, RequestTotals, Totals } from '../../pipeline/types.ts'
 import type { Caller } from '../auth/caller.ts'
 import type { ApiContext, ApiLimits, Server } from '../context.ts'
@@ -37,12 +37,16 @@ export function requestRoutes(server: Server, { service, limits }: ApiContext): 
     async ({ params: { id }, caller }): Promise<RequestJson> => {
       const found = await service.history.find(id, whose(caller).tenant)
       if (found !== null) return toRequest(found)
-      throw new PrefixdError('PREFIXD_E_REQUEST_NOT_FOUND', `No request ${id} is remembered.`, {
-        field: 'id',
-        next:
-          '`prefixd why` explains the last one, GET /v1/requests lists the last ones; replies ' +
-          'have theirs as x-request-id.',
-      })
+      throw new PrefixdError(
+        'PREFIXD_E_REQUEST_NOT_FOUND',
+        `No request ${shown(id)} is remembered.`,
+        {
+          field: 'id',
+          next:
+            '`prefixd why` explains the last one, GET /v1/requests lists the last ones; replies ' +
+            'have theirs as x-request-id.',
+        },
+      )
     },
   )
 }

@@ -20,7 +20,7 @@ export const PrefixSortSchema = Type.Union([
 ])
 
 /** The query as it stands in the URL: everything is text. */
-export const PrefixQuerySchema = Type.Object({
+export const PrefixQuerySchema = exactly({
   model: Type.Optional(Type.String()),
   tier: Type.Optional(TierSchema),
   sort: Type.Optional(PrefixSortSchema),
@@ -107,16 +107,17 @@ export const PrefixDetailSchema = Type.Object({
 
 /** Nobody sends it one, and nothing of it is read. */
 export const ResetRequestSchema = Type.Union([Type.Null(), Type.Object({})])
+export const ResetQuerySchema = Type.Object({})
+
+const Name = Type.String({ minLength: 1, maxLength: limits.nameLength })
 
 /** Exactly one way of choosing beside `dry_run` and `force`. */
 export const EvictRequestSchema = exactly({
-  ids: Type.Optional(
-    Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: limits.evictIds }),
-  ),
-  model: Type.Optional(Type.String({ minLength: 1 })),
+  ids: Type.Optional(Type.Array(Name, { minItems: 1, maxItems: limits.evictIds })),
+  model: Type.Optional(Name),
   session: Type.Optional(Type.String({ minLength: 1, maxLength: limits.sessionIdLength })),
-  tenant: Type.Optional(Type.String({ minLength: 1 })),
-  namespace: Type.Optional(Type.String({ minLength: 1 })),
+  tenant: Type.Optional(Name),
+  namespace: Type.Optional(Name),
   older_than_ms: Type.Optional(Type.Integer({ minimum: 0 })),
   tier: Type.Optional(TierSchema),
   all: Type.Optional(Type.Literal(true)),

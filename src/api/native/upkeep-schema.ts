@@ -54,9 +54,9 @@ export const VerifyEventSchema = Type.Union([
 
 /* ---------- GET /v1/cache/export, POST /v1/cache/import ---------- */
 
-export const ExportQuerySchema = Type.Object({ ids: Type.String({ minLength: 1 }) })
+export const ExportQuerySchema = exactly({ ids: Type.String({ minLength: 1 }) })
 
-export const ImportQuerySchema = Type.Object({
+export const ImportQuerySchema = exactly({
   /** Take the file, whoever has signed it. */
   trust: Type.Optional(Type.Union([Type.Literal('true'), Type.Literal('false')])),
 })
@@ -89,7 +89,7 @@ const Dialects = Type.Union([
 ])
 
 /** Absent: it is seen from the fields. */
-export const WarmQuerySchema = Type.Object({ dialect: Type.Optional(Dialects) })
+export const WarmQuerySchema = exactly({ dialect: Type.Optional(Dialects) })
 
 export const WarmReportSchema = Type.Object({
   object: Type.Literal('cache.warm'),

@@ -6,7 +6,7 @@ export const milliseconds = Type.Number({ minimum: 0 })
 export const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()])
 
-/** A body that changes something: a field that nobody knows was meant to say something else. */
+/** Bodies that change something, and our queries: an unknown field was meant to be another. */
 export const exactly = <T extends TProperties>(fields: T, more: { minProperties?: number } = {}) =>
   Type.Object(fields, { additionalProperties: false, ...more })
 
