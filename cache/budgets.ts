@@ -146,7 +146,8 @@ export class Budgets {
     adjusting.ended = run(adjusting)
       .catch((error) => this.#host.warn(`the ${tier} tier did not get to its new size`, error))
       .finally(() => {
-        this.#adjusting[tier] = null
+        // What a closing cache has not got down to is for the next start.
+        if (!this.#isClosed) this.#adjusting[tier] = null
       })
   }
 

@@ -46,6 +46,29 @@ export function mayLeaveSsd(record: CachedRecord): boolean {
   return record.extent !== null || isLastCopyFree(record)
 }
 
+/**
+ * As `mayLeaveSsd`, with all that stands on these rows in RAM alone and is garbage without them:
+ * for a tier, or a share of it, that has to become smaller. O(blocks behind them).
+ */
+export function mayLeaveSsdWithAll(record: CachedRecord): boolean {
+  const { block, kind } = record
+  if (kind !== 'kv' || record.ssd !== 'stored' || record.extent !== null) return false
+  const isAlone = block.records.every((other) => other === record || !isOnSsd(other))
+  return isAlone && isUnused(block) && isFreeBehind(block)
+}
+
+const isUnused = (block: CachedBlock): boolean => block.leases === 0 && !block.records.some(isInUse)
+
+/** Is nothing behind it on the SSD, or used by anybody? */
+function isFreeBehind(block: CachedBlock): boolean {
+  const behind = [...block.children]
+  for (const each of behind) {
+    if (!isUnused(each) || each.records.some(isOnSsd)) return false
+    behind.push(...each.children)
+  }
+  return true
+}
+
 interface Candidates {
   /** The first; of those that no running request will still want. */
   readonly free: CachedRecord | null
@@ -110,8 +133,9 @@ export function ssdVictim(
   boundariesYield: boolean,
   newest: CachedBlock | null,
   isKept: IsKept,
+  mayLeave = mayLeaveSsd,
 ): CachedRecord | null {
   const mayGo = (record: CachedRecord) =>
-    record.block !== newest && mayLeaveSsd(record) && !isKept(record)
+    record.block !== newest && mayLeave(record) && !isKept(record)
   return victim(order, boundariesYield, mayGo)
 }

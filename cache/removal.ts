@@ -65,10 +65,20 @@ export class Removal {
     } else this.#dropBoundary(block, null, [])
   }
 
-  /** The SSD had to give its room away. What the RAM still has of it ends with the process. */
+  /**
+   * The SSD had to give its room away. What the RAM still has of it ends with the process; what it
+   * has behind rows of which it has none is garbage.
+   */
   leftSsd(record: CachedRecord): void {
-    if (record.kind === 'kv') this.#tellOf(record.block, 'ssd')
-    if (record.extent === null) this.lost(record)
+    const { block, kind, extent } = record
+    if (kind === 'kv') this.#tellOf(block, 'ssd')
+    if (extent !== null) return
+    for (const behind of kind === 'kv' ? [...this.#host.index.subtree(block)] : []) {
+      if (behind === block) break
+      this.#tellOf(behind, 'ram')
+      this.#takeOut(behind, null, [])
+    }
+    this.lost(record)
   }
 
   /** What is exact at this block's end, or the whole block where that is all it has. */

@@ -3,7 +3,7 @@
  * it that is used up.
  */
 import { CacheError } from './errors.ts'
-import { mayLeaveSsd, ssdVictim } from './evict.ts'
+import { mayLeaveSsd, mayLeaveSsdWithAll, ssdVictim } from './evict.ts'
 import { GroupOrder } from './group-order.ts'
 import type { CachedBlock, CachedRecord } from './prefix-index.ts'
 import { nothing, type TierOrder } from './record-order.ts'
@@ -117,19 +117,21 @@ export class SsdRoom {
     return leaving
   }
 
+  /** Of the group alone, or of all. Where nothing comes what the RAM has behind it may go along. */
   #victim(
     boundariesYield: boolean,
     newest: CachedBlock | null,
     group: Group | null,
   ): CachedRecord | null {
     const { order, isKept } = this.#options
-    if (group === null) return ssdVictim(order, boundariesYield, newest, isKept)
+    const stays = (record: CachedRecord) =>
+      isKept(record) || (group !== null && !group.has(record.block.namespace))
     const mayGo = (record: CachedRecord) =>
       record.block !== newest && mayLeaveSsd(record) && !isKept(record)
-    const own = this.#groupOrder.victim(group, boundariesYield, mayGo)
-    if (own !== null) return own
-    const stays = (record: CachedRecord) => !group.has(record.block.namespace) || isKept(record)
-    return ssdVictim(order, boundariesYield, newest, stays)
+    const own = group === null ? null : this.#groupOrder.victim(group, boundariesYield, mayGo)
+    const victim = own ?? ssdVictim(order, boundariesYield, newest, stays)
+    if (victim !== null || newest !== null) return victim
+    return ssdVictim(order, boundariesYield, null, stays, mayLeaveSsdWithAll)
   }
 
   /** Where nothing comes nothing will follow it. */

@@ -188,6 +188,19 @@ describe('an SSD tier that becomes smaller', () => {
     await cache.close()
   })
 
+  it('lets what stands on it in RAM alone go along, where nothing else may go', async () => {
+    const { cache, warnings } = await openDisk()
+    await serveChats(cache, [1])
+    await serveToy(cache, chatOf(1, 6), { spill: false })
+    await cache.evict([...cache.index.blocks()].slice(0, 4), 'ram')
+    await cache.budgets.resizeSsd(2 * mebibyte)
+    await settled(cache)
+    expect(cache.budgets.ssd()).toMatchObject({ usedBytes: 2 * mebibyte, waitsFor: null })
+    expect((await serveToy(cache, chatOf(1, 6), { spill: false })).restored).toBe(2 * blockTokens)
+    expect(warnings).toEqual([])
+    await cache.close()
+  })
+
   it('keeps what is pinned although that is too much, and says so', async () => {
     const { cache } = await openDisk()
     await serveChats(cache, eight)
