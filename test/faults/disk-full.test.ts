@@ -50,7 +50,7 @@ test.skipIf(!canMount)(
     expect(first.savedTokens).toBeLessThan(12 * 256)
     expect(first.savedTokens).toBeGreaterThan(0)
     expect(await service.get('/v1/cache/stats')).toMatchObject({ requests: { failed: 0 } })
-    expect(service.lines.join('\n')).toMatch(/warn: the SSD tier refused block/)
+    expect(service.lines.join('\n')).toMatch(/warn: the SSD tier has no room for some blocks/)
     expect(await complete(service.url, request(1))).toMatchObject({
       text: first.text,
       cachedTokens: 12 * 256 - 1,
