@@ -22,11 +22,15 @@ export function isBlockFree(record: CachedRecord): boolean {
   return block.leases === 0 && block.children.size === 0 && !block.records.some(isBusy)
 }
 
+/** No request holds it, and none of its bytes are on their way. */
+export const isUnused = (block: CachedBlock): boolean =>
+  block.leases === 0 && !block.records.some(isInUse)
+
 /** As `isBlockFree`; what goes along with a boundary's record goes from no child. */
 function isLastCopyFree(record: CachedRecord): boolean {
   const { block } = record
   if (record.kind === 'kv') return isBlockFree(record)
-  return block.leases === 0 && !block.records.some(isInUse)
+  return isUnused(block)
 }
 
 /** A RAM copy may go when the SSD has one, or when all that needs the record may go with it. */
@@ -56,8 +60,6 @@ export function mayLeaveSsdWithAll(record: CachedRecord): boolean {
   const isAlone = block.records.every((other) => other === record || !isOnSsd(other))
   return isAlone && isUnused(block) && isFreeBehind(block)
 }
-
-const isUnused = (block: CachedBlock): boolean => block.leases === 0 && !block.records.some(isInUse)
 
 /** Is nothing behind it on the SSD, or used by anybody? */
 function isFreeBehind(block: CachedBlock): boolean {

@@ -4,7 +4,7 @@
  * exact at a boundary takes only its equals of that boundary, and a tail, which exists for it.
  */
 import { hasBoundary } from './boundary-match.ts'
-import { isBlockFree, isInUse, mayLeaveRam, mayLeaveSsd } from './evict.ts'
+import { isBlockFree, isUnused, mayLeaveRam, mayLeaveSsd } from './evict.ts'
 import type { EvictedBlock } from './listener.ts'
 import {
   type CachedBlock,
@@ -114,7 +114,7 @@ export class Removal {
 
   /** Could `evict` remove a copy of this block now, its children being gone? */
   isInUse(block: CachedBlock): boolean {
-    return block.leases > 0 || block.records.some(isInUse)
+    return !isUnused(block)
   }
 
   /**
